@@ -8,10 +8,16 @@
 //
 // Invariants:
 //  1. Only the standard library is imported here.
-//  2. A record that [Decoder.Decode] accepts is valid, and AppendJSON followed by Decode gives it back.
+//  2. A record that [Decoder.Decode] accepts is one that [Record.Validate] accepts unchanged, and
+//     AppendJSON followed by Decode gives it back, as long as its line fits MaxLine.
 //  3. An error names the member at fault and its cure, and never a value of the record:
 //     values are personal data.
-//  4. Names are the contract's (docs/formats/records.md): one word per thing.
+//  4. No credential that could be presented at a door stays in a record or a filter: [HashCredential].
+//  5. Names are the contract's (docs/formats/records.md): one word per thing.
 //
-// Read next: record.go, filter.go, answer.go; docs/formats for the same in prose.
+// Nothing is trusted: lines and filters may come from an attacker, and make nothing here panic or grow
+// beyond a small multiple of their own size.
+//
+// Read next: record.go, filter.go, answer.go; docs/formats for the same in prose; decode.go and
+// validate.go for the rules.
 package whosaw

@@ -11,7 +11,9 @@ type Filter []Term
 // the member satisfies it; "!!x" stands for the literal "!x". Values match whole and
 // case-sensitively.
 //
-// Values are kept as written; [ParseValue] takes one apart.
+// Values are kept as the contract writes them; [ParseValue] takes one apart. [ParseFilter] and [Term.Add]
+// check them, write numbers plainly, and hash a credential that could be presented ([HashCredential]):
+// what compares credentials compares hashed ones.
 type Term struct {
 	Key        []string `json:"key,omitempty"`
 	Credential []string `json:"credential,omitempty"`

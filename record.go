@@ -64,8 +64,9 @@ const MaxLine = 1 << 20
 
 // Record is one line of input: an access or a reference record.
 //
-// Strings may share memory with the line they were decoded from; see [Decoder]. A Record holds
-// no locks and may be copied; its slices are shared by the copies and must not be written.
+// Strings of decoded records share memory with their neighbours'; see [Decoder] and [Record.Clone]. A Record
+// holds no locks and may be copied; its slices are shared by the copies and must not be written.
+// In JSON it is what [AppendJSON] writes: its own members, without Source and Position.
 type Record struct {
 	Type  Type
 	ID    string // given by the sender; makes a repeat harmless. "": identity is Source and Position
@@ -94,11 +95,11 @@ type Record struct {
 	Outcome        Outcome // as stated by the source; unstated on most logs
 
 	Principal  string // who the credential claims to be: "customer:7", "staff:kim"
-	Credential string // token id or session; never something that could itself be presented
+	Credential string // token id or session, as HashCredential gives it: never what could itself be presented
 	Key        string // signing key id; on a key record, the key
 	Client     string // OAuth client or app
 	IP         netip.Addr
-	Country    string // ISO 3166-1 alpha-2, upper case
+	Country    string // ISO 3166-1 alpha-2, upper case; T1 for Tor
 	ASN        uint32 // 0: not stated
 	Agent      string
 	TLS        string // JA4

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/report"
+	"github.com/whosaw/whosaw/internal/scope"
+)
+
+// dataFlags name a kept ledger and the catalog to ask it with.
+type dataFlags struct {
+	dir, catalog string
+}
+
+func (d *dataFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&d.dir, "data", os.Getenv("WHOSAW_DATA"), "data directory that investigate --data made (or WHOSAW_DATA)")
+	flags.StringVar(&d.catalog, "catalog", "", "catalog file (default: the one kept in the data directory, else the suggested one)")
+}
+
+// asked is an open ledger with an engine on it.
+type asked struct {
+	ledger *ledger.Ledger
+	view   *ledger.View
+	engine *scope.Engine
+}
+
+func (a *asked) close() error { return errors.Join(a.view.Close(), a.ledger.Close()) }
+
+// catalogName is where a data directory keeps the catalog it was read with, so that later questions
+// are asked with the same one.
+const catalogName = "catalog.yaml"
+
+// loadCatalog gives the catalog of --catalog, else the kept one of dir, else the rules.
+func loadCatalog(file, dir string) (*catalog.Catalog, error) {
+	if file != "" {
+		return catalog.Load(file)
+	}
+	if dir != "" {
+		kept := filepath.Join(dir, catalogName)
+		if _, err := os.Stat(kept); err == nil {
+			return catalog.Load(kept)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("look for the kept catalog: %w", err)
+		}
+	}
+	return catalog.Rules(), nil
+}
+
+// open opens the data directory to ask it, and records in the ledger who asked what: operators are
+// in the ledger too. On a directory that cannot be written the question is answered, and a warning says
+// that it is not on record.
+func (m *Main) open(ctx context.Context, d dataFlags, cfg scope.Config, act string, filter whosaw.Filter) (*asked, error) {
+	if d.dir == "" {
+		return nil, usagef("no data directory: give --data DIR, the directory of an earlier whosaw investigate --data DIR")
+	}
+	if _, err := os.Stat(filepath.Join(d.dir, "ledger")); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s holds no ledger: make one with whosaw investigate --data %s LOG…", d.dir, d.dir)
+		}
+		return nil, fmt.Errorf("open data directory: %w", err)
+	}
+	cat, err := loadCatalog(d.catalog, d.dir)
+	if err != nil {
+		return nil, err
+	}
+	led, err := ledger.Open(ledger.Config{Dir: d.dir})
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		led, err = ledger.Open(ledger.Config{Dir: d.dir, ReadOnly: true})
+		if err == nil {
+			fmt.Fprintf(m.Stderr, "whosaw: %s cannot be written, so this question is not on record there\n", report.Safe(d.dir))
+		}
+	} else if err == nil {
+		err = m.recordAct(ctx, led, act, filter)
+		if err != nil {
+			err = errors.Join(err, led.Close())
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	view, err := led.View(0)
+	if err != nil {
+		return nil, errors.Join(err, led.Close())
+	}
+	return &asked{ledger: led, view: view, engine: scope.New(view, cat, cfg)}, nil
+}
+
+// recordAct appends what an operator asked. The filter holds ids, as the ledger does anyway.
+func (m *Main) recordAct(ctx context.Context, led *ledger.Ledger, kind string, filter whosaw.Filter) error {
+	text, err := json.Marshal(filter)
+	if err != nil {
+		return fmt.Errorf("record the question: %w", err)
+	}
+	now := m.Now()
+	act := whosaw.Record{
+		Type: whosaw.TypeAct, Time: now.UnixMilli(), Source: "operator", Position: now.UnixNano(),
+		Principal: "staff:" + operator(), Ref: &whosaw.Reference{Kind: kind, Note: string(text)},
+	}
+	if _, err := led.Append(ctx, []whosaw.Record{act}); err != nil {
+		return fmt.Errorf("record the question: %w", err)
+	}
+	return nil
+}
+
+// operator is the account that runs this process.
+func operator() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return fmt.Sprintf("uid-%d", os.Getuid())
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/whosaw/whosaw/internal/report"
+)
+
+func (m *Main) doctorCommand() *cobra.Command {
+	var f investigateFlags
+	cmd := &cobra.Command{
+		Use:   "doctor LOG…",
+		Short: "What these logs can and cannot answer, and the lines to add",
+		Long: `Says how many of the accesses name whose data was opened, with which credential, signed by which key, from where;
+which detectors can judge and which are blind; when a source was silent; and what to add to the log so that they can.`,
+		Example: `  whosaw doctor /var/log/nginx/access.log
+  whosaw setup nginx                                  the lines to add`,
+		Args: needLogs,
+		RunE: run(func(cmd *cobra.Command, args []string) error {
+			zone, err := loadZone(f.zone)
+			if err != nil {
+				return err
+			}
+			study, err := m.study(cmd.Context(), args, &f.in, f.catalog, "", zone)
+			if err != nil {
+				return err
+			}
+			m.notes(&study.read)
+			if f.json {
+				return writeJSON(m.Stdout, study.result.Doctor)
+			}
+			return report.WriteDoctor(m.Stdout, m.reportData(study, args, &f, zone), m.textOptions(zone))
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.catalog, "catalog", "", "catalog file: which route shows which fields (default: a suggested one)")
+	flags.BoolVar(&f.json, "json", false, "the answer as one JSON document")
+	addZone(flags, &f.zone)
+	f.in.add(flags)
+	return cmd
+}

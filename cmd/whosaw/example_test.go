@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/whosaw/whosaw"
+)
+
+const example = "../../examples/shop/access.jsonl.gz"
+
+// exampleTruth is what the generator knows of its own week.
+type exampleTruth struct {
+	Lines      int64
+	Duplicates int64
+	Attack     struct {
+		Filter      json.RawMessage
+		Accesses    int64
+		Disclosures int64
+		Subjects    int64
+		Others      int64
+		Fields      map[string]int64
+		Masked      map[string]int64
+		Absent      int64
+		First, Last whosaw.Time
+		Disclosed   []string `json:"disclosed_list"`
+	}
+}
+
+// TestExample compares every count of README's first command with the truth.
+func TestExample(t *testing.T) {
+	text, err := os.ReadFile("../../examples/shop/truth.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var truth exampleTruth
+	if err := json.Unmarshal(text, &truth); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(t.TempDir(), "case")
+	got, _ := investigate(t, "--data", data, example)
+	if r := got.Read; r.Lines != truth.Lines || r.Duplicates != truth.Duplicates || r.Rejected != 0 || r.Accepted != truth.Lines-truth.Duplicates {
+		t.Errorf("read %+v, truth has %d lines, %d of them twice", r, truth.Lines, truth.Duplicates)
+	}
+	if len(got.Scopes) != 1 {
+		t.Fatalf("%d scopes, the truth is one attack", len(got.Scopes))
+	}
+	scope, want := got.Scopes[0], truth.Attack
+	for _, c := range []struct {
+		name      string
+		got, want any
+	}{
+		{"accesses", scope.Accesses, want.Accesses},
+		{"disclosures", scope.Disclosures, want.Disclosures},
+		{"subjects", scope.Subjects, want.Subjects},
+		{"others", scope.Others, want.Others},
+		{"fields", scope.Fields, want.Fields},
+		{"masked", scope.Masked, want.Masked},
+		{"first", *scope.First, want.First},
+		{"last", *scope.Last, want.Last},
+		{"gaps", len(scope.Gaps), 0},
+		{"findings of the scope", len(scope.Findings), len(got.Findings)},
+	} {
+		if d := cmp.Diff(c.want, c.got); d != "" {
+			t.Errorf("%s (-truth +whosaw):\n%s", c.name, d)
+		}
+	}
+	detectors := map[string]bool{}
+	for _, f := range got.Findings {
+		detectors[f.Detector] = true
+	}
+	for _, d := range []string{"unissued", "nonexistent", "traversal", "canary", "key_state"} {
+		if !detectors[d] {
+			t.Errorf("detector %s found nothing in the example", d)
+		}
+	}
+
+	// The list, and the same scope asked by hand.
+	filter := filepath.Join(t.TempDir(), "filter.json")
+	if err := os.WriteFile(filter, want.Filter, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := whosawRun(t, "scope", "--data", data, "--filter", filter, "--list", "csv")
+	if code != exitOK {
+		t.Fatalf("scope --list: exit %d\n%s", code, stderr)
+	}
+	var listed []string
+	for i, line := range strings.Split(strings.TrimSuffix(stdout, "\n"), "\n") {
+		if i == 0 {
+			if line != "subject,first,last,accesses,fields" {
+				t.Errorf("header %q", line)
+			}
+			continue
+		}
+		id, _, _ := strings.Cut(line, ",")
+		listed = append(listed, id)
+	}
+	if d := cmp.Diff(want.Disclosed, listed); d != "" {
+		t.Errorf("people (-truth +list):\n%s", d)
+	}
+}
+
+// TestCut cuts the input right after each finding's `seen`: the same finding comes out.
+func TestCut(t *testing.T) {
+	for _, c := range []struct{ name, log string }{
+		{"records", example},
+		{"records without reference records", withoutReferences(t, example)},
+		{"combined", "../../examples/shop/nginx-access.log.gz"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			whole, _ := investigate(t, c.log)
+			if len(whole.Findings) == 0 && c.name != "combined" {
+				t.Fatal("no finding to cut at")
+			}
+			for _, want := range whole.Findings {
+				cut := cutAt(t, c.log, want.Seen)
+				got, _ := investigate(t, cut)
+				found := false
+				for _, f := range got.Findings {
+					if f.ID == want.ID {
+						found = true
+						if d := cmp.Diff(want, f); d != "" {
+							t.Errorf("finding %s (-whole +cut):\n%s", want.ID, d)
+						}
+					}
+				}
+				if !found {
+					t.Errorf("finding %s (%s on %s) is gone when the input is cut at %s", want.ID, want.Detector, want.Unit, want.Seen)
+				}
+			}
+		})
+	}
+}
+
+func readLines(t *testing.T, name string) []string {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var r io.Reader = bufio.NewReader(f)
+	if strings.HasSuffix(name, ".gz") {
+		if r, err = gzip.NewReader(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.SplitAfter(strings.TrimSuffix(string(data), "\n"), "\n")
+}
+
+func writeLines(t *testing.T, lines []string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(name, []byte(strings.Join(lines, "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// cutAt writes the lines whose time is not after seen. The first 4 KiB, which name the source, must stay.
+func cutAt(t *testing.T, log string, seen whosaw.Time) string {
+	t.Helper()
+	var kept []string
+	for _, line := range readLines(t, log) {
+		var at time.Time
+		if strings.HasPrefix(line, "{") {
+			var r struct{ Time time.Time }
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Fatal(err)
+			}
+			at = r.Time
+		} else {
+			_, rest, _ := strings.Cut(line, "[")
+			stamp, _, _ := strings.Cut(rest, "]")
+			var err error
+			if at, err = time.Parse("02/Jan/2006:15:04:05 -0700", stamp); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if at.UnixMilli() <= int64(seen) {
+			kept = append(kept, line)
+		}
+	}
+	return writeLines(t, kept)
+}
+
+// withoutReferences leaves the accesses alone: a log as most shops have it.
+func withoutReferences(t *testing.T, log string) string {
+	t.Helper()
+	var kept []string
+	for _, line := range readLines(t, log) {
+		if !bytes.Contains([]byte(line), []byte(`"type":`)) {
+			kept = append(kept, line)
+		}
+	}
+	return writeLines(t, kept)
+}

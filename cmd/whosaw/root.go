@@ -1,0 +1,77 @@
+package main
+
+import (
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// root is the table of subcommands.
+func (m *Main) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "whosaw",
+		Short: "Who opened whose data: a breach detector and access ledger for customer data",
+		Long: `whosaw reads the access logs you have and says whether somebody harvested customers' data, since when,
+through what, and exactly whose data they saw. Where the logs cannot tell, it says so and how to mend that.
+
+Nothing leaves this machine.`,
+		Example: `  whosaw investigate /var/log/nginx/access.log*        is there a harvest in these logs?
+  whosaw investigate --data ./case LOG…                keep the ledger, to ask more
+  whosaw scope --data ./case --key backup-2024         whose data was opened with this key
+  whosaw doctor LOG…                                   what these logs can and cannot answer`,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(m.Stdin)
+	root.SetOut(m.Stdout)
+	root.SetErr(m.Stderr)
+	root.AddCommand(
+		m.investigateCommand(),
+		m.doctorCommand(),
+		m.scopeCommand(),
+		m.subjectCommand(),
+		m.topCommand(),
+		m.catalogCommand(),
+		m.setupCommand(),
+	)
+	return root
+}
+
+// run makes a command's function mark its errors as those of a command that ran.
+func run(fn func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := fn(cmd, args); err != nil {
+			return &runError{err}
+		}
+		return nil
+	}
+}
+
+// needLogs asks for at least one log, in words that say what a log is.
+func needLogs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usagef("no log named: %s takes files, directories, or - for standard input", cmd.CommandPath())
+	}
+	return nil
+}
+
+// version is the module's version and commit as the Go tool stamped them.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	v := info.Main.Version
+	if v == "" {
+		v = "(devel)"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			v += " " + s.Value[:12]
+		}
+	}
+	return v
+}

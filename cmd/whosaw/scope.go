@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/report"
+	"github.com/whosaw/whosaw/internal/scope"
+)
+
+func (m *Main) scopeCommand() *cobra.Command {
+	var (
+		data   dataFlags
+		filter filterFlags
+		asJSON bool
+		list   string
+	)
+	cmd := &cobra.Command{
+		Use:   "scope",
+		Short: "Whose data was disclosed: exact counts, or the list",
+		Long: `Counts exactly whose data the accesses that match a filter disclosed, or lists them. Values of one member are
+alternatives, members must all hold. What the records cannot tell stands in the gaps.`,
+		Example: `  whosaw scope --data ./case --key backup-2024 --issued no
+  whosaw scope --data ./case --ip @addresses.txt --from 2026-04-14 --to 2026-11-09 --zone Asia/Seoul
+  whosaw scope --data ./case --key backup-2024 --list csv > affected.csv
+  whosaw scope --data ./case --filter filter.json --json`,
+		Args: cobra.NoArgs,
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			if list != "" && list != "csv" && list != "jsonl" {
+				return usagef("--list takes csv or jsonl")
+			}
+			if list != "" && asJSON {
+				return usagef("--json gives the counts, --list the list: ask one of them")
+			}
+			f, zone, err := filter.filter(cmd, m.Stdin)
+			if err != nil {
+				return err
+			}
+			kind := "scope"
+			if list != "" {
+				kind = "list"
+			}
+			ctx := cmd.Context()
+			q, err := m.open(ctx, data, scope.Config{Zone: zone}, kind, f)
+			if err != nil {
+				return err
+			}
+			defer q.close()
+			if list != "" {
+				return writeList(ctx, m.Stdout, q.engine, f, list)
+			}
+			answer, err := q.engine.Count(ctx, f)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return writeJSON(m.Stdout, answer)
+			}
+			return report.WriteScope(m.Stdout, answer, m.textOptions(zone))
+		}),
+	}
+	data.add(cmd.Flags())
+	cmd.Flags().BoolVar(&asJSON, "json", false, "the answer as one JSON document")
+	cmd.Flags().StringVar(&list, "list", "", "the disclosed subjects instead of the counts: csv or jsonl")
+	filter.add(cmd.Flags())
+	return cmd
+}
+
+// writeList streams the disclosed subjects: RFC 4180 with LF, or a JSON object a line.
+func writeList(ctx context.Context, w io.Writer, engine *scope.Engine, f whosaw.Filter, form string) error {
+	out := bufio.NewWriterSize(w, 1<<16)
+	if form == "jsonl" {
+		enc := json.NewEncoder(out)
+		enc.SetEscapeHTML(false)
+		if err := engine.List(ctx, f, func(row whosaw.ListRow) error { return enc.Encode(row) }); err != nil {
+			return err
+		}
+		return flush(out)
+	}
+	rows := csv.NewWriter(out)
+	cells := []string{"subject", "first", "last", "accesses", "fields"}
+	if err := rows.Write(cells); err != nil {
+		return fmt.Errorf("write the list: %w", err)
+	}
+	err := engine.List(ctx, f, func(row whosaw.ListRow) error {
+		cells[0], cells[1], cells[2] = row.Subject, row.First.String(), row.Last.String()
+		cells[3], cells[4] = strconv.FormatInt(row.Accesses, 10), strings.Join(row.Fields, "|")
+		return rows.Write(cells)
+	})
+	if err != nil {
+		return err
+	}
+	rows.Flush()
+	if err := rows.Error(); err != nil {
+		return fmt.Errorf("write the list: %w", err)
+	}
+	return flush(out)
+}
+
+func flush(out *bufio.Writer) error {
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	return nil
+}
+
+// writeJSON writes the one JSON document of an answer.
+func writeJSON(w io.Writer, answer any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(answer); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package whosaw_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/whosaw/whosaw"
+
+// importTable says what each package may import beside the standard library: packages of this module by
+// their path in it ("" is the root), libraries by their module. Tests may import more. The data's
+// way is catalog, ingest, ledger, detect, scope: imports run against it, so a later package may import an
+// earlier one and never the other way round.
+var importTable = map[string][]string{
+	"":                   {},
+	"internal/catalog":   {"", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml"},
+	"internal/ingest":    {"", "internal/catalog", "github.com/goccy/go-yaml", "github.com/klauspost/compress"},
+	"internal/ledger":    {"", "github.com/cespare/xxhash/v2", "github.com/klauspost/compress", "golang.org/x/sys"},
+	"internal/reference": {"", "github.com/cespare/xxhash/v2"},
+	"internal/detect":    {"", "internal/catalog", "internal/reference", "github.com/cespare/xxhash/v2"},
+	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger"},
+	"internal/doctor":    {"", "internal/catalog", "internal/reference", "internal/detect", "internal/ledger"},
+	"internal/pipeline":  {"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor"},
+	"internal/report":    {""},
+	"internal/sim":       {""},
+	"cmd/whosaw": {
+		"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor",
+		"internal/pipeline", "internal/report", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
+	},
+}
+
+// TestImportTable reads the files themselves: a test that ran `go list` would stay cached as passing.
+func TestImportTable(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "bench") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		pkg := filepath.ToSlash(filepath.Dir(path))
+		if pkg == "." {
+			pkg = ""
+		}
+		seen[pkg] = true
+		allowed, ok := importTable[pkg]
+		if !ok {
+			t.Errorf("package %q is not in the import table: add a line that says what it may import", pkg)
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if !permitted(name, allowed) {
+				t.Errorf("%s imports %s: the import table does not allow it", path, name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range importTable {
+		if !seen[pkg] {
+			t.Errorf("the import table has %q, which is no package: remove the line", pkg)
+		}
+	}
+}
+
+func permitted(name string, allowed []string) bool {
+	if name == module {
+		return slices.Contains(allowed, "")
+	}
+	if own, ok := strings.CutPrefix(name, module+"/"); ok {
+		return slices.Contains(allowed, own)
+	}
+	if first, _, _ := strings.Cut(name, "/"); !strings.Contains(first, ".") {
+		return true // the standard library
+	}
+	return slices.ContainsFunc(allowed, func(a string) bool {
+		return a != "" && !strings.HasPrefix(a, "internal/") && (name == a || strings.HasPrefix(name, a+"/"))
+	})
+}

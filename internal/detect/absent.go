@@ -1,0 +1,152 @@
+package detect
+
+import (
+	"strings"
+
+	"github.com/whosaw/whosaw"
+)
+
+// harvest runs the two detectors that ask about each subject of an access: does it exist (nonexistent), and is it the next in
+// order (traversal).
+func (e *Engine) harvest(v *view) {
+	if v.explained {
+		e.stats[nonexistent].skip(whyExplained)
+		e.stats[traversal].skip(whyExplained)
+		// A help desk whose every real customer is explained by a ticket must not be judged by its typing errors alone. A
+		// customer's own issued session says nothing about anybody else in its key, network or address.
+		if v.outcome == whosaw.OutcomeDisclosed && !(v.own && v.issued) {
+			e.explainedTrial(v)
+		}
+		return
+	}
+	absent, ordered := e.askAbsent(v), !e.covered(traversal, v)
+	inOrder := false
+	for _, s := range v.subjects {
+		id := subjectOf(s)
+		near := e.neighbours(v, id)
+		en := v.entry(id)
+		if absent != nil {
+			e.tryAbsent(v, absent, s, en, near)
+		}
+		if ordered {
+			inOrder = e.tryOrder(v, id, en, near) || inOrder
+		}
+	}
+	if inOrder {
+		e.stats[traversal].judged++
+	}
+	if absent != nil && absent.tried {
+		e.stats[nonexistent].judged++
+	}
+	e.remember(v)
+	e.settle(nonexistent, v)
+	e.settle(traversal, v)
+}
+
+// asking is what an access's route says about the question of nonexistent.
+type asking struct {
+	s      *stratum
+	w      weights
+	judged bool // the rest is evidence, no trial
+	learns bool
+	tried  bool // a subject of this access was a trial
+}
+
+// askAbsent prepares the question; nil if the access is accused already.
+func (e *Engine) askAbsent(v *view) *asking {
+	if e.covered(nonexistent, v) {
+		return nil
+	}
+	st := &e.stats[nonexistent]
+	a := &e.asking
+	*a = asking{judged: true, learns: !e.changing(v)}
+	r := v.r
+	if r.Principal == "" && r.Credential == "" && r.Key == "" && strings.HasPrefix(v.class.name, "crawler:") {
+		// Crawlers follow dead links. What only claims to be one is still watched by traversal and canary.
+		st.skip(whyCrawler)
+		a.judged, a.learns = false, false
+		a.w = weights{p0: floorAbsent}
+		return a
+	}
+	a.s = e.stratum(v)
+	a.w = a.s.w
+	if a.w.p0 > ceilingAbsent {
+		a.s.over++
+		st.skip(whyCeiling)
+		a.judged = false
+	}
+	return a
+}
+
+// tryAbsent asks whether one subject exists.
+func (e *Engine) tryAbsent(v *view, a *asking, s string, en entry, near *[nKinds]nearness) {
+	valid, hit := a.w.use, false
+	if v.outcome == whosaw.OutcomeAbsent {
+		if e.existed(v, s) {
+			valid = 0 // withdrawn or merged: absent, but no invention
+		} else {
+			hit = true
+		}
+	}
+	if valid != 0 && a.learns {
+		e.learn(a.s, v, hit)
+	}
+	if !a.judged {
+		valid = 0
+	}
+	t := trial{d: nonexistent, w: &a.w}
+	fresh := false
+	for _, k := range watched[nonexistent] {
+		u := v.units[k]
+		if u == nil {
+			continue
+		}
+		t.valid, t.hits, t.once = valid, 0, 0
+		if near[k].here {
+			t.valid = 0
+		} else if !near[k].known {
+			t.once = uint64(en.subject)
+		}
+		if hit {
+			t.hits = t.valid
+		}
+		fresh = fresh || t.valid != 0
+		if e.drive(u, v, t, en) {
+			e.crossed[k] = u
+		}
+	}
+	if fresh {
+		e.stats[nonexistent].trials++
+		a.tried = true
+	}
+}
+
+// explainedTrial lowers the tests of suspicious units: an access that a reason or a household explains is a trial that can
+// only speak for the unit.
+func (e *Engine) explainedTrial(v *view) {
+	e.identify(v)
+	s := e.stratum(v)
+	learns := !e.changing(v)
+	for _, name := range v.subjects {
+		if learns {
+			e.learn(s, v, false)
+		}
+		once := uint64(subjectOf(name))
+		for _, k := range watched[nonexistent] {
+			if e.hot[nonexistent][k] == 0 {
+				continue
+			}
+			if u := e.unit(v, k, false); u != nil {
+				e.miss(u, v, trial{d: nonexistent, w: &s.w, valid: s.w.use, once: once})
+			}
+		}
+	}
+}
+
+// existed reports whether a subject record names the subject: then it is or was a customer.
+func (e *Engine) existed(v *view, subject string) bool {
+	_, ok := e.ref.Subject(v.r.Realm, subject, v.r.Time)
+	return ok
+}
+
+func isCustomer(principal string) bool { return strings.HasPrefix(principal, customerPrefix) }

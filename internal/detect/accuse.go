@@ -1,0 +1,501 @@
+package detect
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/whosaw/whosaw"
+)
+
+// accusation is a finding in the making, and afterwards what accesses are compared with.
+type accusation struct {
+	d          detector
+	kind       kind // of the unit the filter names
+	unit       string
+	term       whosaw.Term
+	prefix     netip.Prefix // of term.IP
+	narrow     bool         // it could only name what was met so far
+	rank       int          // the lowest of those that crossed at a record is raised
+	accesses   int64
+	subjects   int64
+	statistic  float64
+	threshold  float64
+	says       string
+	first      int64 // event time of the first accused access
+	trials     int64
+	hits       int64
+	descending bool
+}
+
+// term gives the filter that is the unit itself.
+func (e *Engine) term(k kind, v *view) (t whosaw.Term, unit string) {
+	r := v.r
+	var value string
+	switch k {
+	case kindKey:
+		value = r.Key
+		t.Key = literal(value)
+	case kindClient:
+		value = r.Client
+		t.Client = literal(value)
+	case kindPrincipal:
+		value = r.Principal
+		t.Principal = literal(value)
+	case kindCredential:
+		value = r.Credential
+		t.Credential = literal(value)
+	case kindCell:
+		value = v.cellName()
+		if r.Key != "" {
+			t.Key = literal(r.Key)
+		}
+		if r.ASN != 0 {
+			t.ASN = whosaw.Numbers{strconv.FormatUint(uint64(r.ASN), 10)}
+		} else if r.Country != "" {
+			t.Country = literal(r.Country)
+		}
+		if v.class.name != "" {
+			t.AgentClass = literal(v.class.name)
+		}
+	case kindNetwork:
+		value = networkOf(r.IP.Unmap()).String()
+		t.IP = []string{value}
+	case kindIP:
+		value = r.IP.Unmap().String()
+		t.IP = []string{value}
+	}
+	if r.Realm != "" {
+		t.Realm = literal(r.Realm)
+	}
+	return t, kindNames[k] + ":" + strings.Clone(value)
+}
+
+// literal gives a filter's list of one value, which must hold as it stands.
+func literal(s string) []string {
+	if strings.HasPrefix(s, "!") {
+		return []string{"!" + s}
+	}
+	return []string{clone(s)}
+}
+
+// slice is a narrower look at the evidence: only entries that share these members with the raising access.
+type slice struct{ key, client, class, opened bool }
+
+func (s slice) holds(en *entry, v *view) bool {
+	return (!s.key || en.key == uint32(v.key)) && (!s.client || en.client == uint32(v.client)) &&
+		(!s.class || en.class == uint32(v.class.hash)) &&
+		(!s.opened || en.flags&entOpened != 0)
+}
+
+// narrow writes the slice into a filter.
+func (s slice) narrow(t *whosaw.Term, v *view) {
+	if s.key {
+		t.Key = literal(v.r.Key)
+	}
+	if s.client {
+		t.Client = literal(v.r.Client)
+	}
+	if s.class {
+		t.AgentClass = literal(v.class.name)
+	}
+	if s.opened {
+		t.Outcome = []string{whosaw.OutcomeDisclosed.String(), whosaw.OutcomeAbsent.String()}
+	}
+}
+
+// evidence is what an excursion shows of a slice.
+type evidence struct {
+	accesses, accused int64 // that match, and of those the ones accused
+	opened            int64 // accesses that asked for a subject
+	trials, hits      int64
+	subjects          int64 // distinct, disclosed
+	first             int64 // least event time
+}
+
+func (ev evidence) majority() bool { return 2*ev.accused > ev.accesses }
+
+// accuse builds the finding of a unit that crossed: the plainest filter of which more than half of what it matched since the
+// excursion began is accused. nil if there is none.
+func (e *Engine) accuse(d detector, u *unit, v *view) *accusation {
+	x := u.ex[d]
+	if x == nil {
+		return nil
+	}
+	j := x.crossedTest(e.h, banks[d].n)
+	if j < 0 {
+		return nil
+	}
+	ev := x.ev[x.start[j]:]
+	t, name := e.term(u.kind, v)
+	a := &accusation{d: d, kind: u.kind, unit: name, statistic: x.s[j], threshold: e.h, descending: d == traversal && 1<<j&downward != 0}
+	no := false
+	if d == unissued {
+		t.Issued = &no
+	} else {
+		t.Explained = &no
+	}
+	var accused map[subject]struct{}
+	if d == traversal {
+		accused = hitSubjects(ev, j)
+	}
+	common := commonMembers(ev, j, v)
+	base := slice{key: common.key && u.kind != kindKey && u.kind != kindCell}
+	tries := []slice{base}
+	if d != unissued {
+		opened := slice{key: base.key, opened: true}
+		tries = append(tries, opened)
+		if common.class && u.kind != kindCell {
+			tries = append(tries, slice{key: base.key, opened: true, class: true})
+		}
+		if common.client && u.kind != kindClient {
+			tries = append(tries, slice{key: base.key, opened: true, client: true})
+			if common.class && u.kind != kindCell {
+				tries = append(tries, slice{key: base.key, opened: true, client: true, class: true})
+			}
+		}
+	}
+	for _, s := range tries {
+		got := weigh(ev, j, v, s, accused)
+		if d == nonexistent {
+			got.accused = got.hits
+			if 2*got.hits > got.trials || e.ownPast(u, ev, got) {
+				got.accused = got.opened
+			}
+		}
+		if !got.majority() {
+			continue
+		}
+		whole := e.wholeHistory(d, u, ev, got)
+		if !whole && d != unissued && coarse(u.kind) && !e.pastEnded(u, ev, got) {
+			continue
+		}
+		s.narrow(&t, v)
+		if !whole {
+			t.From = whosaw.Time(got.first)
+		}
+		a.take(t, got)
+		if d == unissued {
+			e.widen(a, u, v, got, base.key)
+		}
+		a.rank = e.rank(a, v)
+		e.describe(a, v)
+		return a
+	}
+	e.lastResort(a, t, u, ev, j, v, base, accused)
+	return a
+}
+
+// established is how long a log must have run before a coarse unit without an honest past is believed to have none.
+const established = day
+
+// rank orders accusations of units that crossed at one record. One that holds without a beginning, by all that is known of
+// its unit, comes first: then the coarser unit says more about the cause, and catches the thief's next address too. But
+// where the log is young, or the unit has an honest past, the finer unit is less likely to meet honest accesses later.
+func (e *Engine) rank(a *accusation, v *view) int {
+	fine := [nKinds]int{kindPrincipal: 0, kindCell: 1, kindNetwork: 2, kindIP: 3, kindCredential: 4, kindClient: 5, kindKey: 6}
+	if v.r.ASN == 0 && v.r.Country == "" {
+		fine[kindCell] = 5 // without an origin it is a program used by many
+	}
+	past := [nKinds]int{kindPrincipal: 0, kindCredential: 1, kindIP: 2, kindNetwork: 3, kindCell: 4, kindKey: 5, kindClient: 6}
+	switch {
+	case a.narrow:
+		return 40 + past[a.kind]
+	case a.term.From != 0:
+		return 20 + past[a.kind]
+	case a.term.Issued == nil && e.clock-e.began < established:
+		return 10 + fine[a.kind]
+	}
+	return int(a.kind)
+}
+
+// crossedTest gives the test that stands highest above the threshold, -1 if none does.
+func (x *excursion) crossedTest(h float64, n int) int {
+	best := -1
+	for j := range n {
+		if x.s[j] >= h && (best < 0 || x.s[j] > x.s[best]) {
+			best = j
+		}
+	}
+	return best
+}
+
+// hitSubjects are the subjects met in order: their other pages are accused with them.
+func hitSubjects(ev []entry, j int) map[subject]struct{} {
+	set := make(map[subject]struct{})
+	for i := range ev {
+		if ev[i].hits>>j&1 == 1 {
+			set[ev[i].subject] = struct{}{}
+		}
+	}
+	return set
+}
+
+// commonMembers are those that all hits share with the raising access.
+func commonMembers(ev []entry, j int, v *view) slice {
+	s := slice{key: v.key != 0, client: v.client != 0, class: v.class.hash != 0}
+	for i := range ev {
+		if en := &ev[i]; en.hits>>j&1 == 1 {
+			s.key = s.key && en.key == uint32(v.key)
+			s.client = s.client && en.client == uint32(v.client)
+			s.class = s.class && en.class == uint32(v.class.hash)
+		}
+	}
+	return s
+}
+
+// weigh counts what a slice of the evidence holds. Entries of one access follow each other.
+func weigh(ev []entry, j int, v *view, s slice, accused map[subject]struct{}) evidence {
+	var got evidence
+	subjects := make(map[subject]struct{})
+	var access uint32
+	counted, charged, asked := false, false, false
+	for i := range ev {
+		en := &ev[i]
+		if en.access != access {
+			access, counted, charged, asked = en.access, false, false, false
+		}
+		if !s.holds(en, v) {
+			continue
+		}
+		if !counted {
+			counted = true
+			got.accesses++
+		}
+		if en.flags&entOpened != 0 && en.subject != 0 && !asked {
+			asked = true
+			got.opened++
+		}
+		if en.flags&entTrial != 0 {
+			got.trials++
+		}
+		hit := en.hits>>j&1 == 1
+		if hit {
+			got.hits++
+		}
+		_, met := accused[en.subject]
+		if (met || en.flags&entAccused != 0) && !charged {
+			charged = true
+			got.accused++
+		}
+		if en.flags&entDisclosed != 0 && en.subject != 0 {
+			subjects[en.subject] = struct{}{}
+		}
+		if got.first == 0 || en.time < got.first {
+			got.first = en.time
+		}
+	}
+	got.subjects = int64(len(subjects))
+	return got
+}
+
+// ownPast reports whether most of what the unit asked for in the excursion goes beyond what it used to ask for before: then
+// the found ones between the absent ones belong to the same hand. A unit that began with the excursion has no past.
+func (e *Engine) ownPast(u *unit, ev []entry, got evidence) bool {
+	if u.pastUnknown {
+		return false
+	}
+	in := int64(ev[len(ev)-1].access - ev[0].access + 1)
+	before := u.total - in
+	if before <= 0 {
+		return true
+	}
+	was := max(ev[0].time-u.first, 1)
+	lasts := max(ev[len(ev)-1].time-ev[0].time, 0)
+	return 2*float64(before)*float64(lasts)/float64(was) < float64(got.opened)
+}
+
+// wholeHistory reports whether more than half of all that is known of the unit is accused. Then the filter needs no
+// beginning, and also finds what the thief tried before anybody could notice.
+func (e *Engine) wholeHistory(d detector, u *unit, ev []entry, got evidence) bool {
+	if d == unissued || u.pastUnknown {
+		return false // see widen
+	}
+	in := int64(ev[len(ev)-1].access - ev[0].access + 1)
+	return 2*got.accused > got.accesses+max(0, u.total-in)
+}
+
+// pastEnded reports whether a unit that many share had honest use once and has it no more: by its own past there should
+// be several honest accesses in the excursion, and there are next to none. Otherwise the majority is that of a moment, and
+// honest accesses will go on when the thief has left.
+func (e *Engine) pastEnded(u *unit, ev []entry, got evidence) bool {
+	if u.pastUnknown {
+		return false
+	}
+	in := int64(ev[len(ev)-1].access - ev[0].access + 1)
+	was := max(ev[0].time-u.first, 1)
+	lasts := max(ev[len(ev)-1].time-ev[0].time, 0)
+	expected := float64(max(0, u.total-in)) * float64(lasts) / float64(was)
+	return expected >= 3 && 4*float64(got.accesses-got.accused) < expected
+}
+
+// widen turns an accusation of never-issued credentials into one of their key (or client) as a whole, if most of what
+// that would match is accused: the key is the cause, an address is not.
+func (e *Engine) widen(a *accusation, u *unit, v *view, got evidence, sameKey bool) {
+	k := kindKey
+	if u.kind == kindClient {
+		k = kindClient
+	} else if u.kind != kindKey && !sameKey {
+		return
+	}
+	s := e.scope(v, k)
+	if s == nil || 2*got.accused <= s.total {
+		return
+	}
+	t, name := e.term(k, v)
+	t.Issued = a.term.Issued
+	a.term, a.kind, a.unit = t, k, name
+}
+
+// take writes the filter and the counts into the accusation.
+func (a *accusation) take(t whosaw.Term, got evidence) {
+	a.term, a.first = t, got.first
+	a.accesses, a.subjects, a.trials, a.hits = got.accesses, got.subjects, got.trials, got.hits
+}
+
+// lastResort accuses only what was met: the asking for absent subjects, the subjects met in order, the
+// credentials judged. It is what remains where honest and accused accesses share every member.
+func (e *Engine) lastResort(a *accusation, t whosaw.Term, u *unit, ev []entry, j int, v *view, base slice, accused map[subject]struct{}) {
+	base.narrow(&t, v)
+	a.narrow = true
+	a.rank = e.rank(a, v)
+	only := ev
+	switch a.d {
+	case nonexistent:
+		t.Outcome = []string{whosaw.OutcomeAbsent.String()}
+		only = slices.DeleteFunc(slices.Clone(ev), func(en entry) bool { return en.flags&(entOpened|entDisclosed) != entOpened })
+	case traversal:
+		only = slices.DeleteFunc(slices.Clone(ev), func(en entry) bool { _, ok := accused[en.subject]; return !ok })
+		seen := make(map[subject]struct{})
+		for i := range only {
+			s := only[i].subject
+			if _, ok := seen[s]; !ok && len(seen) < maxNamed {
+				seen[s] = struct{}{}
+				n, _ := s.number() // only numbers have neighbours
+				t.Subject = append(t.Subject, strconv.FormatUint(n, 10))
+			}
+		}
+	case unissued:
+		only = slices.DeleteFunc(slices.Clone(ev), func(en entry) bool { return en.flags&entAccused == 0 })
+		for _, c := range u.ex[unissued].creds {
+			t.Credential = append(t.Credential, literal(c)...)
+		}
+	}
+	got := weigh(only, j, v, base, accused)
+	t.From = whosaw.Time(got.first)
+	a.take(t, got)
+	e.describe(a, v)
+}
+
+// raise gives the finding out and keeps the accusation, so that what it matches drives nothing else.
+func (e *Engine) raise(a *accusation, v *view) {
+	if p, err := whosaw.ParseNetwork(firstOf(a.term.IP)); err == nil {
+		a.prefix = p
+	}
+	if a.narrow {
+		e.hush(a.d, v)
+	} else {
+		u := e.unit(v, a.kind, true)
+		u.open = append(u.open, a)
+		e.opened[a.d]++
+	}
+	e.stats[a.d].findings++
+	e.findings = append(e.findings, whosaw.Finding{
+		ID:        findingID(a, v.r),
+		Time:      whosaw.Time(v.r.Time),
+		Seen:      whosaw.Time(e.seen),
+		Detector:  detectorNames[a.d],
+		Unit:      a.unit,
+		Filter:    whosaw.Filter{a.term},
+		Accesses:  a.accesses,
+		Subjects:  a.subjects,
+		Statistic: a.statistic,
+		Threshold: a.threshold,
+		Says:      a.says,
+		Technique: techniques[a.d],
+	})
+	if a.d == unissued && len(a.term.Key) > 0 {
+		e.leaverKey(a, v)
+	}
+}
+
+func firstOf(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}
+
+// findingID hashes the detector, the unit and what identifies the raising access apart from where it was read: the same
+// log under another name, or cut, gives the same id.
+func findingID(a *accusation, r *whosaw.Record) string {
+	h := sha256.New()
+	ip := ""
+	if r.IP.IsValid() {
+		ip = r.IP.Unmap().String()
+	}
+	for _, s := range []string{
+		detectorNames[a.d], a.unit, r.Realm, strconv.FormatInt(r.Time, 10), r.ID, r.Key, r.Client, r.Principal, r.Credential, ip,
+	} {
+		h.Write([]byte(s))
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// covered reports whether a raised finding of the detector matches the access.
+func (e *Engine) covered(d detector, v *view) bool {
+	if e.opened[d] == 0 {
+		return false
+	}
+	e.identify(v)
+	for k := range nKinds {
+		u := e.unit(v, k, false)
+		if u == nil {
+			continue
+		}
+		for _, a := range u.open {
+			if a.d == d && a.matches(v) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// matches compares an access with the members that accusations use.
+func (a *accusation) matches(v *view) bool {
+	t, r := &a.term, v.r
+	switch {
+	case !has(t.Key, r.Key), !has(t.Client, r.Client), !has(t.Principal, r.Principal), !has(t.Credential, r.Credential),
+		!has(t.Country, r.Country), !has(t.AgentClass, v.class.name), !has(t.Realm, r.Realm), !has(t.Outcome, v.outcome.String()):
+		return false
+	case len(t.ASN) > 0 && !has(t.ASN, strconv.FormatUint(uint64(r.ASN), 10)):
+		return false
+	case len(t.IP) > 0 && !a.prefix.Contains(r.IP.Unmap()):
+		return false
+	case t.Issued != nil && *t.Issued != v.issued, t.Explained != nil && *t.Explained != v.explained:
+		return false
+	case t.From != 0 && r.Time < int64(t.From):
+		return false
+	case len(t.Subject) > 0:
+		return slices.ContainsFunc(v.subjects, func(s string) bool { return has(t.Subject, s) })
+	}
+	return true
+}
+
+// has reports whether a filter's list, if there is one, holds the value.
+func has(list []string, s string) bool {
+	if len(list) == 0 {
+		return true
+	}
+	for _, w := range list {
+		if w == s || len(w) == len(s)+1 && w[0] == '!' && w[1] == '!' && w[1:] == s {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,69 @@
+package detect
+
+import "math"
+
+// Config sizes the engine. The zero value works; a value of zero or less means the default.
+type Config struct {
+	// TrialsPerMonth is the load that the false-alarm bound is stated for. Default 3e9: 100 million accesses
+	// a day for 30 days. Twice the load with the same setting doubles the bound, no more.
+	TrialsPerMonth float64
+	// AlarmsPerMonth is how many false alarms of the sequential tests a month at that load may bring. Default 1.
+	AlarmsPerMonth float64
+	// MaxUnits is how many units are held. Beyond it the coldest without suspicion are dropped. Default 1,048,576
+	// (about 200 MB).
+	MaxUnits int
+	// MaxIDs is how many blocks of 64 neighbouring subject numbers the traversal test holds for the current day,
+	// 16 to 32 bytes each. Default 8,388,608.
+	MaxIDs int
+	// MaxPending is how many accesses wait for their issuance. Default 131,072.
+	MaxPending int
+	// MaxEvidence is how many accesses are held as evidence over all units. Default 1,048,576 (about 100 MB).
+	MaxEvidence int
+	// FeedLag is how long, in milliseconds of event time, an issuance may come after the access where no feed record
+	// says so. Default 60,000: log shippers flush within seconds, clocks of one house agree within a minute.
+	FeedLag int64
+	// RetiredGrace is how long, in milliseconds, credentials signed with a key may be met after it was retired. Default
+	// one day. Give the longest life of your credentials where issuances are not recorded.
+	RetiredGrace int64
+}
+
+const (
+	second = int64(1000)
+	minute = 60 * second
+	hour   = 60 * minute
+	day    = 24 * hour
+)
+
+func (c Config) withDefaults() Config {
+	positive(&c.TrialsPerMonth, 3e9)
+	positive(&c.AlarmsPerMonth, 1)
+	positive(&c.MaxUnits, 1<<20)
+	positive(&c.MaxIDs, 1<<23)
+	positive(&c.MaxPending, 1<<17)
+	positive(&c.MaxEvidence, 1<<20)
+	positive(&c.FeedLag, minute)
+	positive(&c.RetiredGrace, day)
+	return c
+}
+
+func positive[T int | int64 | float64](v *T, standard T) {
+	if *v <= 0 {
+		*v = standard
+	}
+}
+
+// Threshold is the h of all sequential tests: ln(tests x trials a month / allowed alarms a month). With the defaults it
+// is ln(54 x 3e9 / 1) = 25.8.
+func (c Config) Threshold() float64 {
+	c = c.withDefaults()
+	return math.Log(float64(tests()) * c.TrialsPerMonth / c.AlarmsPerMonth)
+}
+
+// tests counts the sequential tests that every trial may drive: unit kinds times the bank of each detector.
+func tests() int {
+	n := 0
+	for d := range nSequential {
+		n += len(watched[d]) * banks[d].n
+	}
+	return n
+}

@@ -1,0 +1,198 @@
+package detect
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/whosaw/whosaw"
+)
+
+func TestIDSetAgainstMap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		width := rapid.SampledFrom([]uint64{40, 700, 100_000}).Draw(t, "width")
+		base := rapid.SampledFrom([]uint64{0, 1 << 40}).Draw(t, "base")
+		numbers := rapid.SliceOfN(rapid.Uint64Range(base, base+width), 0, 300).Draw(t, "numbers")
+		var s idset
+		set := map[uint64]bool{}
+		for _, x := range numbers {
+			here, below, above := s.near(x)
+			var wantBelow, wantAbove bool
+			for d := uint64(1); d <= reach; d++ {
+				wantBelow = wantBelow || x >= d && set[x-d]
+				wantAbove = wantAbove || set[x+d]
+			}
+			if here != set[x] || below != wantBelow || above != wantAbove {
+				t.Fatalf("near %d: %v %v %v, want %v %v %v", x, here, below, above, set[x], wantBelow, wantAbove)
+			}
+			s.add(x)
+			set[x] = true
+		}
+		s.reset()
+		for x := range set {
+			if here, below, above := s.near(x); here || below || above || s.blocks() != 0 {
+				t.Fatalf("%d is still near after reset", x)
+			}
+		}
+	})
+}
+
+func TestSlotsAgainstMap(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var s slots
+	m := map[uint64]*unit{}
+	for range 200_000 {
+		id := mix(rng.Uint64N(3000)) | 1
+		switch u := m[id]; {
+		case u == nil:
+			u = &unit{id: id}
+			m[id] = u
+			s.put(u)
+		case rng.IntN(2) == 0:
+			delete(m, id)
+			s.drop(id)
+		}
+		probe := mix(rng.Uint64N(3000)) | 1
+		if s.get(probe) != m[probe] || s.n != len(m) {
+			t.Fatalf("slots and map differ at %d", probe)
+		}
+	}
+}
+
+func TestQueueOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var q queue
+		for _, due := range rapid.SliceOf(rapid.Int64Range(0, 20)).Draw(t, "due") {
+			q.push(held{due: due})
+		}
+		last := held{due: -1}
+		for len(q.heap) > 0 {
+			h := q.pop()
+			if h.due < last.due || h.due == last.due && h.order < last.order {
+				t.Fatalf("%d.%d after %d.%d", h.due, h.order, last.due, last.order)
+			}
+			last = h
+		}
+	})
+}
+
+func TestTwoHighestAgainstScan(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var x twoHighest
+		best := map[uint64]uint64{}
+		for range rapid.IntRange(0, 60).Draw(t, "n") {
+			u, n := rapid.Uint64Range(1, 4).Draw(t, "unit"), rapid.Uint64Range(1, 50).Draw(t, "number")
+			x.add(u, n)
+			best[u] = max(best[u], n)
+			for who := range uint64(5) {
+				var want uint64
+				for u, n := range best {
+					if u != who+1 {
+						want = max(want, n)
+					}
+				}
+				if got, ok := x.others(who + 1); ok != (want > 0) || ok && got != want {
+					t.Fatalf("others than %d: %d %v, want %d", who+1, got, ok, want)
+				}
+			}
+		}
+	})
+}
+
+func TestNumber(t *testing.T) {
+	for s, want := range map[string]uint64{"1": 1, "10": 10, "999999999999999999": 999999999999999999} {
+		if n, ok := number(s); !ok || n != want {
+			t.Errorf("number(%q) = %d %v", s, n, ok)
+		}
+	}
+	for _, s := range []string{"", "0", "007", "1a", "-1", " 1", "1000000000000000000", "١"} {
+		if n, ok := number(s); ok {
+			t.Errorf("number(%q) = %d, want none", s, n)
+		}
+	}
+}
+
+func TestBloomNeverForgetsAGeneration(t *testing.T) {
+	var b bloom
+	for i := range uint64(bloomFull) {
+		b.add(mix(i))
+	}
+	for i := range uint64(bloomFull) {
+		if !b.has(mix(i)) {
+			t.Fatalf("%d was added and is not in", i)
+		}
+	}
+	false_ := 0
+	for i := range uint64(100_000) {
+		if b.has(mix(i + 1<<40)) {
+			false_++
+		}
+	}
+	if false_ > 4000 {
+		t.Errorf("%d of 100000 are taken for added", false_)
+	}
+}
+
+// A filter's literal must not be read as its negation.
+func TestLiteral(t *testing.T) {
+	for _, s := range []string{"a", "!a", "!!a", "!"} {
+		list := literal(s)
+		if value, not := whosaw.ParseValue(list[0]); value != s || not {
+			t.Errorf("literal(%q) reads as %q, negated %v", s, value, not)
+		}
+		if !has(list, s) || has(list, s+"x") {
+			t.Errorf("has(literal(%q)) is wrong", s)
+		}
+	}
+}
+
+// Memory is bounded, and what is suspicious stays: an ip with a hit is still there, or its network has taken it over.
+func TestMakeRoomKeepsSuspicion(t *testing.T) {
+	e := New(Config{MaxUnits: 300}, nil)
+	rng := rand.New(rand.NewPCG(3, 4))
+	at := int64(1744588800000)
+	for i := range 20_000 {
+		r := whosaw.Record{Time: at + int64(i)*1000, Route: "GET /x", Subjects: []string{string(rune('a' + rng.IntN(26)))}, Outcome: whosaw.OutcomeDisclosed}
+		r.IP = addr(rng.Uint32N(1 << 20))
+		if i%40 == 0 {
+			r.Outcome = whosaw.OutcomeAbsent
+		}
+		e.Observe(uint64(i+1), &r)
+	}
+	l := e.Load()
+	if l.Dropped == 0 || l.Folded == 0 {
+		t.Errorf("nothing had to give way: %+v", l)
+	}
+	n := 0
+	for _, u := range e.table.list {
+		for d := range u.ex {
+			if u.ex[d] != nil {
+				n++
+			}
+		}
+		if e.table.m.get(u.id) != u || e.table.list[u.place] != u {
+			t.Fatal("list and table differ")
+		}
+	}
+	hot := 0
+	for d := range nDetectors {
+		for k := range nKinds {
+			hot += e.hot[d][k]
+		}
+	}
+	if n != hot {
+		t.Errorf("%d excursions, counted %d", n, hot)
+	}
+	kept := 0
+	for _, u := range e.table.list {
+		for _, x := range u.ex {
+			if x != nil {
+				kept += len(x.ev)
+			}
+		}
+	}
+	if kept != e.evidence {
+		t.Errorf("%d entries, counted %d", kept, e.evidence)
+	}
+}

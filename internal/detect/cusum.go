@@ -1,0 +1,284 @@
+package detect
+
+import "math"
+
+// detector is one of the detectors; the first nSequential run sequential tests, the others state facts.
+type detector uint8
+
+const (
+	unissued detector = iota
+	nonexistent
+	traversal
+	nSequential
+
+	canary     = nSequential
+	keyState   = nSequential + 1
+	nDetectors = nSequential + 2
+)
+
+var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "canary", "key_state"}
+
+// MITRE ATT&CK: forge web credentials; data from information repositories; private keys. OWASP API Security: broken
+// object level authorization, whose first sign is that ids are tried.
+var techniques = [nDetectors]string{"T1606", "API1:2023", "API1:2023", "T1213", "T1552.004"}
+
+// maxBank is the most tests a detector runs on a unit.
+const maxBank = 4
+
+// bank holds the attack rates p1 that a detector looks for: one test each.
+type bank struct {
+	n  int
+	p1 [maxBank]float64
+}
+
+var banks = [nSequential]bank{
+	// A key used for nothing else is all forged (0.9); a busy key with a thief in it a tenth (0.1).
+	unissued: {2, [maxBank]float64{0.1, 0.9}},
+	// In the case 0.57 of the numbers asked for did not exist (0.5); a thief who knows the dense ranges meets fewer (0.2).
+	nonexistent: {2, [maxBank]float64{0.2, 0.5}},
+	// Up, up, down, down: several workers get out of step (0.9), one does not (0.98).
+	traversal: {4, [maxBank]float64{0.9, 0.98, 0.9, 0.98}},
+}
+
+// watched are the unit kinds of each detector, in order of preference.
+var watched = [nSequential][]kind{
+	// A credential is one trial for ever, so it is no unit of unissued.
+	unissued:    {kindKey, kindClient, kindPrincipal, kindCell, kindNetwork, kindIP},
+	nonexistent: {kindKey, kindClient, kindPrincipal, kindCredential, kindCell, kindNetwork, kindIP},
+	traversal:   {kindKey, kindClient, kindPrincipal, kindCredential, kindCell, kindNetwork, kindIP},
+}
+
+// weights are the steps of a detector's tests at an honest rate p0.
+type weights struct {
+	p0       float64
+	up, down [maxBank]float64
+	use      uint8 // tests whose p1 lies clearly above p0; bit per test
+}
+
+func (b *bank) weights(p0 float64) weights {
+	w := weights{p0: p0}
+	for j := range b.n {
+		p1 := b.p1[j]
+		w.up[j] = math.Log(p1 / p0)
+		w.down[j] = math.Log((1 - p1) / (1 - p0))
+		// Below a ratio of 1.4 a step says next to nothing, and the bank has a higher p1.
+		if p1 >= 1.4*p0 {
+			w.use |= 1 << j
+		}
+	}
+	return w
+}
+
+// Levels are the lower thresholds at which crossings are counted, to set silence beside the bound.
+var Levels = [4]float64{6, 8, 10, 12}
+
+// excursion is a unit's state for a detector while any of its tests is above zero, with the accesses since.
+type excursion struct {
+	s      [maxBank]float64
+	start  [maxBank]int32 // index into ev at which s last left zero
+	level  [maxBank]uint8 // Levels passed since then
+	ev     []entry
+	seen   map[uint64]struct{} // subjects tried on seenOn
+	seenOn int32               // day number
+	record uint64              // count of the record added last
+	access uint32              // its number in this excursion
+	creds  []string            // unissued: credentials judged, at most maxNamed
+}
+
+const (
+	maxExcursion   = 1024    // entries a unit may hold; then the older half goes and what is left is the excursion
+	tightExcursion = 64      // the same while all units together hold too many
+	maxSeen        = 1 << 16 // subjects a unit remembers of a day; beyond, one may be tried twice
+	maxNamed       = 1000    // subjects or credentials a filter lists at most
+)
+
+// entry is one subject of one access in an excursion.
+type entry struct {
+	time    int64
+	subject subject
+	key     uint32 // hashes that are only compared with those of the raising access
+	client  uint32
+	class   uint32
+	access  uint32
+	flags   uint8
+	hits    uint8 // bit per test
+}
+
+// subject identifies a subject within its realm: twice the number and one, or a hash that is even. 0: none.
+type subject uint64
+
+func subjectOf(s string) subject {
+	if n, ok := number(s); ok {
+		return subject(n<<1 | 1)
+	}
+	return subject(text(s) << 1)
+}
+
+// number gives the subject's number, ok is false if its id is not one.
+func (s subject) number() (n uint64, ok bool) { return uint64(s >> 1), s&1 == 1 }
+
+const (
+	entOpened    = 1 << iota // outcome disclosed or absent
+	entDisclosed             // outcome disclosed
+	entTrial                 // it was a trial
+	entAccused               // unissued: judged, and never issued
+)
+
+// trial is the answer to a detector's question about one subject of one access.
+type trial struct {
+	d     detector
+	w     *weights
+	valid uint8  // tests that it is a trial of
+	hits  uint8  // of those, the answers that speak against the unit
+	once  uint64 // what is tried once a day; 0: known to be the first today
+}
+
+// drive runs a unit's tests over a trial and reports whether one stands at or above the threshold.
+func (e *Engine) drive(u *unit, v *view, t trial, en entry) bool {
+	x := u.ex[t.d]
+	if x == nil {
+		if t.hits == 0 {
+			return false
+		}
+		x = e.newExcursion()
+		u.ex[t.d] = x
+		e.hot[t.d][u.kind]++
+	}
+	if t.once != 0 && !x.first(t.once, v.day) {
+		t.valid = 0 // tried today: evidence, not a trial
+	}
+	en.hits = t.hits & t.valid
+	if t.valid != 0 {
+		en.flags |= entTrial
+	}
+	e.append(x, v, en)
+	at := int32(len(x.ev) - 1)
+	b := &banks[t.d]
+	crossed, alive := false, false
+	for j := range b.n {
+		s := x.s[j]
+		if t.valid>>j&1 == 1 {
+			if t.hits>>j&1 == 1 {
+				if s == 0 {
+					x.start[j], x.level[j] = at, 0
+				}
+				s += t.w.up[j]
+				e.note(t.d, x, j, s)
+			} else if s > 0 {
+				s = max(0, s+t.w.down[j])
+			}
+			x.s[j] = s
+		}
+		if s > 0 {
+			alive = true
+			crossed = crossed || s >= e.h
+		}
+	}
+	if !alive {
+		e.endExcursion(u, t.d)
+	}
+	return crossed
+}
+
+// miss lowers a unit's tests for a trial that is no evidence: it does not meet the filter a finding would have.
+func (e *Engine) miss(u *unit, v *view, t trial) {
+	x := u.ex[t.d]
+	if x == nil || t.once != 0 && !x.first(t.once, v.day) {
+		return
+	}
+	alive := false
+	for j := range banks[t.d].n {
+		if t.valid>>j&1 == 1 && x.s[j] > 0 {
+			x.s[j] = max(0, x.s[j]+t.w.down[j])
+		}
+		alive = alive || x.s[j] > 0
+	}
+	if !alive {
+		e.endExcursion(u, t.d)
+	}
+}
+
+// note keeps the highest statistic and the crossings of the lower levels.
+func (e *Engine) note(d detector, x *excursion, j int, s float64) {
+	st := &e.stats[d]
+	st.highest = max(st.highest, s)
+	for int(x.level[j]) < len(Levels) && s >= Levels[x.level[j]] {
+		st.reached[x.level[j]]++
+		x.level[j]++
+	}
+}
+
+func (e *Engine) newExcursion() *excursion {
+	if n := len(e.spare); n > 0 {
+		x := e.spare[n-1]
+		e.spare = e.spare[:n-1]
+		return x
+	}
+	return &excursion{}
+}
+
+// endExcursion forgets an excursion: all its tests are back at zero, or what it gathered has become a finding.
+func (e *Engine) endExcursion(u *unit, d detector) {
+	x := u.ex[d]
+	if x == nil {
+		return
+	}
+	u.ex[d] = nil
+	e.hot[d][u.kind]--
+	e.evidence -= len(x.ev)
+	// Honest excursions are short and many; the long ones are not worth keeping.
+	if cap(x.ev) <= 64 && len(x.seen) <= 64 && len(e.spare) < 4096 {
+		clear(x.seen)
+		*x = excursion{ev: x.ev[:0], seen: x.seen}
+		e.spare = append(e.spare, x)
+	}
+}
+
+// first reports whether this is the excursion's first trial of a subject on its day, and remembers it. Late records of
+// an earlier day count to the current one.
+func (x *excursion) first(once uint64, on int32) bool {
+	if x.seen == nil {
+		x.seen = make(map[uint64]struct{}, 8)
+	}
+	if on > x.seenOn || len(x.seen) >= maxSeen {
+		clear(x.seen)
+		x.seenOn = max(on, x.seenOn)
+	}
+	if _, ok := x.seen[once]; ok {
+		return false
+	}
+	x.seen[once] = struct{}{}
+	return true
+}
+
+// append adds evidence. What is beyond the unit's share goes, the oldest first, and the excursion then begins later:
+// a finding accuses only what it can count.
+func (e *Engine) append(x *excursion, v *view, en entry) {
+	limit := maxExcursion
+	if e.evidence > e.cfg.MaxEvidence {
+		limit = tightExcursion
+	}
+	if len(x.ev) >= limit {
+		cut := len(x.ev) - limit/2
+		x.ev = x.ev[:copy(x.ev, x.ev[cut:])]
+		for j := range x.start {
+			x.start[j] = max(0, x.start[j]-int32(cut))
+		}
+		e.evidence -= cut
+	}
+	if x.record != v.count {
+		x.record = v.count
+		x.access++
+	}
+	en.access = x.access
+	x.ev = append(x.ev, en)
+	e.evidence++
+}
+
+// witness adds an access that is no trial to the unit's excursion, if it has one: it meets the filter, so
+// the majority must be counted over it.
+func (e *Engine) witness(u *unit, d detector, v *view, en entry) {
+	if x := u.ex[d]; x != nil {
+		e.append(x, v, en)
+	}
+}

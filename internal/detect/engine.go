@@ -1,0 +1,260 @@
+package detect
+
+import (
+	"strings"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/reference"
+)
+
+// Engine runs the detectors over one ledger. Not safe for concurrent use.
+type Engine struct {
+	cfg Config
+	h   float64
+	cat *catalog.Catalog
+	ref *reference.Index
+
+	count uint64 // records observed
+	seen  int64  // greatest event time of any record: Finding.Seen
+	clock int64  // greatest event time of accesses and issuances, which judges what is late
+	began int64  // the clock's first value
+	today int32  // day number of the clock
+
+	table    table
+	hot      [nDetectors][nKinds]int // units with an excursion
+	spare    []*excursion
+	evidence int // entries in all excursions
+
+	strata     map[uint64]*stratum
+	strataList []*stratum // in order of creation
+	networks   int        // in all strata
+	frozen     []span     // declared changes: baselines do not learn
+	realms     map[uint64]*realm
+	keys       map[uint64]*keyWatch
+	keyList    []*keyWatch // in order of the records
+	scopes     map[uint64]*feedScope
+	queue      queue
+	legacy     bloom  // credentials that nobody could judge when they were first seen
+	judged     memory // credentials found never issued
+	daily      daily  // credentials counted today
+
+	routes  routeCache
+	classes map[string]agentClass
+
+	opened      [nDetectors]int // findings that can cover an access
+	findings    []whosaw.Finding
+	crossed     [nKinds]*unit // at or above the threshold at the record in hand
+	scratch     []entry
+	near        [nKinds]nearness
+	asking      asking
+	lastWeights weights
+	views       uint64 // accesses looked at, now or later
+	stats       [nDetectors]stat
+	canaries    bool // a subject record has named one
+	now         view // the record in hand
+	held        view // a pending access that is judged now
+}
+
+type span struct{ realm, from, until uint64 }
+
+// agentClass is an agent's class and its hash.
+type agentClass struct {
+	name string
+	hash uint64
+}
+
+// New gives an engine that has seen nothing. cat may be nil: then only what records state is known.
+func New(cfg Config, cat *catalog.Catalog) *Engine {
+	cfg = cfg.withDefaults()
+	return &Engine{
+		cfg: cfg, h: cfg.Threshold(), cat: cat, ref: reference.New(),
+		strata:  make(map[uint64]*stratum),
+		realms:  make(map[uint64]*realm),
+		keys:    make(map[uint64]*keyWatch),
+		scopes:  make(map[uint64]*feedScope),
+		classes: make(map[string]agentClass),
+		judged:  newMemory(),
+	}
+}
+
+// Observe takes the next record of the ledger and gives the findings it raises, mostly none. Every record must come, in
+// sequence order. The record and its strings may be used again by the caller afterwards.
+func (e *Engine) Observe(seq uint64, r *whosaw.Record) []whosaw.Finding {
+	e.count++
+	e.findings = nil
+	if r.Type >= whosaw.TypeVerdict {
+		return nil // what whosaw itself wrote, by the machine's clock, is no news of the shop
+	}
+	e.seen = max(e.seen, r.Time)
+	if r.Type == whosaw.TypeAccess {
+		e.advance(r.Time)
+		e.judgeDue()
+		e.look(&e.now, r)
+		e.access(&e.now)
+		e.judgeDue()
+		return e.findings
+	}
+	e.ref.Apply(seq, r)
+	switch r.Type {
+	case whosaw.TypeIssuance:
+		e.advance(r.Time)
+		e.issuance(r)
+		e.judgeDue()
+	case whosaw.TypeSubject:
+		e.canaries = e.canaries || r.Ref != nil && r.Ref.State == "canary"
+	case whosaw.TypeKey, whosaw.TypePerson:
+		e.watchKeys(r)
+	case whosaw.TypeChange:
+		e.freeze(r)
+	}
+	return e.findings
+}
+
+// advance moves the clock.
+func (e *Engine) advance(t int64) {
+	if t <= e.clock {
+		return
+	}
+	if e.clock == 0 {
+		e.began = t
+	}
+	if t/hour != e.clock/hour {
+		for _, x := range e.realms {
+			// Each realm is changed alone, so their order does not matter.
+			for k := range x.frontiers {
+				x.frontiers[k].settle()
+			}
+		}
+	}
+	e.clock = t
+	e.today = dayOf(t)
+}
+
+func dayOf(t int64) int32 { return int32(t / day) }
+
+// access runs the detectors over one access.
+func (e *Engine) access(v *view) {
+	e.stats[unissued].accesses++
+	e.unissued(v)
+	if v.opened() && len(v.subjects) > 0 {
+		e.frontier(v)
+		if !v.explained {
+			e.suspects(v)
+			if e.canaries {
+				e.canary(v)
+			}
+		}
+		e.harvest(v)
+	} else {
+		e.bystander(v)
+	}
+	if len(e.keys) > 0 {
+		e.keyState(v)
+	}
+}
+
+// suspects makes the units of an access to somebody's data that nothing explains.
+func (e *Engine) suspects(v *view) {
+	e.identify(v)
+	for k := range nKinds {
+		if v.own && (k == kindPrincipal || k == kindCredential) {
+			continue // a claim to be the customer it opens: there is nothing to add up
+		}
+		if u := e.unit(v, k, true); u != nil {
+			u.total++
+		}
+	}
+}
+
+// bystander is an access that is no trial of nonexistent and traversal. If nothing explains it, it meets the filters of
+// their findings all the same, and must be counted against the majority.
+func (e *Engine) bystander(v *view) {
+	if v.explained {
+		return
+	}
+	e.identify(v)
+	en := v.entry(0)
+	for k := range nKinds {
+		// Most principals and credentials look round and then open their own customer: no need to know them yet.
+		if u := e.unit(v, k, k != kindPrincipal && k != kindCredential); u != nil {
+			u.total++
+			e.witness(u, nonexistent, v, en)
+			e.witness(u, traversal, v, en)
+		}
+	}
+}
+
+// settle raises the best finding among the units that crossed at this record. What its filter matches drives the detector
+// no more, so all units of the record begin anew; a narrow one says little, and stops nobody else.
+func (e *Engine) settle(d detector, v *view) {
+	var best *accusation
+	for _, k := range watched[d] {
+		if u := e.crossed[k]; u != nil {
+			if a := e.accuse(d, u, v); a != nil && (best == nil || a.rank < best.rank) {
+				best = a
+			}
+		}
+	}
+	if best == nil {
+		return
+	}
+	for k, u := range v.units {
+		if u != nil && (!best.narrow || e.crossed[k] != nil) {
+			e.endExcursion(u, d)
+		}
+	}
+	e.crossed = [nKinds]*unit{}
+	if best.narrow && e.hushed(d, v) {
+		return
+	}
+	e.raise(best, v)
+}
+
+// hushed reports whether one of the access's finer units has raised a narrow finding of the detector today.
+func (e *Engine) hushed(d detector, v *view) bool {
+	for k, u := range v.units {
+		if u != nil && hushes[k] && u.quiet[d] > e.today {
+			return true
+		}
+	}
+	return false
+}
+
+// hush keeps the access's units from raising another narrow finding today.
+func (e *Engine) hush(d detector, v *view) {
+	for k, u := range v.units {
+		if u != nil && hushes[k] {
+			u.quiet[d] = e.today + 1
+		}
+	}
+}
+
+var hushes = [nKinds]bool{kindPrincipal: true, kindCredential: true, kindCell: true, kindNetwork: true, kindIP: true}
+
+// freeze keeps a declared change: a campaign or a release moves what is normal, and must not be learnt.
+func (e *Engine) freeze(r *whosaw.Record) {
+	if r.Ref == nil || len(e.frozen) >= 1024 {
+		return
+	}
+	from := r.Ref.From
+	if from == 0 {
+		from = r.Time
+	}
+	until := r.Ref.Until
+	if until == 0 {
+		until = from + day // a change that is not said to last is over after a day
+	}
+	e.frozen = append(e.frozen, span{text(r.Realm), uint64(from), uint64(until)})
+}
+
+func (e *Engine) changing(v *view) bool {
+	for i := range e.frozen {
+		if f := &e.frozen[i]; f.realm == v.realm && uint64(v.r.Time) >= f.from && uint64(v.r.Time) < f.until {
+			return true
+		}
+	}
+	return false
+}
+
+func clone(s string) string { return strings.Clone(s) }

@@ -1,0 +1,360 @@
+package detect
+
+import (
+	"slices"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/reference"
+)
+
+const (
+	// floorUnissued is the least p0 of unissued where no feed record states a loss: a hundred times the loss met in
+	// life (one issuance in 100,000).
+	floorUnissued = 1e-3
+	// floorDeclared is the least p0 where a loss is declared, whatever it says.
+	floorDeclared = 1e-6
+	// ceilingUnissued: where a tenth of honest credentials may lack their issuance, the question says nothing.
+	ceilingUnissued = 0.1
+	// borrowed is how many of the realm's issued credentials at most speak for a key that has few of its own.
+	borrowed = 1000
+	// waitAtMost is how long an access waits for its feed to move on.
+	waitAtMost = day
+	maxScopes  = 1 << 16
+)
+
+// share counts how often credentials were found issued, and in how many networks they were not. The second is counted in
+// networks, so that a thief with a million forged credentials weighs no more than the networks he comes from.
+type share struct {
+	issued   int64 // credentials, each once a day
+	networks map[uint64]struct{}
+	without  int64 // networks that used a credential never issued
+}
+
+// feedScope is what is known of the credentials of one key, or of one client.
+type feedScope struct {
+	share
+	total   int64 // accesses that are not issued, as far as it was decided
+	accused int64 // those of credentials that were judged and never issued
+}
+
+// realm is what the engine keeps for one name space.
+type realm struct {
+	share
+	watermark int64  // greatest event time of an issuance
+	waiting   []held // judged when the feed has moved past them
+	frontiers [nKinds]frontier
+}
+
+func (e *Engine) realm(id uint64) *realm {
+	x := e.realms[id]
+	if x == nil {
+		x = &realm{}
+		e.realms[id] = x
+	}
+	return x
+}
+
+// scope gives the feed scope of a key or client; nil for neither, and beyond maxScopes.
+func (e *Engine) scope(v *view, k kind) *feedScope {
+	id := v.ids[k]
+	if id == 0 {
+		return nil
+	}
+	s := e.scopes[id]
+	if s == nil && len(e.scopes) < maxScopes {
+		s = &feedScope{}
+		e.scopes[id] = s
+	}
+	return s
+}
+
+// owner is the scope that an access is judged in: its key's, else its client's.
+func (e *Engine) owner(v *view) *feedScope {
+	if s := e.scope(v, kindKey); s != nil {
+		return s
+	}
+	return e.scope(v, kindClient)
+}
+
+// tally counts an access that is not issued.
+func (e *Engine) tally(v *view, accused bool) {
+	for _, k := range [2]kind{kindKey, kindClient} {
+		if s := e.scope(v, k); s != nil {
+			s.total++
+			if accused {
+				s.accused++
+			}
+		}
+	}
+}
+
+// unissued asks of each credential whether it was ever issued.
+func (e *Engine) unissued(v *view) {
+	st := &e.stats[unissued]
+	if v.issued {
+		e.wasIssued(v)
+		return
+	}
+	e.identify(v)
+	r := v.r
+	if r.Credential == "" {
+		st.skip(whyNoCredential)
+		e.tally(v, false)
+		e.watch(v, 0)
+		return
+	}
+	if e.covered(unissued, v) {
+		return
+	}
+	feed := e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
+	if !feed.Known {
+		st.skip(whyNoFeed)
+		e.legacy.add(v.ids[kindCredential])
+		e.tally(v, false)
+		e.watch(v, 0)
+		return
+	}
+	if e.queue.pending >= e.cfg.MaxPending {
+		e.expire()
+		if e.queue.pending >= e.cfg.MaxPending {
+			st.skip(whyQueueFull)
+			return
+		}
+	}
+	e.queue.push(held{due: r.Time + e.lag(feed), realm: v.realm, rec: keep(r)})
+}
+
+// lag is how long an issuance may be late: as declared. A declared loss without a lag means at once; without either, the
+// default.
+func (e *Engine) lag(f reference.Feed) int64 {
+	if f.Lag == 0 && !f.Declared {
+		return e.cfg.FeedLag
+	}
+	return f.Lag
+}
+
+// wasIssued is an answer that speaks for a unit: a credential's first use of the day, found issued.
+func (e *Engine) wasIssued(v *view) {
+	st := &e.stats[unissued]
+	st.judged++
+	if !e.daily.add(v.day, mix(text(v.r.Credential)^v.realm)) {
+		return
+	}
+	st.trials++
+	e.identify(v)
+	x, own := e.realm(v.realm), e.owner(v)
+	x.issued++
+	if own != nil {
+		own.issued++
+	}
+	hot := false
+	for _, k := range watched[unissued] {
+		hot = hot || e.hot[unissued][k] > 0
+	}
+	if !hot {
+		return
+	}
+	feed := e.ref.IssuanceFeed(v.r.Realm, v.r.Key, v.r.Client, v.r.Route, v.r.Time)
+	p0, ok := honestUnissued(feed, x, own)
+	if !ok || feed.Complete() {
+		return
+	}
+	w := e.unissuedWeights(p0)
+	for _, k := range watched[unissued] {
+		if e.hot[unissued][k] > 0 {
+			if u := e.unit(v, k, false); u != nil {
+				e.miss(u, v, trial{d: unissued, w: w, valid: w.use})
+			}
+		}
+	}
+}
+
+// honestUnissued is p0: the declared loss; else what the realm and the key itself have shown so far, with three networks on
+// top (the 95 % upper limit that silence supports), so that a feed must have proved itself before it accuses.
+func honestUnissued(feed reference.Feed, x *realm, own *feedScope) (p0 float64, ok bool) {
+	if feed.Declared {
+		p0 = max(feed.Lost, floorDeclared)
+		return p0, p0 <= ceilingUnissued
+	}
+	if x.issued == 0 {
+		return 1, false
+	}
+	p0 = max(floorUnissued, float64(x.without+3)/float64(x.issued))
+	if own != nil {
+		p0 = max(p0, float64(own.without+3)/float64(own.issued+min(x.issued, borrowed)))
+	}
+	return p0, p0 <= ceilingUnissued
+}
+
+func (e *Engine) unissuedWeights(p0 float64) *weights {
+	if e.lastWeights.p0 != p0 {
+		e.lastWeights = banks[unissued].weights(p0)
+	}
+	return &e.lastWeights
+}
+
+// issuance moves the realm's feed on, and judges what waited for that.
+func (e *Engine) issuance(r *whosaw.Record) {
+	x := e.realm(text(r.Realm))
+	if r.Time <= x.watermark {
+		return
+	}
+	x.watermark = r.Time
+	if len(x.waiting) == 0 {
+		return
+	}
+	waiting := x.waiting
+	x.waiting = nil
+	for i := range waiting {
+		if waiting[i].rec.Time > x.watermark {
+			x.waiting = append(x.waiting, waiting[i])
+			continue
+		}
+		e.queue.pending--
+		e.judge(&waiting[i])
+	}
+}
+
+// judgeDue judges the accesses whose issuance is no longer expected.
+func (e *Engine) judgeDue() {
+	for len(e.queue.heap) > 0 && e.queue.heap[0].due <= e.clock {
+		h := e.queue.pop()
+		r := &h.rec
+		feed := e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
+		if x := e.realm(h.realm); !feed.Declared && x.watermark < r.Time {
+			// A feed that stands still has not lost anything yet. It moves on with the next issuance of the realm.
+			x.waiting = append(x.waiting, h)
+			continue
+		}
+		e.queue.pending--
+		e.judge(&h)
+	}
+}
+
+// expire gives up on accesses whose feed has not moved for a day.
+func (e *Engine) expire() {
+	for _, x := range e.realms { // each is changed alone: their order does not matter
+		n := len(x.waiting)
+		x.waiting = slices.DeleteFunc(x.waiting, func(h held) bool { return h.rec.Time < e.clock-waitAtMost })
+		e.queue.pending -= n - len(x.waiting)
+		e.stats[unissued].why[whyFeedStopped] += int64(n - len(x.waiting))
+	}
+}
+
+// judge decides about an access whose lag has passed.
+func (e *Engine) judge(h *held) {
+	v := &e.held
+	e.look(v, &h.rec)
+	if v.issued {
+		e.wasIssued(v)
+		return
+	}
+	e.identify(v)
+	if e.covered(unissued, v) {
+		return
+	}
+	st := &e.stats[unissued]
+	id := v.ids[kindCredential]
+	switch {
+	case e.legacy.has(id):
+		st.skip(whyLegacy)
+		e.tally(v, false)
+		e.watch(v, 0)
+		return
+	case e.judged.has(id):
+		e.tally(v, true)
+		e.watch(v, entAccused)
+		return
+	}
+	r := v.r
+	feed := e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
+	x, own := e.realm(v.realm), e.owner(v)
+	p0, ok := honestUnissued(feed, x, own)
+	if !feed.Declared {
+		x.miss(v.ids[kindNetwork])
+		if own != nil {
+			own.miss(v.ids[kindNetwork])
+		}
+	}
+	if !ok {
+		st.skip(whyFeedThin)
+		e.legacy.add(id)
+		e.tally(v, false)
+		e.watch(v, 0)
+		return
+	}
+	st.judged++
+	st.trials++
+	e.judged.add(id)
+	e.tally(v, true)
+	if feed.Complete() {
+		e.neverIssued(v)
+		return
+	}
+	w := e.unissuedWeights(p0)
+	entries := e.entries(v, entAccused)
+	for _, k := range watched[unissued] {
+		if k == kindPrincipal && isCustomer(r.Principal) {
+			continue // one principal, one customer: there is nothing to add up
+		}
+		u := e.unit(v, k, true)
+		if u == nil {
+			continue
+		}
+		if e.drive(u, v, trial{d: unissued, w: w, valid: w.use, hits: w.use}, entries[0]) {
+			e.crossed[k] = u
+		}
+		for _, en := range entries[1:] {
+			e.witness(u, unissued, v, en)
+		}
+		if x := u.ex[unissued]; x != nil && len(x.creds) < maxNamed {
+			x.creds = append(x.creds, r.Credential)
+		}
+	}
+	e.settle(unissued, v)
+}
+
+// watch adds an access that is not issued, and no trial, to the excursions that it belongs to.
+func (e *Engine) watch(v *view, flags uint8) {
+	for _, k := range watched[unissued] {
+		if e.hot[unissued][k] == 0 {
+			continue
+		}
+		if u := e.unit(v, k, false); u != nil && u.ex[unissued] != nil {
+			for _, en := range e.entries(v, flags) {
+				e.witness(u, unissued, v, en)
+			}
+		}
+	}
+}
+
+// entries are the access as evidence, one per subject, at least one.
+func (e *Engine) entries(v *view, flags uint8) []entry {
+	e.scratch = e.scratch[:0]
+	for _, s := range v.subjects {
+		e.scratch = append(e.scratch, v.entry(subjectOf(s)))
+	}
+	if len(v.subjects) == 0 {
+		e.scratch = append(e.scratch, v.entry(0))
+	}
+	for i := range e.scratch {
+		e.scratch[i].flags |= flags
+	}
+	return e.scratch
+}
+
+// maxShareNetworks bounds the networks remembered; beyond, each counts as new, which makes the test more careful.
+const maxShareNetworks = 4096
+
+func (s *share) miss(network uint64) {
+	if _, ok := s.networks[network]; ok {
+		return
+	}
+	if s.networks == nil {
+		s.networks = make(map[uint64]struct{})
+	}
+	if len(s.networks) < maxShareNetworks {
+		s.networks[network] = struct{}{}
+	}
+	s.without++
+}

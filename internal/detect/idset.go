@@ -1,0 +1,153 @@
+package detect
+
+// idset is a set of numbers that answers what lies near one. Neighbours share a block of 64, so dense sets are small.
+// The zero value is empty.
+type idset struct {
+	one   idblock   // the first block lies in place: most units meet one or two customers a day
+	slots []idblock // the others; up to eight in order of arrival, beyond: open addressing, at most three quarters full
+	n     int       // blocks in slots
+}
+
+type idblock struct {
+	block uint64 // number / 64 + 1; 0: free
+	word  uint64
+}
+
+const (
+	flatBlocks = 8
+	// reach is how far a neighbour may be. Wide enough to step over the numbers that nobody holds (57 % in the case:
+	// 0.57^8 is 1 %), narrow enough that honest accesses to a large shop have no neighbours at all.
+	reach = 8
+)
+
+func (s *idset) blocks() int {
+	if s.one.block == 0 {
+		return 0
+	}
+	return s.n + 1
+}
+
+func (s *idset) word(block uint64) uint64 {
+	if s.one.block == block {
+		return s.one.word
+	}
+	if s.n == 0 {
+		return 0
+	}
+	if len(s.slots) <= flatBlocks {
+		for i := range s.slots {
+			if s.slots[i].block == block {
+				return s.slots[i].word
+			}
+		}
+		return 0
+	}
+	mask := uint64(len(s.slots) - 1)
+	for i := mix(block) & mask; ; i = (i + 1) & mask {
+		switch s.slots[i].block {
+		case block:
+			return s.slots[i].word
+		case 0:
+			return 0
+		}
+	}
+}
+
+// reset empties the set.
+func (s *idset) reset() {
+	if len(s.slots) > flatBlocks {
+		s.slots = nil
+	}
+	s.one, s.slots, s.n = idblock{}, s.slots[:0], 0
+}
+
+// add puts a number in.
+func (s *idset) add(x uint64) {
+	block, bit := x/64+1, uint64(1)<<(x%64)
+	if s.one.block == 0 || s.one.block == block {
+		s.one.block = block
+		s.one.word |= bit
+		return
+	}
+	if len(s.slots) <= flatBlocks {
+		for i := range s.slots {
+			if s.slots[i].block == block {
+				s.slots[i].word |= bit
+				return
+			}
+		}
+		if len(s.slots) < flatBlocks {
+			s.slots = append(s.slots, idblock{block, bit})
+			s.n++
+			return
+		}
+		s.grow(4 * flatBlocks)
+	} else if 4*(s.n+1) > 3*len(s.slots) {
+		s.grow(2 * len(s.slots))
+	}
+	if i := s.slot(block); s.slots[i].block == 0 {
+		s.slots[i] = idblock{block, bit}
+		s.n++
+	} else {
+		s.slots[i].word |= bit
+	}
+}
+
+func (s *idset) slot(block uint64) uint64 {
+	mask := uint64(len(s.slots) - 1)
+	i := mix(block) & mask
+	for s.slots[i].block != 0 && s.slots[i].block != block {
+		i = (i + 1) & mask
+	}
+	return i
+}
+
+func (s *idset) grow(size int) {
+	old := s.slots
+	s.slots = make([]idblock, size)
+	for _, b := range old {
+		if b.block != 0 {
+			s.slots[s.slot(b.block)] = b
+		}
+	}
+}
+
+// near reports whether the set holds the number, one of the reach below it, and one of the reach above it.
+func (s *idset) near(x uint64) (here, below, above bool) {
+	if s.one.block == 0 {
+		return false, false, false
+	}
+	block, at := x/64+1, x%64
+	w := s.word(block)
+	here = w>>at&1 == 1
+	// The reach below is bits [at-reach, at) of this block, and the top of the one before.
+	lower := w << (64 - at) // bits below at, pushed to the top; nothing if at is 0
+	if at == 0 {
+		lower = 0
+	}
+	below = lower>>(64-reach) != 0
+	if at < reach && block > 1 {
+		below = below || s.word(block-1)>>(64-reach+at) != 0
+	}
+	upper := w >> at >> 1
+	above = upper&(1<<reach-1) != 0
+	if at > 63-reach {
+		above = above || s.word(block+1)&(1<<(reach-(63-at))-1) != 0
+	}
+	return here, below, above
+}
+
+// number reads a subject id that is a number in its plain form: digits without a leading zero, below 10^18.
+func number(s string) (x uint64, ok bool) {
+	if len(s) == 0 || len(s) > 18 || s[0] == '0' {
+		return 0, false
+	}
+	for i := range len(s) {
+		c := s[i] - '0'
+		if c > 9 {
+			return 0, false
+		}
+		x = x*10 + uint64(c)
+	}
+	return x, true
+}

@@ -1,0 +1,180 @@
+package detect
+
+import (
+	"math"
+
+	"github.com/whosaw/whosaw"
+)
+
+// revokedSkew is how long after its revocation or the end of its validity a key may still be met: clocks disagree, and
+// verifiers hold key sets in a cache, for five minutes as a rule.
+const revokedSkew = 5 * minute
+
+// keyWatch is a key that key or person records name.
+type keyWatch struct {
+	realm, name string
+	dated       bool  // a record states an end: retired, revoked or until
+	leftAt      int64 // when the first person who could read it left; 0: nobody
+	inUse       int64 // accesses since then
+	lastUse     int64
+
+	ended   ending
+	from    int64 // of what follows
+	accused int64 // accesses that the ending forbids
+	matched int64 // accesses that the plain filter would match
+	people  map[uint64]struct{}
+	leaver  bool // the finding about the one who left was raised
+}
+
+// ending is why a key should no longer be met.
+type ending uint8
+
+const (
+	notEnded ending = iota
+	keyRetired
+	keyRevoked
+	keyExpired
+)
+
+// maxKeys bounds the keys watched: houses have tens. Further ones are counted as not judged.
+const maxKeys = 1 << 16
+
+// watchKeys notes what a key or person record says of keys. The states themselves stay with the reference records.
+func (e *Engine) watchKeys(r *whosaw.Record) {
+	if r.Ref == nil {
+		return
+	}
+	if r.Type == whosaw.TypeKey && r.Key != "" {
+		if w := e.watched(r.Realm, r.Key); w != nil && (r.Ref.State == "retired" || r.Ref.State == "revoked" || r.Ref.Until != 0) {
+			w.dated = true
+		}
+	}
+	for _, key := range r.Ref.Keys {
+		e.watched(r.Realm, key)
+	}
+	realm := text(r.Realm)
+	for _, w := range e.keyList {
+		if text(w.realm) == realm {
+			w.leftAt = e.ref.Key(w.realm, w.name, math.MaxInt64).LeftAt
+		}
+	}
+}
+
+func (e *Engine) watched(realm, key string) *keyWatch {
+	id := unitID(kindKey, text(realm), text(key))
+	w := e.keys[id]
+	if w == nil && len(e.keys) < maxKeys {
+		w = &keyWatch{realm: clone(realm), name: clone(key)}
+		e.keys[id] = w
+		e.keyList = append(e.keyList, w)
+	}
+	return w
+}
+
+// keyState asks whether a key may still be met.
+func (e *Engine) keyState(v *view) {
+	r := v.r
+	if r.Key == "" {
+		return
+	}
+	w := e.keys[unitID(kindKey, v.realm, text(r.Key))]
+	if w == nil {
+		return
+	}
+	st := &e.stats[keyState]
+	st.judged++
+	st.trials++
+	if w.leftAt != 0 && r.Time >= w.leftAt {
+		w.inUse++
+		w.lastUse = max(w.lastUse, r.Time)
+	}
+	if !w.dated || !v.opened() {
+		return // a refused access is the door doing its work
+	}
+	e.identify(v)
+	s := e.ref.Key(r.Realm, r.Key, r.Time)
+	ended, from := notEnded, int64(math.MaxInt64)
+	if s.State == "retired" {
+		ended, from = keyRetired, s.Since+e.cfg.RetiredGrace
+	}
+	if s.State == "revoked" && s.Since+revokedSkew <= r.Time {
+		ended, from = keyRevoked, s.Since+revokedSkew
+	}
+	if s.Until != 0 && s.Until+revokedSkew <= r.Time && r.Time < from {
+		ended, from = keyExpired, s.Until+revokedSkew
+	}
+	if ended == notEnded || r.Time < from || e.covered(keyState, v) {
+		return
+	}
+	if w.ended != ended || w.from != from {
+		w.ended, w.from, w.accused, w.matched, w.people = ended, from, 0, 0, nil
+	}
+	w.matched++
+	if ended == keyRetired && e.honestTail(v, s.Since) {
+		st.skip(whyTail)
+		return
+	}
+	w.accused++
+	if v.outcome == whosaw.OutcomeDisclosed {
+		if w.people == nil {
+			w.people = make(map[uint64]struct{})
+		}
+		for _, subject := range v.subjects {
+			if len(w.people) < maxExcursion {
+				w.people[text(subject)] = struct{}{}
+			}
+		}
+	}
+	e.ended(w, v)
+}
+
+// honestTail reports whether a credential was given out before its key was retired, as far as can be known: it then lives on
+// to its end.
+func (e *Engine) honestTail(v *view, retired int64) bool {
+	r := v.r
+	at, ok := e.ref.IssuedAt(r.Realm, r.Credential, r.Key, r.Principal)
+	return ok && at < retired || !ok && e.legacy.has(v.ids[kindCredential])
+}
+
+// ended raises a key that should no longer be met.
+func (e *Engine) ended(w *keyWatch, v *view) {
+	r := v.r
+	t, name := e.term(kindKey, v)
+	t.From = whosaw.Time(w.from)
+	t.Outcome = []string{whosaw.OutcomeDisclosed.String(), whosaw.OutcomeAbsent.String()}
+	a := e.fact(keyState, kindKey, name, v)
+	if w.ended == keyRetired && !v.issued && r.Credential != "" && e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time).Known {
+		no := false
+		t.Issued = &no
+	} else {
+		if 2*w.accused <= w.matched {
+			e.stats[keyState].skip(whyTail)
+			return // most of what the key shows is the honest tail
+		}
+		a.accesses, a.subjects = w.accused, int64(len(w.people))
+	}
+	a.term = t
+	e.describeKey(a, v, w.ended)
+	e.raise(a, v)
+}
+
+// leaverKey raises a key that somebody who left could read, once credentials signed with it turn out never issued. That
+// such a key is merely in use accuses nobody: Status says it.
+func (e *Engine) leaverKey(from *accusation, v *view) {
+	w := e.keys[v.ids[kindKey]]
+	if w == nil || w.leaver || w.leftAt == 0 || from.first < w.leftAt {
+		return
+	}
+	w.leaver = true
+	t, name := e.term(kindKey, v)
+	t.Issued, t.From = from.term.Issued, whosaw.Time(w.leftAt)
+	if s := e.scope(v, kindKey); s == nil || 2*s.accused <= s.total {
+		t.From = max(t.From, whosaw.Time(from.first))
+	}
+	a := &accusation{
+		d: keyState, kind: kindKey, unit: name, term: t, first: from.first, accesses: from.accesses, subjects: from.subjects,
+		statistic: from.statistic, threshold: from.threshold,
+	}
+	e.describeLeaver(a, v, w.leftAt)
+	e.raise(a, v)
+}

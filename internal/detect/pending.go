@@ -1,0 +1,198 @@
+package detect
+
+import (
+	"slices"
+
+	"github.com/whosaw/whosaw"
+)
+
+// held is an access that waits for its issuance.
+type held struct {
+	due   int64 // event time at which it is judged
+	order uint64
+	realm uint64
+	rec   whosaw.Record
+}
+
+// queue orders them by when they are due, then by arrival.
+type queue struct {
+	heap    []held
+	order   uint64
+	pending int // in the heap, and waiting in realms
+}
+
+func (q *queue) before(i, j int) bool {
+	a, b := &q.heap[i], &q.heap[j]
+	return a.due < b.due || a.due == b.due && a.order < b.order
+}
+
+func (q *queue) push(h held) {
+	q.order++
+	q.pending++
+	h.order = q.order
+	q.heap = append(q.heap, h)
+	for i := len(q.heap) - 1; i > 0; {
+		p := (i - 1) / 2
+		if !q.before(i, p) {
+			break
+		}
+		q.heap[i], q.heap[p] = q.heap[p], q.heap[i]
+		i = p
+	}
+}
+
+// pop takes the first out of the heap; it stays pending until it is judged.
+func (q *queue) pop() held {
+	h := q.heap[0]
+	end := len(q.heap) - 1
+	q.heap[0] = q.heap[end]
+	q.heap[end] = held{}
+	q.heap = q.heap[:end]
+	for i := 0; ; {
+		c := 2*i + 1
+		if c >= end {
+			break
+		}
+		if c+1 < end && q.before(c+1, c) {
+			c++
+		}
+		if !q.before(c, i) {
+			break
+		}
+		q.heap[i], q.heap[c] = q.heap[c], q.heap[i]
+		i = c
+	}
+	return h
+}
+
+// keep copies what judging an access needs: the caller's record does not outlive the call.
+func keep(r *whosaw.Record) whosaw.Record {
+	k := whosaw.Record{
+		ID: clone(r.ID), Time: r.Time, Realm: clone(r.Realm), Others: r.Others, Route: clone(r.Route), Status: r.Status, Outcome: r.Outcome,
+		Principal: clone(r.Principal), Credential: clone(r.Credential), Key: clone(r.Key), Client: clone(r.Client),
+		IP: r.IP, Country: clone(r.Country), ASN: r.ASN, Agent: clone(r.Agent),
+	}
+	k.Subjects = keepAll(r.Subjects)
+	k.Fields, k.Masked = keepAll(r.Fields), keepAll(r.Masked)
+	return k
+}
+
+// keepAll keeps the difference between nil and empty, which is that between "not said" and "none".
+func keepAll(list []string) []string {
+	list = slices.Clone(list)
+	for i, s := range list {
+		list[i] = clone(s)
+	}
+	return list
+}
+
+// memory is a set of hashes that forgets the oldest when it is full, half at a time.
+type memory struct{ young, old map[uint64]struct{} }
+
+const memoryHalf = 1 << 20
+
+func newMemory() memory {
+	return memory{make(map[uint64]struct{}), nil}
+}
+
+// has reports whether the hash is in, and makes it young again.
+func (m *memory) has(x uint64) bool {
+	if _, ok := m.young[x]; ok {
+		return true
+	}
+	if _, ok := m.old[x]; ok {
+		m.add(x)
+		return true
+	}
+	return false
+}
+
+func (m *memory) add(x uint64) {
+	if len(m.young) >= memoryHalf {
+		m.old, m.young = m.young, make(map[uint64]struct{})
+	}
+	m.young[x] = struct{}{}
+}
+
+// bloom is a set of hashes that may hold what was never added, and never lacks what was. It empties itself in two
+// generations, the older half at a time, once it is full.
+type bloom struct {
+	young, old []uint64
+	n          int // in young
+}
+
+const (
+	// With 16 bits for each and three probes within one cache line, one in 100 is taken for one that was added.
+	bloomBits = 1 << 25
+	bloomFull = bloomBits / 16
+)
+
+// probes gives the line of eight words and the bits within it that a hash stands for.
+func probes(x uint64) (line uint64, bits [3]uint16) {
+	return x % (bloomBits / 512) * 8, [3]uint16{uint16(x >> 37 & 511), uint16(x >> 46 & 511), uint16(x >> 55)}
+}
+
+// add reports whether the hash was new to the young generation.
+func (b *bloom) add(x uint64) bool {
+	if b.young == nil {
+		b.young = make([]uint64, bloomBits/64)
+	}
+	fresh := false
+	line, bits := probes(x)
+	for _, at := range bits {
+		w := &b.young[line+uint64(at>>6)]
+		if *w>>(at&63)&1 == 0 {
+			fresh = true
+			*w |= 1 << (at & 63)
+		}
+	}
+	if fresh {
+		if b.n++; b.n >= bloomFull {
+			b.old, b.young, b.n = b.young, nil, 0
+		}
+	}
+	return fresh
+}
+
+// has reports whether the hash was added, and makes it young again.
+func (b *bloom) has(x uint64) bool {
+	if holds(b.young, x) {
+		return true
+	}
+	if holds(b.old, x) {
+		b.add(x)
+		return true
+	}
+	return false
+}
+
+func holds(bits []uint64, x uint64) bool {
+	if bits == nil {
+		return false
+	}
+	line, three := probes(x)
+	for _, at := range three {
+		if bits[line+uint64(at>>6)]>>(at&63)&1 == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// daily tells the first use of a credential on a day from later ones. A false "seen" makes an issued credential count
+// for nothing; one in 200 does not move a rate.
+type daily struct {
+	bloom
+	day int32
+}
+
+func (d *daily) add(on int32, x uint64) (fresh bool) {
+	if on > d.day {
+		clear(d.young)
+		d.old, d.n, d.day = nil, 0, on
+	}
+	if d.old != nil && holds(d.old, x) {
+		return false
+	}
+	return d.bloom.add(x)
+}

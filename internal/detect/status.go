@@ -1,0 +1,157 @@
+package detect
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/whosaw/whosaw"
+)
+
+// why is a reason for which a detector did not judge an access, a credential or a subject.
+type why uint8
+
+const (
+	whyNoCredential why = iota
+	whyNoFeed
+	whyFeedThin
+	whyFeedStopped
+	whyLegacy
+	whyQueueFull
+	whyExplained
+	whyCrawler
+	whyCeiling
+	whyNoNumber
+	whyLate
+	whyAlone
+	whyFrontier
+	whyMemory
+	whyNoActor
+	whyTail
+	nWhy
+)
+
+var whyTexts = [nWhy]string{
+	whyNoCredential: "the access names no credential",
+	whyNoFeed:       "nobody reports issuances for its key or client",
+	whyFeedThin:     "the issuances seen so far are too few, or too many credentials lack theirs, to infer that the feed is complete",
+	whyFeedStopped:  "no issuance came for a day",
+	whyLegacy:       "the credential was in use before its feed could be judged",
+	whyQueueFull:    "too many accesses were waiting for their issuance",
+	whyExplained:    "a reason, an own session or a household explains it",
+	whyCrawler:      "a crawler without credential follows dead links",
+	whyCeiling:      "on this route a tenth or more of what honest networks ask for does not exist",
+	whyNoNumber:     "the subject is not a plain number",
+	whyLate:         "it came after its day was closed",
+	whyAlone:        "no other key, client or cell shows which numbers are established",
+	whyFrontier:     "the number is newer than what others have shown",
+	whyMemory:       "the sets of numbers are full",
+	whyNoActor:      "it names neither key, principal, credential nor address",
+	whyTail:         "credentials given out before their key was retired live on",
+}
+
+// stat is a detector's account of itself.
+type stat struct {
+	accesses int64 // unissued only: accesses observed, for all detectors
+	judged   int64
+	trials   int64
+	findings int64
+	highest  float64
+	reached  [len(Levels)]int64
+	why      [nWhy]int64
+}
+
+func (s *stat) skip(w why) { s.why[w]++ }
+
+// Status is what a detector can say of its own work so far.
+type Status struct {
+	Detector string
+	Accesses int64 // accesses observed
+	Judged   int64 // of those, the ones it could judge
+	Trials   int64 // subjects (for unissued: credentials) tried, at most once a day each
+	Findings int64
+
+	Units     int     // units with a statistic above zero now
+	Highest   float64 // statistic ever reached
+	Threshold float64 // h; 1 for a fact
+	// Reached counts, for the Levels 6, 8, 10 and 12, how often a test rose to it from zero. The bound for level h is
+	// Trials x tests x e^-h.
+	Reached [len(Levels)]int64
+	Tests   int // that each trial drives
+
+	NotJudged []NotJudged
+	Strata    []Stratum // routes not judged, for nonexistent
+	Leavers   []Leaver  // for key_state
+}
+
+// NotJudged is a reason, and how often it applied. Several may apply to one access.
+type NotJudged struct {
+	Why   string
+	Count int64
+}
+
+// Stratum is a route that is not judged because its honest rate is too high, or was not for a time.
+type Stratum struct {
+	Route    string
+	P0       float64
+	Accesses int64
+}
+
+// Leaver is a key that a person who left could read, and that is still met. No finding: honest customers use it too.
+type Leaver struct {
+	Realm, Key string
+	Since      whosaw.Time // when the person left
+	Last       whosaw.Time // when the key was last met
+	Accesses   int64
+}
+
+// Status gives one entry per detector, in the order of the documentation.
+func (e *Engine) Status() []Status {
+	out := make([]Status, nDetectors)
+	for d := range nDetectors {
+		st := &e.stats[d]
+		s := &out[d]
+		*s = Status{
+			Detector: detectorNames[d], Accesses: e.stats[unissued].accesses, Judged: st.judged, Trials: st.trials, Findings: st.findings,
+			Highest: st.highest, Threshold: 1, Reached: st.reached, Tests: 1,
+		}
+		if d < nSequential {
+			s.Threshold = e.h
+			s.Tests = len(watched[d]) * banks[d].n
+		}
+		for k := range nKinds {
+			s.Units += e.hot[d][k]
+		}
+		for w, n := range st.why {
+			if n > 0 {
+				s.NotJudged = append(s.NotJudged, NotJudged{whyTexts[w], n})
+			}
+		}
+	}
+	for _, s := range e.strataList {
+		if s.over > 0 {
+			out[nonexistent].Strata = append(out[nonexistent].Strata, Stratum{s.route, s.w.p0, s.over})
+		}
+	}
+	for _, w := range e.keyList {
+		if w.inUse > 0 {
+			out[keyState].Leavers = append(out[keyState].Leavers, Leaver{w.realm, w.name, whosaw.Time(w.leftAt), whosaw.Time(w.lastUse), w.inUse})
+		}
+	}
+	slices.SortStableFunc(out[keyState].Leavers, func(a, b Leaver) int { return cmp.Compare(b.Accesses, a.Accesses) })
+	return out
+}
+
+// Load is what the engine holds in memory, in counts.
+type Load struct {
+	Units, Dropped, Folded int64
+	IDs, Evidence, Pending int64
+	Networks, Strata       int64
+}
+
+// Load gives the engine's own size.
+func (e *Engine) Load() Load {
+	return Load{
+		Units: int64(e.table.m.n), Dropped: e.table.dropped, Folded: e.table.folded, IDs: int64(e.table.ids),
+		Evidence: int64(e.evidence), Pending: int64(e.queue.pending), Networks: int64(e.networks), Strata: int64(len(e.strata)),
+	}
+}

@@ -1,0 +1,235 @@
+package detect
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// kind is a kind of unit. Their order is the order of preference where several cross at one record: the first
+// gives the filter that says most about the cause.
+type kind uint8
+
+const (
+	kindKey kind = iota
+	kindClient
+	kindPrincipal
+	kindCredential
+	kindCell // key x asn x agent class, over all routes: see docs/detection.md
+	kindNetwork
+	kindIP
+	nKinds
+)
+
+var kindNames = [nKinds]string{"key", "client", "principal", "credential", "cell", "network", "ip"}
+
+// coarser is the kind a unit flows into when memory is short; nKinds: it stays.
+var coarser = [nKinds]kind{nKinds, kindKey, kindKey, kindKey, nKinds, nKinds, kindNetwork}
+
+// unit is what the engine knows of one actor. It exists from the actor's first trial on.
+type unit struct {
+	id     uint64
+	parent uint64 // the unit it flows into; 0: none
+	last   uint64 // count of the record that touched it last
+	place  int    // in table.list
+	kind   kind
+	// pastUnknown: units had been dropped before this one was made, so it may have been one of them.
+	pastUnknown bool
+	day         int32 // of ids
+	canaries    int32 // planted customers it opened
+	total       int64 // accesses that nothing explains, as far as known
+	first       int64 // event time when the unit was made
+	ids         idset // numbers of subjects met on that day, for traversal
+	ex          [nSequential]*excursion
+	quiet       [nDetectors]int32 // day number until which no further narrow finding is raised
+	open        []*accusation     // findings whose filter names this unit
+}
+
+func (u *unit) suspicious() bool {
+	return u.ex[unissued] != nil || u.ex[nonexistent] != nil || u.ex[traversal] != nil || u.open != nil
+}
+
+// table holds the units. list gives eviction its order.
+type table struct {
+	m       slots
+	list    []*unit
+	hand    int
+	dropped int64 // units without suspicion that made room
+	folded  int64 // suspicious units that flowed into their coarser one
+	ids     int   // blocks held in all sets
+}
+
+// unit gives the unit of a kind for this access, nil if the access has no such member.
+func (e *Engine) unit(v *view, k kind, create bool) *unit {
+	id := v.ids[k]
+	if id == 0 {
+		return nil
+	}
+	if u := v.units[k]; u != nil {
+		return u
+	}
+	u := e.table.m.get(id)
+	if u == nil {
+		if !create {
+			return nil
+		}
+		if e.table.m.n >= e.cfg.MaxUnits {
+			e.makeRoom()
+		}
+		u = &unit{id: id, kind: k, first: v.r.Time, pastUnknown: e.table.dropped+e.table.folded > 0, place: len(e.table.list)}
+		if c := coarser[k]; c < nKinds {
+			u.parent = v.ids[c]
+		}
+		e.table.m.put(u)
+		e.table.list = append(e.table.list, u)
+	}
+	u.last = e.count
+	v.units[k] = u
+	return u
+}
+
+// roomSteps bounds the search for a unit that may go, per unit that comes.
+const roomSteps = 256
+
+// makeRoom drops the coldest of the next units without suspicion. If all are suspicious, the one with the lowest
+// statistic flows into its coarser unit; if none has one, the table grows.
+func (e *Engine) makeRoom() {
+	t := &e.table
+	var cold, low *unit
+	for range min(roomSteps, len(t.list)) {
+		t.hand++
+		if t.hand >= len(t.list) {
+			t.hand = 0
+		}
+		u := t.list[t.hand]
+		if u.last == e.count {
+			continue // belongs to the record in hand
+		}
+		if !u.suspicious() {
+			if cold == nil || u.last < cold.last {
+				cold = u
+			}
+			// Untouched for as many records as there are units: cold enough.
+			if e.count-u.last > uint64(len(t.list)) {
+				break
+			}
+		} else if u.parent != 0 && u.open == nil && (low == nil || u.height() < low.height()) {
+			low = u
+		}
+	}
+	switch {
+	case cold != nil:
+		t.dropped++
+		e.remove(cold)
+	case low != nil:
+		t.folded++
+		e.fold(low)
+		e.remove(low)
+	}
+}
+
+// height is the unit's highest statistic.
+func (u *unit) height() float64 {
+	top := 0.0
+	for _, x := range u.ex {
+		if x != nil {
+			for _, s := range x.s {
+				top = max(top, s)
+			}
+		}
+	}
+	return top
+}
+
+// fold hands a unit's excursions to its coarser unit. Where that has one already it takes the larger statistic of
+// each test: e^max(a,b) <= e^a + e^b, so the bounds of the two add up and no suspicion is lost.
+func (e *Engine) fold(u *unit) {
+	p := e.table.m.get(u.parent)
+	if p == nil {
+		p = &unit{id: u.parent, kind: coarser[u.kind], first: u.first, last: u.last, pastUnknown: true, place: len(e.table.list)}
+		e.table.m.put(p)
+		e.table.list = append(e.table.list, p)
+	}
+	for d := range u.ex {
+		x := u.ex[d]
+		if x == nil {
+			continue
+		}
+		u.ex[d] = nil
+		e.hot[d][u.kind]--
+		if p.ex[d] == nil {
+			p.ex[d] = x
+			e.hot[d][p.kind]++
+			continue
+		}
+		for j, s := range x.s {
+			if s > p.ex[d].s[j] {
+				if p.ex[d].s[j] == 0 {
+					p.ex[d].start[j] = 0
+				}
+				p.ex[d].s[j] = s
+			}
+		}
+		e.evidence -= len(x.ev)
+	}
+}
+
+func (e *Engine) remove(u *unit) {
+	t := &e.table
+	t.m.drop(u.id)
+	t.ids -= u.ids.blocks()
+	end := len(t.list) - 1
+	t.list[u.place] = t.list[end]
+	t.list[u.place].place = u.place
+	t.list[end] = nil
+	t.list = t.list[:end]
+}
+
+// mix is a 64-bit finaliser (splitmix64): equal inputs of different kinds must not meet.
+func mix(x uint64) uint64 {
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// unitID never gives 0, which stands for "no such unit".
+func unitID(k kind, realm, value uint64) uint64 {
+	return mix(value^realm+(uint64(k)+1)*0x9e3779b97f4a7c15) | 1
+}
+
+// text hashes a string; 0 stands for the empty one.
+func text(s string) uint64 {
+	if s == "" {
+		return 0
+	}
+	return xxhash.Sum64String(s) | 1
+}
+
+// address gives hashes of an address and of its network: IPv4/24, IPv6/48.
+func address(a netip.Addr) (ip, network uint64) {
+	if a.Is4() {
+		b := a.As4()
+		x := uint64(binary.BigEndian.Uint32(b[:]))
+		return mix(x + 1), mix(x>>8 + 1<<40)
+	}
+	b := a.As16()
+	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+	return mix(hi + bits.RotateLeft64(mix(lo+1), 17)), mix(hi>>16 + 1<<50)
+}
+
+// networkOf gives the network that an address belongs to as a unit.
+func networkOf(a netip.Addr) netip.Prefix {
+	n := 48
+	if a.Is4() {
+		n = 24
+	}
+	p, err := a.WithZone("").Prefix(n)
+	if err != nil {
+		panic("BUG: network of an invalid address")
+	}
+	return p
+}

@@ -1,0 +1,230 @@
+package detect
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/catalog"
+)
+
+// view is what the detectors need of one access: as the source stated it, completed by the catalog and by what the
+// reference records said up to this record.
+type view struct {
+	r         *whosaw.Record
+	count     uint64 // of the views, to tell accesses apart
+	day       int32
+	realm     uint64
+	outcome   whosaw.Outcome
+	subjects  []string
+	one       [1]string
+	issued    bool
+	explained bool // by a reason, an own session, a household
+	own       bool // it claims to be the very customer it opens
+
+	named     bool // the members below are filled in: identify
+	ids       [nKinds]uint64
+	units     [nKinds]*unit
+	key       uint64
+	client    uint64
+	class     agentClass
+	routeHash uint64
+}
+
+func (v *view) opened() bool {
+	return v.outcome == whosaw.OutcomeDisclosed || v.outcome == whosaw.OutcomeAbsent
+}
+
+const customerPrefix = "customer:"
+
+// look fills the view of an access.
+func (e *Engine) look(v *view, r *whosaw.Record) {
+	e.views++
+	*v = view{r: r, count: e.views, day: dayOf(r.Time)}
+	v.realm = text(r.Realm)
+	rt := e.routes.get(e.cat, r)
+	v.subjects = r.Subjects
+	if len(v.subjects) == 0 && rt != nil && rt.Join != catalog.JoinNone {
+		if s, ok := e.joined(rt, r); ok {
+			v.one[0] = s
+			v.subjects = v.one[:]
+		}
+	}
+	v.outcome = e.routes.outcome(rt, r, len(v.subjects) > 0)
+	v.issued = r.Credential != "" && e.ref.Issued(r.Realm, r.Credential, r.Key, r.Principal)
+	if r.Principal == "" || len(v.subjects) == 0 {
+		return
+	}
+	if claimed, ok := strings.CutPrefix(r.Principal, customerPrefix); ok && len(v.subjects) == 1 {
+		v.own = claimed == v.subjects[0]
+	}
+	v.explained = true
+	for _, s := range v.subjects {
+		if v.own && v.issued {
+			break // the customer's own issued session
+		}
+		if !e.ref.Explained(r.Realm, r.Principal, s, r.Time, v.issued) {
+			v.explained = false
+			break
+		}
+	}
+}
+
+// joined gives the subject of a route that finds it through the principal or the credential.
+func (e *Engine) joined(rt *catalog.Route, r *whosaw.Record) (string, bool) {
+	if s, ok := rt.Join.Claimed(r.Principal); ok {
+		return s, true
+	}
+	if r.Credential != "" && rt.Join.Issued(r.Principal) {
+		return e.ref.SubjectOf(r.Realm, r.Credential)
+	}
+	return "", false
+}
+
+// identify fills in the access's units. Most accesses are explained and meet no suspicion, and need none.
+func (e *Engine) identify(v *view) {
+	if v.named {
+		return
+	}
+	v.named = true
+	r := v.r
+	v.key, v.client = text(r.Key), text(r.Client)
+	if r.Agent != "" {
+		v.class = e.agentClass(r.Agent)
+	}
+	if v.key != 0 {
+		v.ids[kindKey] = unitID(kindKey, v.realm, v.key)
+	}
+	if v.client != 0 {
+		v.ids[kindClient] = unitID(kindClient, v.realm, v.client)
+	}
+	if r.Principal != "" {
+		v.ids[kindPrincipal] = unitID(kindPrincipal, v.realm, text(r.Principal))
+	}
+	if r.Credential != "" {
+		v.ids[kindCredential] = unitID(kindCredential, v.realm, text(r.Credential))
+	}
+	if r.IP.IsValid() {
+		ip, network := address(r.IP.Unmap())
+		v.ids[kindIP] = unitID(kindIP, v.realm, ip)
+		v.ids[kindNetwork] = unitID(kindNetwork, v.realm, network)
+	}
+	// A cell needs something of its origin: the key alone is a unit of its own.
+	origin := uint64(r.ASN)
+	if origin == 0 && r.Country != "" {
+		origin = text(r.Country)
+	}
+	if origin != 0 || v.class.hash != 0 {
+		v.ids[kindCell] = unitID(kindCell, v.realm, mix(mix(v.key+1)^origin)^v.class.hash)
+	}
+}
+
+func (v *view) route() uint64 {
+	if v.routeHash == 0 {
+		v.routeHash = text(v.r.Route) | 1
+	}
+	return v.routeHash
+}
+
+// maxClasses bounds the cache of agents; what it holds can be worked out again.
+const maxClasses = 1 << 16
+
+func (e *Engine) agentClass(agent string) agentClass {
+	c, ok := e.classes[agent]
+	if !ok {
+		if len(e.classes) >= maxClasses {
+			clear(e.classes)
+		}
+		name := clone(whosaw.AgentClass(agent))
+		c = agentClass{name, text(name)}
+		e.classes[clone(agent)] = c
+	}
+	return c
+}
+
+// entry is the access as evidence, with one of its subjects or 0.
+func (v *view) entry(s subject) entry {
+	en := entry{time: v.r.Time, subject: s, key: uint32(v.key), client: uint32(v.client), class: uint32(v.class.hash)}
+	if v.opened() {
+		en.flags |= entOpened
+	}
+	if v.outcome == whosaw.OutcomeDisclosed {
+		en.flags |= entDisclosed
+	}
+	return en
+}
+
+// cellName is the cell as a finding's unit.
+func (v *view) cellName() string {
+	var parts []string
+	if v.r.Key != "" {
+		parts = append(parts, "key="+v.r.Key)
+	}
+	if v.r.ASN != 0 {
+		parts = append(parts, "asn="+strconv.FormatUint(uint64(v.r.ASN), 10))
+	} else if v.r.Country != "" {
+		parts = append(parts, "country="+v.r.Country)
+	}
+	if v.class.name != "" {
+		parts = append(parts, "agent_class="+v.class.name)
+	}
+	return strings.Join(parts, " ")
+}
+
+// routeCache remembers catalog entries and outcomes, which depend on few members.
+type routeCache struct {
+	version *catalog.Version
+	routes  map[string]*catalog.Route
+	results map[resultKey]whosaw.Outcome
+}
+
+type resultKey struct {
+	rt      *catalog.Route
+	status  int32
+	subject bool
+}
+
+// maxRoutes bounds the cache; it begins anew when full.
+const maxRoutes = 1 << 15
+
+func (c *routeCache) get(cat *catalog.Catalog, r *whosaw.Record) *catalog.Route {
+	if cat == nil {
+		return nil
+	}
+	version := cat.At(r.Time)
+	if version == nil {
+		return nil
+	}
+	if version != c.version {
+		*c = routeCache{version: version, routes: make(map[string]*catalog.Route)}
+	}
+	rt, ok := c.routes[r.Route]
+	if !ok {
+		if len(c.routes) >= maxRoutes {
+			clear(c.routes)
+			c.results = nil
+		}
+		rt = version.Route(r.Route)
+		c.routes[clone(r.Route)] = rt
+	}
+	return rt
+}
+
+func (c *routeCache) outcome(rt *catalog.Route, r *whosaw.Record, subject bool) whosaw.Outcome {
+	if r.Outcome != whosaw.OutcomeUnstated {
+		return r.Outcome
+	}
+	if r.Fields != nil || r.Masked != nil {
+		return catalog.Show(rt, r.Fields, r.Masked, r.Status, r.Outcome, r.Others, subject).Outcome
+	}
+	k := resultKey{rt, int32(r.Status), subject}
+	o, ok := c.results[k]
+	if !ok {
+		if c.results == nil {
+			c.results = make(map[resultKey]whosaw.Outcome)
+		}
+		o = catalog.Show(rt, nil, nil, r.Status, r.Outcome, r.Others, subject).Outcome
+		c.results[k] = o
+	}
+	return o
+}

@@ -1,0 +1,191 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/detect"
+	"github.com/whosaw/whosaw/internal/ledger"
+)
+
+// Examine says what the view's records can and cannot answer. silent are the silent stretches, as the
+// scope of everything has them.
+func Examine(ctx context.Context, view *ledger.View, cat *catalog.Catalog, states []detect.Status, silent []whosaw.Gap) (whosaw.DoctorAnswer, error) {
+	t, err := count(ctx, view, cat)
+	if err != nil {
+		return whosaw.DoctorAnswer{}, err
+	}
+	answer := whosaw.DoctorAnswer{
+		Accesses:  t.accesses,
+		Shares:    t.shares(),
+		Detectors: []whosaw.DetectorState{},
+		Silent:    slices.Clone(silent),
+		Add:       t.advice(),
+		Says:      t.says(cat),
+	}
+	if answer.Silent == nil {
+		answer.Silent = []whosaw.Gap{}
+	}
+	for i := range states {
+		answer.Detectors = append(answer.Detectors, t.state(&states[i]))
+		for _, l := range states[i].Leavers {
+			answer.Says = append(answer.Says, fmt.Sprintf("Key %s could be read by somebody who left on %s and is still accepted (%d accesses since): replace it.",
+				l.Key, l.Since.String()[:len("2006-01-02")], l.Accesses))
+		}
+	}
+	return answer, nil
+}
+
+func share(n, of int64, says string) whosaw.Share {
+	s := whosaw.Share{Count: n, Of: of, Says: says}
+	if of > 0 {
+		s.Share = float64(n) / float64(of)
+	}
+	return s
+}
+
+func (t *tally) shares() map[string]whosaw.Share {
+	var from []string
+	if t.named > 0 {
+		from = append(from, fmt.Sprintf("%d named in the log", t.named))
+	}
+	if t.claimed > 0 {
+		from = append(from, fmt.Sprintf("%d claimed by the credential", t.claimed))
+	}
+	if t.joined > 0 {
+		from = append(from, fmt.Sprintf("%d joined through the credential", t.joined))
+	}
+	return map[string]whosaw.Share{
+		"subject":    share(t.subject, t.accesses, strings.Join(from, ", ")),
+		"credential": share(t.credential, t.accesses, ""),
+		"key":        share(t.key, t.accesses, ""),
+		"principal":  share(t.principal, t.accesses, ""),
+		"origin":     share(t.ip, t.accesses, ""),
+		"agent":      share(t.agent, t.accesses, ""),
+		"fields":     share(t.fields, t.accesses, ""),
+		"route":      share(t.route, t.accesses, ""),
+	}
+}
+
+// state turns a detector's account into yes, partly or no. A detector that judged and stayed silent is not blind.
+func (t *tally) state(d *detect.Status) whosaw.DetectorState {
+	s := whosaw.DetectorState{Detector: d.Detector, Trials: d.Trials, Judges: "yes"}
+	var why []string
+	switch {
+	case d.Judged == 0:
+		s.Judges = "no"
+		why = append(why, t.blind(d.Detector))
+	case 20*d.Judged < 19*t.couldJudge(d.Detector):
+		s.Judges = "partly"
+	}
+	for _, n := range d.NotJudged {
+		if d.Judged > 0 || n.Count < t.accesses {
+			why = append(why, fmt.Sprintf("%d not judged: %s", n.Count, n.Why))
+		}
+	}
+	for _, route := range d.Strata {
+		why = append(why, "not judged on "+route.Route+": too much of what is asked for there does not exist")
+	}
+	s.Says = strings.Join(why, "; ")
+	return s
+}
+
+// couldJudge is how many accesses a detector could judge in a log that says everything: those that
+// name a customer, or carry a credential.
+func (t *tally) couldJudge(detector string) int64 {
+	switch detector {
+	case "unissued", "key_state":
+		return t.credential
+	}
+	return t.subject
+}
+
+// blind says what a detector that judged nothing would need.
+func (t *tally) blind(detector string) string {
+	switch detector {
+	case "unissued":
+		switch {
+		case t.credential == 0:
+			return "no access names its credential"
+		case t.issuances == 0:
+			return "nobody reports which credentials log-ins issued: send issuance records, or name the log-in route in the catalog"
+		}
+		return "no issuance covers the credentials that were used"
+	case "nonexistent":
+		return "no access names the customer it asks for, so nobody can say whether that customer exists"
+	case "traversal":
+		return "no access names a customer by number"
+	case "canary":
+		if t.canaries == 0 {
+			return "no customers are planted: add subject records with state canary"
+		}
+		return "no access names a subject"
+	case "key_state":
+		switch {
+		case t.key == 0:
+			return "no access names the key that signed its credential"
+		case t.keys == 0:
+			return "nobody reports the keys' states: send key and person records"
+		}
+		return "no record says anything about the keys that were used"
+	}
+	return "it had nothing to judge"
+}
+
+// advice lists the members that most accesses lack, the one that opens most first.
+func (t *tally) advice() []whosaw.MemberAdvice {
+	add := []whosaw.MemberAdvice{}
+	lacks := func(n, of int64) bool { return 10*n < 9*of }
+	if t.accesses == 0 {
+		return add
+	}
+	if lacks(t.showsWhom, t.shows) {
+		add = append(add, whosaw.MemberAdvice{
+			Member: "subject", Opens: []string{"nonexistent", "traversal", "canary"}, Setup: "whosaw setup nginx",
+			Why: "whose data the page showed: without it nobody can say who has to be told",
+		})
+	}
+	if lacks(t.credential, t.accesses) {
+		add = append(add, whosaw.MemberAdvice{
+			Member: "credential", Opens: []string{"unissued"}, Setup: "whosaw setup nginx",
+			Why: "the id of the token or session (never the token itself): it tells whether a log-in ever issued it, and joins the access to its customer",
+		})
+	}
+	if lacks(t.key, t.accesses) {
+		add = append(add, whosaw.MemberAdvice{
+			Member: "key", Opens: []string{"unissued", "key_state"}, Setup: "whosaw setup nginx",
+			Why: "the id of the key that signed the token: it separates one stolen key from all honest traffic",
+		})
+	}
+	slices.SortStableFunc(add, func(a, b whosaw.MemberAdvice) int { return cmp.Compare(len(b.Opens), len(a.Opens)) })
+	return add
+}
+
+// says is what a person should hear beside the figures.
+func (t *tally) says(cat *catalog.Catalog) []string {
+	says := []string{}
+	if t.accesses == 0 {
+		return append(says, "There are no accesses in these records.")
+	}
+	if cat.Suggested() && t.fields < t.accesses {
+		says = append(says, "No catalog was given, so what a page shows is called unclassified. `whosaw catalog suggest LOG…` prints one to complete.")
+	}
+	switch {
+	case t.subject == 0:
+		says = append(says, "These logs do not say whose data was opened, so nobody can be named from them.")
+	case t.showsWhom < t.shows:
+		says = append(says, fmt.Sprintf("Of %d accesses that may have shown something, %d name a customer; the others are pages without customer data, or the log does not say whose.", t.shows, t.showsWhom))
+	}
+	if t.credential > 0 && t.issuances == 0 {
+		says = append(says, "Credentials are logged, but not which of them log-ins issued: with issuance records a single forged token is seen at once.")
+	}
+	if t.ip == 0 {
+		says = append(says, "No access says where it came from.")
+	}
+	return says
+}

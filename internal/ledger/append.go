@@ -1,0 +1,284 @@
+package ledger
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/whosaw/whosaw"
+)
+
+// Ack is what became of an appended record.
+type Ack uint8
+
+const (
+	Accepted Ack = iota // on disk under Receipt.Sequence
+	Repeat              // already there under Receipt.Sequence, with the same content
+	Conflict            // the same identity is there with other content: not taken
+)
+
+// Receipt answers one appended record. Of a repeat or a conflict, Sequence is the earlier record's.
+type Receipt struct {
+	Ack      Ack
+	Sequence uint64
+}
+
+// request is what the writer is asked to do.
+type request struct {
+	records  []whosaw.Record
+	encoded  []byte // the records as a frame holds them: length and canonical bytes
+	ends     []int  // of each record in encoded
+	receipts []Receipt
+	seal     bool
+	err      error
+	done     chan struct{} // closed by the writer when the rest is set
+}
+
+const (
+	maxFrameRecords = 1 << 16
+	maxFrameBytes   = 16 << 20 // one record more fits, see maxPayload
+	maxGroup        = 256      // requests that are answered together
+)
+
+// Append appends the records in order and returns once they are on disk: one receipt a record.
+// Calls that wait at the same time share one sync. The records may be written over afterwards.
+//
+// A record that cannot be stored (see Encode) gives an error and nothing is appended. After an
+// error in writing none of the records is acknowledged, though some may be found when the ledger
+// is opened again, and the ledger takes no more. A call that ends with ctx's error did nothing.
+func (l *Ledger) Append(ctx context.Context, records []whosaw.Record) ([]Receipt, error) {
+	if len(records) == 0 {
+		return nil, nil
+	}
+	r := &request{records: records, ends: make([]int, len(records)), done: make(chan struct{})}
+	r.encoded = make([]byte, 0, l.size.Load()*int64(len(records))*9/8)
+	for i := range records {
+		start := len(r.encoded)
+		b, err := Encode(append(r.encoded, 0, 0, 0, 0), &records[i])
+		if err != nil {
+			return nil, fmt.Errorf("append record %d of %d: %w", i+1, len(records), err)
+		}
+		binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-4))
+		r.encoded, r.ends[i] = b, len(b)
+	}
+	l.size.Store(int64(len(r.encoded)/len(records)) + 1)
+	r.receipts = make([]Receipt, len(records))
+	if err := l.send(ctx, r); err != nil {
+		return nil, fmt.Errorf("append: %w", err)
+	}
+	return r.receipts, nil
+}
+
+// Seal seals what the open log holds and waits until that is done: for the end of an import.
+func (l *Ledger) Seal(ctx context.Context) error {
+	if err := l.send(ctx, &request{seal: true, done: make(chan struct{})}); err != nil {
+		return fmt.Errorf("seal: %w", err)
+	}
+	return nil
+}
+
+// send gives the writer a request and waits for its answer. Once the writer has taken it, ctx is
+// of no use: what is on its way to disk cannot be called back.
+func (l *Ledger) send(ctx context.Context, r *request) error {
+	if l.cfg.ReadOnly {
+		return ErrReadOnly
+	}
+	select {
+	case <-l.stop:
+		return ErrClosed
+	default:
+	}
+	select {
+	case l.requests <- r:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.stop:
+		return ErrClosed
+	}
+	<-r.done
+	return r.err
+}
+
+// write is the writer: it alone changes the ledger, but for the seal that it waits for.
+func (l *Ledger) write() {
+	defer close(l.done)
+	defer l.waitForSeal()
+	for {
+		var group []*request
+		select {
+		case r := <-l.requests:
+			group = append(group, r)
+		case <-l.stop:
+			return
+		}
+		for more := true; more && len(group) < maxGroup; {
+			select {
+			case r := <-l.requests:
+				group = append(group, r)
+			default:
+				more = false
+			}
+		}
+		l.answer(group)
+	}
+}
+
+// answer does what a group of requests asks for, in order. Their records share frames and syncs.
+func (l *Ledger) answer(group []*request) {
+	pending := 0 // requests of the group that are answered already
+	settle := func(upTo int, err error) {
+		for ; pending < upTo; pending++ {
+			group[pending].err = err
+			close(group[pending].done)
+		}
+	}
+	l.batch.reset()
+	for i, r := range group {
+		if err := l.failure(); err != nil {
+			settle(len(group), stopped(err))
+			return
+		}
+		if r.seal {
+			err := l.commit()
+			if err == nil {
+				settle(i, nil)
+				err = l.sealNow()
+			}
+			if err != nil {
+				settle(len(group), stopped(l.fail(err)))
+				return
+			}
+			settle(i+1, nil)
+			continue
+		}
+		for n := range r.records {
+			if l.batch.full(l.cfg.SegmentRecords - l.open.count()) {
+				if err := l.commit(); err != nil {
+					settle(len(group), stopped(l.fail(err)))
+					return
+				}
+				settle(i, nil)
+			}
+			l.batch.take(r, n)
+		}
+	}
+	if err := l.commit(); err != nil {
+		settle(len(group), stopped(l.fail(err)))
+		return
+	}
+	settle(len(group), nil)
+}
+
+func stopped(err error) error {
+	return fmt.Errorf("the ledger writes no more until it is opened again: %w", err)
+}
+
+// item is a record on its way.
+type item struct {
+	r       *whosaw.Record
+	encoded []byte // with its length before it
+	receipt *Receipt
+	hash    uint64
+	done    bool // the receipt is set: a repeat or a conflict
+}
+
+// batch is what one frame will hold.
+type batch struct {
+	items []item
+	taken []int // the items that are new, in order
+	bytes int
+
+	records []*whosaw.Record // what was taken
+	encoded [][]byte
+}
+
+func (b *batch) reset() {
+	clear(b.items) // these hold the callers' memory
+	clear(b.records)
+	clear(b.encoded)
+	b.items, b.taken, b.bytes = b.items[:0], b.taken[:0], 0
+}
+
+func (b *batch) full(room int) bool {
+	return len(b.items) >= min(room, maxFrameRecords) || b.bytes >= maxFrameBytes
+}
+
+func (b *batch) take(r *request, n int) {
+	start := 0
+	if n > 0 {
+		start = r.ends[n-1]
+	}
+	b.items = append(b.items, item{
+		r:       &r.records[n],
+		encoded: r.encoded[start:r.ends[n]],
+		receipt: &r.receipts[n],
+		hash:    identityHash(&r.records[n]),
+	})
+	b.bytes += r.ends[n] - start
+}
+
+// commit puts the batch on disk and into memory, and then lets it be seen. When the open part is
+// full, the next begins. The open part takes the records while they are being written: if that
+// fails, nobody will see them.
+func (l *Ledger) commit() error {
+	b := &l.batch
+	if len(b.items) == 0 {
+		return nil
+	}
+	if err := l.sort(b); err != nil {
+		return err
+	}
+	if len(b.taken) > 0 {
+		l.frame = beginFrame(l.frame)
+		b.records, b.encoded = b.records[:0], b.encoded[:0]
+		for _, i := range b.taken {
+			l.frame = append(l.frame, b.items[i].encoded...)
+			b.records = append(b.records, b.items[i].r)
+			b.encoded = append(b.encoded, b.items[i].encoded[4:])
+		}
+		l.frame = finishFrame(l.frame, l.open.first+uint64(l.open.count()), len(b.taken))
+		written := make(chan error, 1)
+		go func() { written <- l.log.write(l.frame) }()
+		l.open.add(b.records, b.encoded)
+		if err := <-written; err != nil {
+			return err
+		}
+		l.publish()
+	}
+	b.reset()
+	if l.open.count() >= l.cfg.SegmentRecords {
+		return l.rotate()
+	}
+	return nil
+}
+
+// sort finds out which records of the batch are new, and gives those their sequences.
+func (l *Ledger) sort(b *batch) error {
+	parts := l.earlier()
+	if err := l.repeats.sealed(b, parts.sealed); err != nil {
+		return fmt.Errorf("look for repeats: %w", err)
+	}
+	o := l.open
+	for i := range b.items {
+		it := &b.items[i]
+		if it.done {
+			continue
+		}
+		for _, p := range [...]*openPart{parts.frozen, o} {
+			if p == nil || !p.spans.mayHold(it.r) {
+				continue
+			}
+			if err := p.judge(it, b); err != nil {
+				return fmt.Errorf("look for repeats: %w", err)
+			}
+		}
+		if it.done {
+			continue
+		}
+		*it.receipt = Receipt{Accepted, o.first + uint64(o.count()+len(b.taken))}
+		o.spans.take(it.r)
+		o.known.add(it.hash)
+		b.taken = append(b.taken, i)
+	}
+	return nil
+}

@@ -1,0 +1,301 @@
+package ledger
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/whosaw/whosaw"
+)
+
+// openPart holds the records of one log in memory, by columns, until they are sealed. One
+// goroutine adds records; others read snapshots of it.
+type openPart struct {
+	first    uint64
+	accesses int
+	refs     []refRow
+
+	seqs             []uint64
+	times, positions []int64
+	others, sizes    []int64
+	asn              []uint32
+	status           []uint16
+	outcome          []uint8
+
+	realm, source, route, principal, credential, key, client interned
+	ip, country, agent, tls, fields, masked                  interned
+	id, reason, request                                      interned
+	addrs                                                    []netip.Addr // by the codes of ip
+	fieldSets, maskedSets                                    [][]string   // by the codes of fields and masked
+
+	subjectStart []uint32
+	subjectIDs   []SubjectID
+	subjects     interned // those that are not integers; value i+1 is SubjectStrings[i]
+
+	spans   spans
+	known   identities
+	arena   arena
+	lookups lookups
+	scratch []byte
+}
+
+// refRow is a record that is not an access.
+type refRow struct {
+	seq   uint64
+	bytes string // canonical
+}
+
+// newOpenPart gives an empty part. If like is not nil, room is made for as much as it came to.
+func newOpenPart(first uint64, like *openPart) *openPart {
+	o := &openPart{first: first}
+	if like != nil {
+		from, to := like.interned(), o.interned()
+		for i := range from {
+			to[i].like(from[i])
+		}
+		o.seqs, o.times, o.positions = roomFor(like.seqs), roomFor(like.times), roomFor(like.positions)
+		o.others, o.sizes, o.asn = roomFor(like.others), roomFor(like.sizes), roomFor(like.asn)
+		o.status, o.outcome = roomFor(like.status), roomFor(like.outcome)
+		o.subjectStart, o.subjectIDs = roomFor(like.subjectStart), roomFor(like.subjectIDs)
+		o.refs, o.addrs = roomFor(like.refs), roomFor(like.addrs)
+		o.known.hashes = roomFor(like.known.hashes)
+	}
+	o.subjectStart = append(o.subjectStart, 0)
+	o.addrs = append(o.addrs, netip.Addr{})
+	o.fieldSets, o.maskedSets = [][]string{nil}, [][]string{nil}
+	return o
+}
+
+func (o *openPart) interned() [17]*interned {
+	return [...]*interned{
+		&o.realm, &o.source, &o.route, &o.principal, &o.credential, &o.key, &o.client, &o.ip, &o.country,
+		&o.agent, &o.tls, &o.fields, &o.masked, &o.id, &o.reason, &o.request, &o.subjects,
+	}
+}
+
+// count is the number of records.
+func (o *openPart) count() int { return o.accesses + len(o.refs) }
+
+// add appends records under the next sequences. encoded holds the canonical bytes of each. The
+// records' memory may be written over afterwards.
+func (o *openPart) add(records []*whosaw.Record, encoded [][]byte) {
+	var rows [block]*whosaw.Record
+	n := 0
+	seq := o.first + uint64(o.count())
+	for i, r := range records {
+		if r.Type != whosaw.TypeAccess {
+			b := encoded[i]
+			o.refs = push(o.refs, refRow{seq, o.arena.keep(text(b))})
+		} else {
+			o.seqs = push(o.seqs, seq)
+			rows[n] = r
+			n++
+		}
+		seq++
+		if n == block || (n > 0 && i == len(records)-1) {
+			o.addRows(rows[:n])
+			n = 0
+		}
+	}
+}
+
+// addRows appends accesses; their sequences are there already.
+func (o *openPart) addRows(rows []*whosaw.Record) {
+	row := o.accesses
+	o.accesses += len(rows)
+	n := len(rows)
+	o.times = extend(o.times, row, n) // never left empty
+	for i, r := range rows {
+		o.times[row+i] = r.Time
+	}
+	o.positions = fill(o.positions, row, n, func(i int) int64 { return rows[i].Position })
+	o.others = fill(o.others, row, n, func(i int) int64 { return rows[i].Others })
+	o.sizes = fill(o.sizes, row, n, func(i int) int64 { return rows[i].Bytes })
+	o.asn = fill(o.asn, row, n, func(i int) uint32 { return rows[i].ASN })
+	o.status = fill(o.status, row, n, func(i int) uint16 { return uint16(rows[i].Status) })
+	o.outcome = fill(o.outcome, row, n, func(i int) uint8 { return uint8(rows[i].Outcome) })
+	for _, r := range rows {
+		for _, s := range r.Subjects {
+			o.subjectIDs = push(o.subjectIDs, o.subjectID(s))
+		}
+		o.subjectStart = push(o.subjectStart, uint32(len(o.subjectIDs)))
+	}
+	at := &o.lookups
+	for c := range 13 {
+		column := o.strings(c, rows)
+		column.add(row, len(rows), at, &o.arena, nil)
+	}
+	o.addIPs(row, rows)
+	o.addSets(row, rows, &o.fields, &o.fieldSets, func(r *whosaw.Record) []string { return r.Fields })
+	o.addSets(row, rows, &o.masked, &o.maskedSets, func(r *whosaw.Record) []string { return r.Masked })
+}
+
+// strings gives the column of strings with a number, and puts the values of rows into o.lookups.
+func (o *openPart) strings(column int, rows []*whosaw.Record) *interned {
+	var c *interned
+	var of func(r *whosaw.Record) string
+	switch column {
+	case 0:
+		c, of = &o.realm, func(r *whosaw.Record) string { return r.Realm }
+	case 1:
+		c, of = &o.source, func(r *whosaw.Record) string { return r.Source }
+	case 2:
+		c, of = &o.route, func(r *whosaw.Record) string { return r.Route }
+	case 3:
+		c, of = &o.principal, func(r *whosaw.Record) string { return r.Principal }
+	case 4:
+		c, of = &o.credential, func(r *whosaw.Record) string { return r.Credential }
+	case 5:
+		c, of = &o.key, func(r *whosaw.Record) string { return r.Key }
+	case 6:
+		c, of = &o.client, func(r *whosaw.Record) string { return r.Client }
+	case 7:
+		c, of = &o.country, func(r *whosaw.Record) string { return r.Country }
+	case 8:
+		c, of = &o.agent, func(r *whosaw.Record) string { return r.Agent }
+	case 9:
+		c, of = &o.tls, func(r *whosaw.Record) string { return r.TLS }
+	case 10:
+		c, of = &o.id, func(r *whosaw.Record) string { return r.ID }
+	case 11:
+		c, of = &o.reason, func(r *whosaw.Record) string { return r.Reason }
+	default:
+		c, of = &o.request, func(r *whosaw.Record) string { return r.Request }
+	}
+	for i, r := range rows {
+		o.lookups.values[i] = of(r)
+	}
+	return c
+}
+
+func (o *openPart) addIPs(row int, rows []*whosaw.Record) {
+	var keys [block][16]byte
+	for i, r := range rows {
+		n := 0
+		if r.IP.Is4() {
+			v4 := r.IP.As4()
+			n = copy(keys[i][:], v4[:])
+		} else if r.IP.IsValid() {
+			keys[i], n = r.IP.As16(), 16
+		}
+		o.lookups.values[i] = text(keys[i][:n])
+	}
+	o.ip.add(row, len(rows), &o.lookups, &o.arena, func(i int) { o.addrs = push(o.addrs, rows[i].IP) })
+}
+
+func (o *openPart) addSets(row int, rows []*whosaw.Record, c *interned, sets *[][]string, of func(*whosaw.Record) []string) {
+	o.scratch = o.scratch[:0]
+	var ends [block]int
+	for i, r := range rows {
+		if set := of(r); set != nil {
+			o.scratch = appendStrings(o.scratch, set)
+		}
+		ends[i] = len(o.scratch)
+	}
+	start := 0
+	for i, end := range ends[:len(rows)] {
+		o.lookups.values[i] = text(o.scratch[start:end])
+		start = end
+	}
+	c.add(row, len(rows), &o.lookups, &o.arena, func(i int) {
+		set := of(rows[i])
+		kept := make([]string, len(set))
+		for j, s := range set {
+			kept[j] = o.arena.keep(s)
+		}
+		*sets = push(*sets, kept)
+	})
+}
+
+// subjectID gives the id of a subject within the part.
+func (o *openPart) subjectID(s string) SubjectID {
+	if n, ok := integerID(s); ok {
+		return n
+	}
+	code, _ := o.subjects.code(s, uint32(hashString(s)), &o.arena)
+	return SubjectString | SubjectID(code-1)
+}
+
+// integerID gives the id of a subject that is a decimal number as a machine would write it.
+func integerID(s string) (SubjectID, bool) {
+	if len(s) == 0 || len(s) > 19 || s[0] == '0' && len(s) > 1 {
+		return 0, false
+	}
+	var n uint64
+	for i := range len(s) {
+		digit := s[i] - '0'
+		if digit > 9 {
+			return 0, false
+		}
+		n = 10*n + uint64(digit)
+	}
+	return SubjectID(n), SubjectID(n) < SubjectString
+}
+
+// chunk gives the accesses so far as a snapshot. Columns that nobody filled are shorter than N.
+func (o *openPart) chunk() *Chunk {
+	return &Chunk{
+		N:              o.accesses,
+		Seq:            o.seqs,
+		Time:           o.times,
+		Realm:          o.realm.strings(),
+		Source:         o.source.strings(),
+		Route:          o.route.strings(),
+		Principal:      o.principal.strings(),
+		Credential:     o.credential.strings(),
+		Key:            o.key.strings(),
+		Client:         o.client.strings(),
+		Country:        o.country.strings(),
+		Agent:          o.agent.strings(),
+		TLS:            o.tls.strings(),
+		IP:             Addrs{o.addrs, o.ip.codes},
+		Fields:         Sets{o.fieldSets, o.fields.codes},
+		Masked:         Sets{o.maskedSets, o.masked.codes},
+		ASN:            o.asn,
+		Status:         o.status,
+		Outcome:        o.outcome,
+		Others:         o.others,
+		SubjectStart:   o.subjectStart,
+		SubjectIDs:     o.subjectIDs,
+		SubjectStrings: o.subjects.values[min(1, len(o.subjects.values)):],
+		ID:             o.id.strings(),
+		Reason:         o.reason.strings(),
+		Request:        o.request.strings(),
+		Bytes:          o.sizes,
+		Position:       o.positions,
+	}
+}
+
+// missingOnly is the dictionary of a column that nobody filled.
+var missingOnly = []string{""}
+
+func (c *interned) strings() Strings {
+	if len(c.values) == 0 {
+		return Strings{Dict: missingOnly}
+	}
+	return Strings{c.values, c.codes}
+}
+
+// record gives the record with a number, counted from the first of the part.
+func (o *openPart) record(number int) (whosaw.Record, error) {
+	row, ref := locate(o.first, o.refs, number)
+	if ref < 0 {
+		return o.chunk().Record(row), nil
+	}
+	var r whosaw.Record
+	err := decodeRecord(o.refs[ref].bytes, &r)
+	return r, err
+}
+
+// locate finds where a part keeps the record with a number: in a row of the accesses, or, if ref
+// is not negative, among the others.
+func locate(first uint64, refs []refRow, number int) (row, ref int) {
+	seq := first + uint64(number)
+	before, found := slices.BinarySearchFunc(refs, seq, func(r refRow, seq uint64) int {
+		return cmp.Compare(r.seq, seq)
+	})
+	if found {
+		return -1, before
+	}
+	return number - before, -1
+}

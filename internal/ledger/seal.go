@@ -1,0 +1,85 @@
+package ledger
+
+import (
+	"crypto/rand"
+	"fmt"
+)
+
+// rotate begins a new log and has the old one sealed while appends go on.
+func (l *Ledger) rotate() error {
+	if err := l.waitForSeal(); err != nil {
+		return err
+	}
+	next := l.open.first + uint64(l.open.count())
+	log, err := createLog(l.disk, l.dir, next)
+	if err != nil {
+		return err
+	}
+	full := &frozenPart{openPart: l.open, view: l.open.view(l.log.end), log: l.log}
+	l.open, l.log = newOpenPart(next, full.openPart), log
+	l.mu.Lock()
+	l.frozen, l.opened = full, nil
+	l.mu.Unlock()
+	ended := make(chan struct{})
+	l.sealing = ended
+	go func() {
+		defer close(ended)
+		if err := l.seal(full); err != nil {
+			l.fail(err)
+		}
+	}()
+	return nil
+}
+
+// waitForSeal waits until the seal in the background has ended.
+func (l *Ledger) waitForSeal() error {
+	if l.sealing != nil {
+		<-l.sealing
+	}
+	return l.failure()
+}
+
+// sealNow seals the open part, if it holds anything, and waits.
+func (l *Ledger) sealNow() error {
+	if l.open.count() > 0 {
+		if err := l.rotate(); err != nil {
+			return err
+		}
+	}
+	return l.waitForSeal()
+}
+
+// seal turns a full part into a segment. The log goes only when the segment is on disk under its
+// name: a crash in between leaves both, and the log is removed when the ledger is opened.
+func (l *Ledger) seal(full *frozenPart) error {
+	var secret [secretSize]byte
+	rand.Read(secret[:])
+	name := partName(l.dir, full.first, segmentSuffix)
+	f, err := placeFile(l.disk, name, func(f file) error {
+		return writeSegment(f, l.zip, full.openPart, secret)
+	})
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("write segment: %w%s", err, cure(err))
+	}
+	s, err := openSegment(name)
+	if err != nil {
+		return err
+	}
+	full.log.f.Close() // synced long ago
+	if err := l.disk.Remove(full.log.name); err != nil {
+		return fmt.Errorf("remove sealed log: %w%s", err, cure(err))
+	}
+	if err := l.disk.SyncDir(l.dir); err != nil {
+		return fmt.Errorf("sync ledger: %w%s", err, cure(err))
+	}
+	l.mu.Lock()
+	l.sealed = append(l.sealed, s.view())
+	if l.frozen == full {
+		l.frozen = nil
+	}
+	l.mu.Unlock()
+	return nil
+}

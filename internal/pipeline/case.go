@@ -1,0 +1,260 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/detect"
+	"github.com/whosaw/whosaw/internal/ingest"
+	"github.com/whosaw/whosaw/internal/ledger"
+)
+
+// Config says where a case is kept and how it is judged.
+type Config struct {
+	Dir     string // the data directory; "": a throwaway one, removed by Close
+	TempDir string // where a throwaway directory is made; "": the system's
+	Catalog *catalog.Catalog
+	Detect  detect.Config
+}
+
+// Case is a ledger with the detectors that follow it. Not safe for concurrent use.
+type Case struct {
+	ledger   *ledger.Ledger
+	engine   *detect.Engine
+	catalog  *catalog.Catalog
+	findings []whosaw.Finding
+	remove   string // the throwaway directory
+}
+
+// Open opens or makes the ledger and lets the detectors see what it holds already.
+func Open(ctx context.Context, cfg Config) (*Case, error) {
+	c := &Case{catalog: cfg.Catalog, engine: detect.New(cfg.Detect, cfg.Catalog)}
+	lc := ledger.Config{Dir: cfg.Dir}
+	if cfg.Dir == "" {
+		dir, err := os.MkdirTemp(cfg.TempDir, "whosaw-")
+		if err != nil {
+			return nil, fmt.Errorf("make a directory for the ledger: %w", err)
+		}
+		c.remove = dir
+		lc = ledger.Config{Dir: dir, Throwaway: true}
+	}
+	led, err := ledger.Open(lc)
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	c.ledger = led
+	if err := c.replay(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// Close gives the directory free; a throwaway one is removed.
+func (c *Case) Close() error {
+	var err error
+	if c.ledger != nil {
+		err = c.ledger.Close()
+	}
+	if c.remove != "" {
+		err = errors.Join(err, os.RemoveAll(c.remove))
+	}
+	return err
+}
+
+// Ledger is the case's ledger.
+func (c *Case) Ledger() *ledger.Ledger { return c.ledger }
+
+func (c *Case) replay(ctx context.Context) error {
+	view, err := c.ledger.View(0)
+	if err != nil {
+		return err
+	}
+	if view.Last() > 0 {
+		err = view.Records(ctx, 1, func(seq uint64, r *whosaw.Record) error {
+			c.observe(seq, r)
+			return nil
+		})
+	}
+	return errors.Join(err, view.Close())
+}
+
+func (c *Case) observe(seq uint64, r *whosaw.Record) {
+	c.findings = append(c.findings, c.engine.Observe(seq, r)...)
+}
+
+// Read is what an import read.
+type Read struct {
+	ingest.Summary
+	Repeats   int64 // already in the ledger, not counted again
+	Conflicts int64 // the same id or position with other content: not taken
+	// FirstConflict is where the first of them was read.
+	FirstConflict struct {
+		Source   string
+		Position int64
+	}
+	from, to int64
+}
+
+// Answer gives the counts of the contract.
+func (r *Read) Answer() whosaw.ReadAnswer {
+	a := whosaw.ReadAnswer{
+		Lines:      r.Lines,
+		Accepted:   r.Accepted - r.Repeats - r.Conflicts,
+		Rejected:   r.Rejected + r.Conflicts,
+		Duplicates: r.Repeats,
+	}
+	if r.to != 0 {
+		from, to := whosaw.Time(r.from), whosaw.Time(r.to)
+		a.From, a.To = &from, &to
+	}
+	return a
+}
+
+// appendRecords is how many records are made durable together: enough that syncing is cheap, few enough
+// that a kill loses little work.
+const appendRecords = 8192
+
+// Import reads the plan's logs into the ledger and lets the detectors see each accepted record. acknowledged,
+// if not nil, is told after each sync how many lines of this import are safe. When ctx ends or anything fails, what
+// was acknowledged stays, and importing the same logs again completes it.
+func (c *Case) Import(ctx context.Context, plan *ingest.Plan, opts ingest.Options, acknowledged func(lines int64)) (Read, error) {
+	opts.Catalog = c.catalog
+	var read Read
+	var safe int64
+	pending := make([]whosaw.Record, 0, appendRecords)
+	flush := func() error {
+		if len(pending) == 0 {
+			return nil
+		}
+		lines, err := c.append(ctx, pending, &read)
+		if err != nil {
+			return err
+		}
+		safe += lines
+		if acknowledged != nil {
+			acknowledged(safe)
+		}
+		clear(pending)
+		pending = pending[:0]
+		return nil
+	}
+	sum, err := ingest.Read(ctx, plan, opts, func(batch []whosaw.Record) error {
+		for len(batch) > 0 {
+			n := min(len(batch), appendRecords-len(pending))
+			pending = append(pending, batch[:n]...)
+			batch = batch[n:]
+			if len(pending) == appendRecords {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = flush()
+	}
+	read.Summary = sum
+	if err != nil {
+		return read, err
+	}
+	if err := c.recordRejects(ctx, &read, opts.Now); err != nil {
+		return read, err
+	}
+	return read, nil
+}
+
+// append makes records durable and observes those that are new. It gives the number of lines among them.
+func (c *Case) append(ctx context.Context, records []whosaw.Record, read *Read) (int64, error) {
+	receipts, err := c.ledger.Append(ctx, records)
+	if err != nil {
+		return 0, fmt.Errorf("append to the ledger: %w", err)
+	}
+	var lines int64
+	for i, receipt := range receipts {
+		r := &records[i]
+		derived := ingest.Derived(r)
+		if !derived {
+			lines++
+		}
+		switch receipt.Ack {
+		case ledger.Accepted:
+			if !derived {
+				if read.from == 0 || r.Time < read.from {
+					read.from = r.Time
+				}
+				read.to = max(read.to, r.Time)
+			}
+			c.observe(receipt.Sequence, r)
+		case ledger.Repeat:
+			if !derived {
+				read.Repeats++
+			}
+		case ledger.Conflict:
+			if derived {
+				continue
+			}
+			if read.Conflicts == 0 {
+				read.FirstConflict.Source, read.FirstConflict.Position = r.Source, r.Position
+			}
+			read.Conflicts++
+		}
+	}
+	return lines, nil
+}
+
+// recordRejects writes into the ledger how many lines of each source could not be read, so that a scope
+// asked later still says so. A log that was given twice is counted once.
+func (c *Case) recordRejects(ctx context.Context, read *Read, now int64) error {
+	worst := map[string]*ingest.InputSummary{}
+	var sources []string
+	for i := range read.Inputs {
+		in := &read.Inputs[i]
+		if in.Rejected == 0 {
+			continue
+		}
+		if w, ok := worst[in.Source]; !ok || w.Rejected < in.Rejected {
+			if !ok {
+				sources = append(sources, in.Source)
+			}
+			worst[in.Source] = in
+		}
+	}
+	slices.Sort(sources)
+	var acts []whosaw.Record
+	for _, source := range sources {
+		in := worst[source]
+		acts = append(acts, whosaw.Record{
+			Type: whosaw.TypeAct, Time: now, Source: "whosaw", Position: now, ID: "rejected:" + source,
+			Ref: &whosaw.Reference{Kind: "rejected", Of: source, Count: in.Rejected, From: in.MinTime, Until: in.MaxTime},
+		})
+	}
+	if len(acts) == 0 {
+		return nil
+	}
+	if _, err := c.ledger.Append(ctx, acts); err != nil {
+		return fmt.Errorf("record the rejected lines: %w", err)
+	}
+	return nil
+}
+
+// Suggest reads logs only to suggest a catalog.
+func Suggest(ctx context.Context, logs []string, opts ingest.Options) (catalog.Suggestion, Read, error) {
+	plan, err := ingest.NewPlan(ctx, logs, opts)
+	if err != nil {
+		return catalog.Suggestion{}, Read{}, err
+	}
+	suggester := catalog.NewSuggester()
+	opts.Observe = suggester.Add
+	sum, err := ingest.Read(ctx, plan, opts, nil)
+	read := Read{Summary: sum, from: sum.MinTime, to: sum.MaxTime}
+	if err = errors.Join(err, plan.Close()); err != nil {
+		return catalog.Suggestion{}, read, err
+	}
+	return suggester.Suggestion(), read, nil
+}

@@ -1,0 +1,143 @@
+package reference
+
+import (
+	"strings"
+
+	"github.com/whosaw/whosaw"
+)
+
+// Index holds what the reference records up to a sequence say. Apply and the questions must not run at
+// the same time; questions alone may.
+type Index struct {
+	realms map[string]*realm
+}
+
+// realm holds the records of one realm.
+type realm struct {
+	credentials names // numbers index issued
+	issued      []issuance
+	more        map[uint32]*chain // of credentials with more than one issuance
+	principals  names             // of issuances and reasons, other than customers
+	subjects    names             // numbers index lives, as far as that reaches
+	lives       []life
+	histories   []history // of subjects with more than a state; lives say which
+	feeds       feeds
+	reasons     map[reasonKey]spans
+	keys        map[string]*key
+	persons     map[string]*staff
+
+	subjectCount, canaries int
+}
+
+// New gives an empty index.
+func New() *Index { return &Index{realms: map[string]*realm{}} }
+
+// Apply adds a record. Accesses are ignored. Records come in sequence order. The record's strings are
+// copied, never kept.
+func (x *Index) Apply(seq uint64, r *whosaw.Record) {
+	switch r.Type {
+	case whosaw.TypeIssuance:
+		x.realm(r.Realm).issue(r)
+	case whosaw.TypeSubject:
+		x.realm(r.Realm).subject(r)
+	case whosaw.TypePerson:
+		x.realm(r.Realm).person(r)
+	case whosaw.TypeKey:
+		x.realm(r.Realm).key(r)
+	case whosaw.TypeReason:
+		x.realm(r.Realm).reason(r)
+	case whosaw.TypeFeed:
+		x.realm(r.Realm).feeds.declare(seq, r)
+	}
+}
+
+// realm gives the realm of that name, made if need be.
+func (x *Index) realm(name string) *realm {
+	g := x.realms[name]
+	if g == nil {
+		g = &realm{
+			more: map[uint32]*chain{}, reasons: map[reasonKey]spans{}, keys: map[string]*key{}, persons: map[string]*staff{},
+		}
+		x.realms[strings.Clone(name)] = g
+	}
+	return g
+}
+
+// customer is the prefix of a principal that claims to be a customer.
+const customer = "customer:"
+
+// who is a principal in 4 bytes: noOne, or a number in subjects or in principals with its mark.
+type who uint32
+
+const (
+	noOne        who = 0
+	customerMark who = 1         // who = number+1 << 1 | mark
+	anyone       who = 1<<32 - 1 // stands for every principal in a pairing
+	stranger     who = 1<<32 - 2 // a principal that no record names: equal to none that is
+)
+
+// whoIs gives the principal's number, made if need be.
+func (g *realm) whoIs(principal string) who {
+	if principal == "" {
+		return noOne
+	}
+	if subject, ok := strings.CutPrefix(principal, customer); ok && subject != "" {
+		return g.customerIs(subject)
+	}
+	id, _ := g.principals.intern(principal)
+	return who(id+1) << 1
+}
+
+func (g *realm) customerIs(subject string) who {
+	id, _ := g.subjects.intern(subject)
+	return who(id+1)<<1 | customerMark
+}
+
+// findWho gives the principal's number, stranger if no record names it.
+func (g *realm) findWho(principal string) who {
+	if principal == "" {
+		return noOne
+	}
+	if subject, ok := strings.CutPrefix(principal, customer); ok && subject != "" {
+		if id, ok := g.subjects.find(subject); ok {
+			return who(id+1)<<1 | customerMark
+		}
+		return stranger
+	}
+	if id, ok := g.principals.find(principal); ok {
+		return who(id+1) << 1
+	}
+	return stranger
+}
+
+// since gives the event time from which a record holds.
+func since(r *whosaw.Record) int64 {
+	if r.Ref != nil && r.Ref.Since != 0 {
+		return r.Ref.Since
+	}
+	return r.Time
+}
+
+// stretch gives the event times for which a record with from and until holds; ok is false if there are none.
+func stretch(r *whosaw.Record) (s span, ok bool) {
+	s = span{r.Time, forever}
+	if r.Ref != nil {
+		if r.Ref.From != 0 {
+			s.from = r.Ref.From
+		}
+		if r.Ref.Until != 0 {
+			s.until = r.Ref.Until
+		}
+	}
+	return s, s.from < s.until
+}
+
+var noReference whosaw.Reference
+
+// reference gives the members of a reference record, empty ones if it has none.
+func reference(r *whosaw.Record) *whosaw.Reference {
+	if r.Ref == nil {
+		return &noReference
+	}
+	return r.Ref
+}

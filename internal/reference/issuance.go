@@ -1,0 +1,203 @@
+package reference
+
+import "github.com/whosaw/whosaw"
+
+// issuance is what is kept of the first issuance of a credential. Most have no other.
+type issuance struct {
+	time int64 // event time; of equal issuances the earliest
+	key  uint32
+	who  who // the principal: as named, else the customer that the subject is
+	owns who // the subject, as a customer; noOne if none is named
+}
+
+// sameAs compares all but the time.
+func (i issuance) sameAs(o issuance) bool {
+	return i.key == o.key && i.who == o.who && i.owns == o.owns
+}
+
+// agrees reports whether the issuance agrees on key and principal wherever both name them.
+func (i issuance) agrees(key uint32, w who) bool {
+	return (i.key == 0 || key == 0 || i.key == key) && (i.who == noOne || w == noOne || i.who == w)
+}
+
+// chain holds the issuances of a credential that has several.
+type chain struct {
+	list  []issuance // distinct but for the time
+	index map[issuance]int
+	// earliest is kept for long chains only: the earliest time by key and principal, each of which may stand
+	// for any (see anyKey). It makes a question one look-up however many issuances there are.
+	earliest map[pairing]int64
+	owner    who // of the latest issuance that names one
+	ownedAt  int64
+}
+
+// longChain is how many issuances are looked through one by one.
+const longChain = 16
+
+type pairing struct {
+	key uint32
+	who who
+}
+
+// Keys are numbered from 1; 0 is none.
+const (
+	anyKey     uint32 = 1<<32 - 1 // stands for every key in a pairing
+	strangeKey uint32 = 1<<32 - 2 // a key that no issuance names
+)
+
+// issue applies an issuance.
+func (g *realm) issue(r *whosaw.Record) {
+	g.feeds.seen(r)
+	if r.Credential == "" {
+		return
+	}
+	n := issuance{time: r.Time, key: g.feeds.keyNumber(r.Key), who: g.whoIs(r.Principal)}
+	if len(r.Subjects) > 0 {
+		n.owns = g.customerIs(r.Subjects[0])
+		if n.who == noOne {
+			n.who = n.owns
+		}
+	} else if n.who&customerMark != 0 {
+		n.owns = n.who
+	}
+	id, fresh := g.credentials.intern(r.Credential)
+	if fresh {
+		g.issued = append(g.issued, n)
+		return
+	}
+	c := g.more[id]
+	if c == nil {
+		first := g.issued[id]
+		c = &chain{}
+		c.add(first)
+		g.more[id] = c
+	}
+	c.add(n)
+}
+
+// add adds an issuance: one that is there already only moves times.
+func (c *chain) add(n issuance) {
+	// Issuances come in sequence order, so of two at the same time the later one wins here.
+	if n.owns != noOne && (c.owner == noOne || n.time >= c.ownedAt) {
+		c.owner, c.ownedAt = n.owns, n.time
+	}
+	if i := c.position(n); i >= 0 {
+		c.list[i].time = min(c.list[i].time, n.time)
+	} else {
+		c.list = append(c.list, n)
+		if c.index != nil {
+			k := n
+			k.time = 0
+			c.index[k] = len(c.list) - 1
+		}
+	}
+	if len(c.list) > longChain && c.earliest == nil {
+		c.index, c.earliest = map[issuance]int{}, map[pairing]int64{}
+		for i, o := range c.list {
+			c.note(o)
+			o.time = 0
+			c.index[o] = i
+		}
+		return
+	}
+	if c.earliest != nil {
+		c.note(n)
+	}
+}
+
+// position gives the place of an issuance equal to n but for the time, -1 if there is none.
+func (c *chain) position(n issuance) int {
+	if c.index != nil {
+		n.time = 0
+		if i, ok := c.index[n]; ok {
+			return i
+		}
+		return -1
+	}
+	for i, o := range c.list {
+		if o.sameAs(n) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (c *chain) note(n issuance) {
+	for _, p := range [4]pairing{{n.key, n.who}, {n.key, anyone}, {anyKey, n.who}, {anyKey, anyone}} {
+		if t, ok := c.earliest[p]; !ok || n.time < t {
+			c.earliest[p] = n.time
+		}
+	}
+}
+
+// agreeing gives the earliest time of the issuances that agree on key and principal.
+func (c *chain) agreeing(key uint32, w who) (t int64, ok bool) {
+	if c.earliest == nil {
+		for _, i := range c.list {
+			if i.agrees(key, w) && (!ok || i.time < t) {
+				t, ok = i.time, true
+			}
+		}
+		return t, ok
+	}
+	keys, whos := [2]uint32{key, 0}, [2]who{w, noOne}
+	if key == 0 {
+		keys = [2]uint32{anyKey, anyKey}
+	}
+	if w == noOne {
+		whos = [2]who{anyone, anyone}
+	}
+	for _, k := range keys {
+		for _, w := range whos {
+			if e, found := c.earliest[pairing{k, w}]; found && (!ok || e < t) {
+				t, ok = e, true
+			}
+		}
+	}
+	return t, ok
+}
+
+// Issued reports whether an issuance with this credential agrees on key and principal wherever both name them.
+func (x *Index) Issued(realm, credential, key, principal string) bool {
+	_, ok := x.IssuedAt(realm, credential, key, principal)
+	return ok
+}
+
+// IssuedAt gives the event time of the earliest agreeing issuance of the credential; ok is false if there is none.
+func (x *Index) IssuedAt(realm, credential, key, principal string) (t int64, ok bool) {
+	g := x.realms[realm]
+	if g == nil || credential == "" {
+		return 0, false
+	}
+	id, ok := g.credentials.find(credential)
+	if !ok {
+		return 0, false
+	}
+	k, w := g.feeds.findKey(key), g.findWho(principal)
+	if c := g.more[id]; c != nil {
+		return c.agreeing(k, w)
+	}
+	i := g.issued[id]
+	return i.time, i.agrees(k, w)
+}
+
+// SubjectOf gives the subject of the credential's issuance: of several the latest that names a subject or
+// a customer.
+func (x *Index) SubjectOf(realm, credential string) (subject string, ok bool) {
+	g := x.realms[realm]
+	if g == nil || credential == "" {
+		return "", false
+	}
+	id, ok := g.credentials.find(credential)
+	if !ok {
+		return "", false
+	}
+	owner := g.issued[id].owns
+	if c := g.more[id]; c != nil {
+		owner = c.owner
+	}
+	if owner == noOne {
+		return "", false
+	}
+	return g.subjects.text(uint32(owner>>1) - 1), true
+}

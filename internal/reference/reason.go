@@ -1,0 +1,74 @@
+package reference
+
+import (
+	"strings"
+
+	"github.com/whosaw/whosaw"
+)
+
+// reasonKey is whom a reason is about: a subject's number and 1, a principal, or both.
+type reasonKey struct {
+	subject   uint32
+	principal who
+}
+
+// reason applies a reason record.
+func (g *realm) reason(r *whosaw.Record) {
+	s, ok := stretch(r)
+	if !ok || r.Principal == "" && len(r.Subjects) == 0 {
+		return
+	}
+	k := reasonKey{principal: g.whoIs(r.Principal)}
+	if len(r.Subjects) == 0 {
+		g.explain(k, s)
+		return
+	}
+	for _, subject := range r.Subjects {
+		id, _ := g.subjects.intern(subject)
+		k.subject = id + 1
+		g.explain(k, s)
+	}
+}
+
+func (g *realm) explain(k reasonKey, s span) {
+	known := g.reasons[k]
+	known.add(s)
+	g.reasons[k] = known
+}
+
+// Explained reports whether the principal's access to the subject at event time t is explained: by a reason
+// record that covers it, as the customer's own issued session, or by a household link. Without a principal
+// or a subject there is nothing to explain, and it is not.
+func (x *Index) Explained(realm, principal, subject string, t int64, issued bool) bool {
+	if principal == "" || subject == "" {
+		return false
+	}
+	claimed, isCustomer := strings.CutPrefix(principal, customer)
+	if issued && isCustomer && claimed == subject {
+		return true
+	}
+	g := x.realms[realm]
+	if g == nil {
+		return false
+	}
+	id, known := g.subjects.find(subject)
+	if len(g.reasons) > 0 {
+		w := g.findWho(principal)
+		if w != stranger && g.covered(reasonKey{0, w}, t) {
+			return true
+		}
+		if known && (g.covered(reasonKey{id + 1, noOne}, t) || w != stranger && g.covered(reasonKey{id + 1, w}, t)) {
+			return true
+		}
+	}
+	if !isCustomer || !known || claimed == subject || len(g.histories) == 0 {
+		return false
+	}
+	other, ok := g.subjects.find(claimed)
+	return ok && g.contactsAt(id, other, t) && g.contactsAt(other, id, t)
+}
+
+func (g *realm) covered(k reasonKey, t int64) bool {
+	s, ok := g.reasons[k]
+	return ok && s.has(t)
+}

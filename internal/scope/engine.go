@@ -1,0 +1,167 @@
+package scope
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/reference"
+)
+
+// Config says how questions are answered. The zero value works.
+type Config struct {
+	Workers int            // parts read at once; 0: as many as there are processors to use
+	Zone    *time.Location // where days begin in Top and Timeline; nil: UTC
+}
+
+// Engine answers questions about one view. It keeps no answers: only what the view's reference records say
+// and when its sources were silent, each worked out once, when the first question needs it. Its methods are safe
+// for concurrent use. The view must stay open as long as the engine is asked.
+type Engine struct {
+	view    *ledger.View
+	cat     *catalog.Catalog // nil: no route is known
+	workers int
+	zone    *time.Location
+	last    uint64
+
+	mu    sync.Mutex // held while one of these is worked out, so that it is done once
+	world *world
+	quiet []silence
+}
+
+// New gives an engine for a view. cat may be nil: then no route is known.
+func New(view *ledger.View, cat *catalog.Catalog, cfg Config) *Engine {
+	if cfg.Workers <= 0 {
+		cfg.Workers = runtime.GOMAXPROCS(0)
+	}
+	if cfg.Zone == nil {
+		cfg.Zone = time.UTC
+	}
+	return &Engine{view: view, cat: cat, workers: cfg.Workers, zone: cfg.Zone, last: view.Last()}
+}
+
+// world is what the reference records up to a sequence say.
+type world struct {
+	index *reference.Index
+	// feeds has the realms in which a feed record speaks of issuances: only there does the route or the
+	// time of an access decide whether it has a feed.
+	feeds    map[string]bool
+	rejected map[string]rejects // by source
+}
+
+// rejects is what the reader said of a source's rejected lines.
+type rejects struct {
+	count       int64
+	from, until int64 // of the source's accepted records, 0 if it has none
+}
+
+// worldAt gives the world as of a sequence. That of the whole view is kept, others are made anew for
+// each question.
+func (e *Engine) worldAt(ctx context.Context, asOf uint64) (*world, error) {
+	if asOf != e.last {
+		return e.makeWorld(ctx, asOf)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.world == nil {
+		w, err := e.makeWorld(ctx, asOf)
+		if err != nil {
+			return nil, err
+		}
+		e.world = w
+	}
+	return e.world, nil
+}
+
+// emptyWorld knows nothing.
+func emptyWorld() *world {
+	return &world{index: reference.New(), feeds: make(map[string]bool), rejected: make(map[string]rejects)}
+}
+
+var errEnd = errors.New("no further records are needed")
+
+func (e *Engine) makeWorld(ctx context.Context, asOf uint64) (*world, error) {
+	w := emptyWorld()
+	err := e.view.References(ctx, func(seq uint64, r *whosaw.Record) error {
+		if seq > asOf {
+			return errEnd
+		}
+		w.index.Apply(seq, r)
+		switch {
+		case r.Ref == nil:
+		case r.Type == whosaw.TypeFeed && r.Ref.Of == "issuance":
+			w.feeds[r.Realm] = true
+		case r.Type == whosaw.TypeAct && r.Ref.Kind == "rejected":
+			// A source that is read again says its total again: the largest is the one that holds.
+			if old, ok := w.rejected[r.Ref.Of]; !ok || r.Ref.Count > old.count {
+				w.rejected[r.Ref.Of] = rejects{r.Ref.Count, r.Ref.From, r.Ref.Until}
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnd) {
+		return nil, fmt.Errorf("read reference records: %w", err)
+	}
+	return w, nil
+}
+
+// question is one call's filters, made ready, with the numbers it gives to names.
+type question struct {
+	*Engine
+	filters [][]*term
+	terms   []*term  // of all filters
+	asOf    []uint64 // of the terms, distinct
+	ids     *names   // subject ids that are no integers
+	realms  *names
+	sets    *sets
+
+	mu     sync.Mutex
+	worlds []*world // by index into asOf, made when first needed
+}
+
+// ask makes filters ready.
+func (e *Engine) ask(filters ...whosaw.Filter) (*question, error) {
+	p := compiler{last: e.last}
+	q := &question{Engine: e, ids: newNames(), realms: newNames(), sets: newSets()}
+	for _, f := range filters {
+		terms, err := p.compile(f)
+		if err != nil {
+			return nil, err
+		}
+		q.filters = append(q.filters, terms)
+	}
+	q.terms, q.asOf = p.terms, p.asOf
+	q.worlds = make([]*world, len(q.asOf))
+	return q, nil
+}
+
+// at gives one of the question's worlds.
+func (q *question) at(ctx context.Context, i int) (*world, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.worlds[i] == nil {
+		w, err := q.worldAt(ctx, q.asOf[i])
+		if err != nil {
+			return nil, err
+		}
+		q.worlds[i] = w
+	}
+	return q.worlds[i], nil
+}
+
+// latest gives the index of the world with the greatest as_of that a term sees.
+func (q *question) latest() int {
+	at := 0
+	for i, s := range q.asOf {
+		if s > q.asOf[at] {
+			at = i
+		}
+	}
+	return at
+}

@@ -1,0 +1,173 @@
+package scope
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/whosaw/whosaw"
+)
+
+// List calls yield with each subject that the accesses which match a filter disclosed: shorter ids first,
+// then bytewise, then by realm. The rows are made one by one out of the sums; a row's Fields must not be
+// written. An error of yield ends the list and is returned as it is.
+func (e *Engine) List(ctx context.Context, filter whosaw.Filter, yield func(row whosaw.ListRow) error) error {
+	q, err := e.ask(filter)
+	if err != nil {
+		return err
+	}
+	_, people, err := q.sum(ctx, q.columns(), false)
+	if err != nil {
+		return err
+	}
+	l := lister{question: q, fields: make(map[uint32][]string)}
+	l.sort(people)
+	for n := 0; len(l.heap) > 0; n++ {
+		if n&0xfff == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := yield(l.next()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lister merges the shards of a table, each sorted by itself.
+type lister struct {
+	*question
+	heap   []*run // the run with the least head is first
+	fields map[uint32][]string
+}
+
+// run is a sorted shard. Integers are sorted by value, which is the order of their digits; other ids
+// stand in a run of their own.
+type run struct {
+	entries []entry
+	order   []ordered
+}
+
+// ordered is what a run is sorted by: a number, of which equal ones are told apart by looking at the entry.
+type ordered struct {
+	key subjectKey
+	at  uint32
+}
+
+// sort sorts every shard, on all workers.
+func (l *lister) sort(t *table) {
+	runs := make([][2]run, shards)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range l.workers {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < shards; i = next.Add(1) - 1 {
+				runs[i] = l.sortShard(t.shards[i].entries)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range runs {
+		for j := range runs[i] {
+			if len(runs[i][j].order) > 0 {
+				l.heap = append(l.heap, &runs[i][j])
+			}
+		}
+	}
+	for i := len(l.heap)/2 - 1; i >= 0; i-- {
+		l.sink(i)
+	}
+}
+
+func (l *lister) sortShard(entries []entry) [2]run {
+	var ints, texts []ordered
+	for i := range entries {
+		o := ordered{entries[i].key, uint32(i)}
+		if o.key&stringKey != 0 {
+			texts = append(texts, o)
+		} else {
+			if ints == nil {
+				ints = make([]ordered, 0, len(entries))
+			}
+			ints = append(ints, o)
+		}
+	}
+	slices.SortFunc(ints, func(a, b ordered) int {
+		if a.key != b.key {
+			return cmp.Compare(a.key, b.key)
+		}
+		return l.compareRealm(&entries[a.at], &entries[b.at])
+	})
+	slices.SortFunc(texts, func(a, b ordered) int {
+		if a.key != b.key {
+			return compareID(l.ids.subject(a.key), l.ids.subject(b.key))
+		}
+		return l.compareRealm(&entries[a.at], &entries[b.at])
+	})
+	return [2]run{{entries, ints}, {entries, texts}}
+}
+
+func (l *lister) compareRealm(a, b *entry) int {
+	return strings.Compare(l.realms.name(a.realm), l.realms.name(b.realm))
+}
+
+func (r *run) head() *entry { return &r.entries[r.order[0].at] }
+
+func (l *lister) less(a, b *run) bool {
+	x, y := a.head(), b.head()
+	if x.key == y.key {
+		return l.compareRealm(x, y) < 0
+	}
+	if (x.key|y.key)&stringKey == 0 {
+		return x.key < y.key
+	}
+	return compareID(l.ids.subject(x.key), l.ids.subject(y.key)) < 0
+}
+
+// sink moves the run at i to its place in the heap.
+func (l *lister) sink(i int) {
+	for {
+		least := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(l.heap); child++ {
+			if l.less(l.heap[child], l.heap[least]) {
+				least = child
+			}
+		}
+		if least == i {
+			return
+		}
+		l.heap[i], l.heap[least] = l.heap[least], l.heap[i]
+		i = least
+	}
+}
+
+// next takes the least row.
+func (l *lister) next() whosaw.ListRow {
+	r := l.heap[0]
+	e := r.head()
+	r.order = r.order[1:]
+	if len(r.order) == 0 {
+		last := len(l.heap) - 1
+		l.heap[0] = l.heap[last]
+		l.heap = l.heap[:last]
+	}
+	l.sink(0)
+	fields, ok := l.fields[e.set]
+	if !ok {
+		fields = l.sets.clear(e.set)
+		l.fields[e.set] = fields
+	}
+	id := ""
+	if e.key&stringKey != 0 {
+		id = l.ids.name(uint32(e.key &^ stringKey))
+	} else {
+		id = strconv.FormatUint(uint64(e.key), 10)
+	}
+	return whosaw.ListRow{
+		Realm: l.realms.name(e.realm), Subject: id, First: whosaw.Time(e.first), Last: whosaw.Time(e.last),
+		Accesses: e.accesses, Fields: fields,
+	}
+}

@@ -1,0 +1,484 @@
+package scope_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/scope"
+)
+
+var (
+	filterCount = flag.Int("scope.filters", defaultFilters, "random filters that TestProperty asks")
+	filterSeed  = flag.Uint64("scope.seed", 0, "seed of the first random ledger of TestProperty")
+)
+
+// filtersPerLedger is how many filters each random ledger is asked.
+const filtersPerLedger = 50
+
+// TestProperty compares every answer with that of a brute-force counter, for random filters over random ledgers:
+// several sealed segments and the open log, closed and opened in between, with late, doubled and conflicting
+// records. A failure prints the smallest ledger and filter found that still differ.
+func TestProperty(t *testing.T) {
+	seed := *filterSeed
+	if seed == 0 {
+		seed = 1
+	}
+	done := 0
+	for ; done < *filterCount; seed++ {
+		s := newScenario(seed)
+		b := s.build(t)
+		g := newGen(seed, 2)
+		n := min(filtersPerLedger, *filterCount-done)
+		for i := range n {
+			filter, ask := g.filter(b.oracle.records), g.ask()
+			if diff := b.compare(filter, ask); diff != "" {
+				b.close()
+				s.report(t, filter, ask, diff)
+				t.Fatalf("ledger %d, filter %d differ; repeat with -scope.seed=%d -scope.filters=%d", seed, i, seed, filtersPerLedger)
+			}
+		}
+		if diff := b.compareOverlap(g); diff != "" {
+			t.Fatalf("ledger %d: overlap differs from the counter's (-counter +scope):\n%s", seed, diff)
+		}
+		b.close()
+		done += n
+	}
+	t.Logf("%d filters", done)
+}
+
+// zones are asked for days. Cairo skips midnights.
+var zones = func() []*time.Location {
+	list := []*time.Location{time.UTC, time.FixedZone("odd", 5*3600+30*60+7)}
+	for _, name := range []string{"Asia/Seoul", "America/New_York", "Africa/Cairo"} {
+		if zone, err := time.LoadLocation(name); err == nil {
+			list = append(list, zone)
+		}
+	}
+	return list
+}()
+
+func (g gen) ask() oAsk {
+	a := oAsk{by: g.of(scope.Dimensions()), zone: zones[g.IntN(len(zones))], subject: g.of(subjectPool)}
+	if g.in(30) {
+		realm := g.of(realmPool)
+		a.realm = &realm
+	}
+	if g.in(50) {
+		a.bucket = []int64{hour, 7 * hour, 20 * 60_000}[g.IntN(3)]
+	}
+	return a
+}
+
+// built is a scenario's ledger with a view of it, and the counter that saw the same lines.
+type built struct {
+	oracle *oracle
+	ledger *ledger.Ledger
+	view   *ledger.View
+	cat    *catalog.Catalog
+	dir    string
+	pages  gen
+
+	engines map[*time.Location]*scope.Engine
+}
+
+// build sends everything to a ledger and to the counter, and compares the receipts.
+func (s *scenario) build(t testing.TB) *built {
+	t.Helper()
+	b, err := s.try()
+	if err != nil {
+		t.Fatalf("ledger %d: %v", s.seed, err)
+	}
+	return b
+}
+
+func (s *scenario) try() (*built, error) {
+	dir, err := os.MkdirTemp("", "whosaw-scope-")
+	if err != nil {
+		return nil, err
+	}
+	b := &built{oracle: &oracle{catalog: s.catalog}, dir: dir, pages: newGen(s.seed, 3), engines: map[*time.Location]*scope.Engine{}}
+	if b.cat, err = s.load(dir); err != nil {
+		return nil, err
+	}
+	cfg := ledger.Config{Dir: dir, SegmentRecords: s.segment, Throwaway: true}
+	if b.ledger, err = ledger.Open(cfg); err != nil {
+		return nil, err
+	}
+	g := newGen(s.seed, 4)
+	var batch []whosaw.Record
+	var want []string
+	send := func() error {
+		receipts, err := b.ledger.Append(context.Background(), batch)
+		if err != nil {
+			return err
+		}
+		for i, r := range receipts {
+			got := fmt.Sprintf("%s %d", []string{"accepted", "repeat", "conflict"}[r.Ack], r.Sequence)
+			if r.Ack == ledger.Conflict {
+				got = "conflict"
+			}
+			if got != want[i] {
+				return fmt.Errorf("receipt is %s, want %s, for %s line at %d", got, want[i], batch[i].Type, batch[i].Position)
+			}
+		}
+		batch, want = nil, nil
+		return nil
+	}
+	for i, x := range s.sends {
+		if i == s.reopen {
+			if err := send(); err != nil {
+				return nil, err
+			}
+			if err := b.ledger.Close(); err != nil {
+				return nil, err
+			}
+			if b.ledger, err = ledger.Open(cfg); err != nil {
+				return nil, err
+			}
+		}
+		var d whosaw.Decoder
+		var r whosaw.Record
+		if err := d.Decode([]byte(x.line), now, &r); err != nil {
+			return nil, fmt.Errorf("%w: %s", err, x.line)
+		}
+		r.Source, r.Position = x.source, x.position
+		batch = append(batch, r.Clone())
+		ack, seq := b.oracle.add(x.source, x.position, x.line)
+		if ack == "conflict" {
+			want = append(want, ack)
+		} else {
+			want = append(want, fmt.Sprintf("%s %d", ack, seq))
+		}
+		if g.in(10) {
+			if err := send(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := send(); err != nil {
+		return nil, err
+	}
+	if b.view, err = b.ledger.View(0); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// load gives the product the catalog the way users do.
+func (s *scenario) load(dir string) (*catalog.Catalog, error) {
+	switch {
+	case s.catalog == nil:
+		return nil, nil
+	case s.catalog.rules:
+		return catalog.Rules(), nil
+	}
+	file := filepath.Join(dir, "catalog.yaml")
+	if err := os.WriteFile(file, []byte(s.catalog.yaml()), 0o600); err != nil {
+		return nil, err
+	}
+	return catalog.Load(file)
+}
+
+func (b *built) close() {
+	_ = b.view.Close()
+	_ = b.ledger.Close()
+	_ = os.RemoveAll(b.dir)
+}
+
+// compare gives the difference between the counter's answers and the product's, "" if there is none.
+func (b *built) compare(filter string, ask oAsk) string {
+	got, err := b.ask(filter, ask)
+	if err != nil {
+		return err.Error()
+	}
+	want := b.oracle.answer(parseFilter(filter), ask)
+	want.Matched = nil
+	if reflect.DeepEqual(want, *got) {
+		return ""
+	}
+	return cmp.Diff(want, *got)
+}
+
+// ask asks the product everything about a filter.
+func (b *built) ask(filter string, ask oAsk) (*oAnswer, error) {
+	ctx := context.Background()
+	f, err := whosaw.ParseFilter([]byte(filter))
+	if err != nil {
+		return nil, err
+	}
+	e := b.engines[ask.zone]
+	if e == nil {
+		e = scope.New(b.view, b.cat, scope.Config{Zone: ask.zone, Workers: 1 + b.pages.IntN(3)})
+		b.engines[ask.zone] = e
+	}
+	c, err := e.Count(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("count: %w", err)
+	}
+	a := &oAnswer{
+		Accesses: c.Accesses, Disclosures: c.Disclosures, Subjects: c.Subjects, Others: c.Others, Fields: c.Fields, Masked: c.Masked,
+		NotReached: c.NotReached, First: ms(c.First), Last: ms(c.Last), Catalog: c.Catalog,
+	}
+	for _, gap := range c.Gaps {
+		a.Gaps = append(a.Gaps, b.gap(gap))
+	}
+	sortGaps(a.Gaps)
+	err = e.List(ctx, f, func(r whosaw.ListRow) error {
+		a.List = append(a.List, oRow{r.Realm, r.Subject, int64(r.First), int64(r.Last), r.Accesses, slices.Clone(r.Fields)})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list: %w", err)
+	}
+	rows, err := e.Top(ctx, ask.by, f, 0)
+	if err != nil {
+		return nil, fmt.Errorf("top: %w", err)
+	}
+	for _, r := range rows {
+		a.Top = append(a.Top, oTop{r.Day, r.Value, r.Subjects, r.Accesses})
+	}
+	if a.Of, err = b.subject(e, f, ask); err != nil {
+		return nil, fmt.Errorf("subject: %w", err)
+	}
+	bucket := time.Duration(ask.bucket) * time.Millisecond
+	if bucket == 0 {
+		bucket = 24 * time.Hour
+	}
+	lines, err := e.Timeline(ctx, []whosaw.Filter{{}, f}, bucket)
+	if err != nil {
+		return nil, fmt.Errorf("timeline: %w", err)
+	}
+	for _, x := range lines[1] {
+		if x.Accesses != 0 {
+			a.Line = append(a.Line, oBucket{int64(x.Time), x.Accesses, x.Disclosures, x.Subjects, x.New})
+		} else if x.Disclosures+x.Subjects+x.New != 0 {
+			return nil, fmt.Errorf("timeline: a bucket without accesses has %+v", x)
+		}
+	}
+	return a, nil
+}
+
+// subject reads every page and says which accesses they hold.
+func (b *built) subject(e *scope.Engine, f whosaw.Filter, ask oAsk) ([]int, error) {
+	var of []int
+	for cursor := ""; ; {
+		limit := 1 + b.pages.IntN(12)
+		page, err := e.Subject(context.Background(), ask.realm, ask.subject, f, limit, cursor)
+		if err != nil {
+			return nil, err
+		}
+		if len(page.Accesses) > limit || page.Subject != ask.subject {
+			return nil, fmt.Errorf("a page of %d has %d accesses", limit, len(page.Accesses))
+		}
+		for i := range page.Accesses {
+			of = append(of, b.sequence(&page.Accesses[i]))
+		}
+		if cursor = page.Next; cursor == "" {
+			return of, nil
+		}
+		if len(page.Accesses) != limit {
+			return nil, fmt.Errorf("a page of %d with a next one has %d accesses", limit, len(page.Accesses))
+		}
+	}
+}
+
+// sequence finds a record among the counter's, -1 if none is like it.
+func (b *built) sequence(r *whosaw.Record) int {
+	for _, o := range b.oracle.records {
+		if o.typ == "access" && o.source == r.Source && o.position == r.Position && o.time == r.Time && o.id == r.ID && o.realm == r.Realm &&
+			slices.Equal(o.subjects, r.Subjects) && o.others == r.Others && o.route == r.Route && slices.Equal(o.fields, r.Fields) &&
+			(o.fields == nil) == (r.Fields == nil) && slices.Equal(o.masked, r.Masked) && o.status == int64(r.Status) &&
+			o.outcome == r.Outcome.String() && o.principal == r.Principal && o.credential == r.Credential && o.key == r.Key &&
+			o.agent == r.Agent && o.reason == r.Reason && o.bytes == r.Bytes && o.request == r.Request && r.Ref == nil {
+			return o.seq
+		}
+	}
+	return -1
+}
+
+// gap brings a gap into the counter's form; the key or client is read out of what it says.
+func (b *built) gap(g whosaw.Gap) oGap {
+	o := oGap{Kind: string(g.Kind), Source: g.Source, From: ms(g.From), To: ms(g.To), Count: g.Count}
+	if g.Says == "" || g.Kind != whosaw.GapNoFeed {
+		return o
+	}
+	text, _, _ := strings.Cut(strings.TrimPrefix(g.Says, "no feed of issuances for "), ":")
+	unit, realm, _ := strings.Cut(text, " in realm ")
+	if unit == "credentials without key and client" {
+		unit = "client "
+	}
+	o.Unit = realm + "\x00" + unit
+	return o
+}
+
+func ms(t *whosaw.Time) int64 {
+	if t == nil {
+		return 0
+	}
+	return int64(*t)
+}
+
+// compareOverlap compares how many accesses several filters have in common.
+func (b *built) compareOverlap(g gen) string {
+	var filters []whosaw.Filter
+	var sets []map[int]bool
+	for range 5 {
+		text := g.filter(b.oracle.records)
+		f, err := whosaw.ParseFilter([]byte(text))
+		if err != nil {
+			return err.Error()
+		}
+		filters = append(filters, f)
+		sets = append(sets, b.oracle.answer(parseFilter(text), g.ask()).Matched)
+	}
+	sizes, inter, err := scope.New(b.view, b.cat, scope.Config{}).Overlap(context.Background(), filters)
+	if err != nil {
+		return err.Error()
+	}
+	var want, got []int64
+	for i := range sets {
+		want, got = append(want, int64(len(sets[i]))), append(got, sizes[i])
+		for j := range sets {
+			n := int64(0)
+			for seq := range sets[i] {
+				if sets[j][seq] {
+					n++
+				}
+			}
+			want, got = append(want, n), append(got, inter[i][j])
+		}
+	}
+	return cmp.Diff(want, got)
+}
+
+// report looks for a smaller ledger and filter that still differ, and prints them.
+func (s *scenario) report(t *testing.T, filter string, ask oAsk, diff string) {
+	small := *s
+	differs := func(s *scenario, filter string) string {
+		b, err := s.try()
+		if err != nil {
+			return "" // another fault; this one is looked for
+		}
+		defer b.close()
+		return b.compare(filter, ask)
+	}
+	budget := 400
+	for size := (len(small.sends) + 1) / 2; size >= 1 && budget > 0; {
+		smaller := false
+		for at := 0; at < len(small.sends) && budget > 0; budget-- {
+			less := small
+			less.sends = slices.Delete(slices.Clone(small.sends), at, min(at+size, len(small.sends)))
+			if d := differs(&less, filter); d != "" {
+				small, diff, smaller = less, d, true
+			} else {
+				at += size
+			}
+		}
+		if size == 1 && !smaller {
+			break
+		}
+		size = max(1, min(size/2, len(small.sends)/2))
+		if !smaller && size == 1 && budget < 100 {
+			break
+		}
+	}
+	zone, yaml := ask.zone.String(), "none"
+	if s.catalog != nil {
+		yaml = "rules"
+		if !s.catalog.rules {
+			yaml = s.catalog.yaml()
+		}
+	}
+	var lines []string
+	for _, x := range small.sends {
+		lines = append(lines, x.String())
+	}
+	t.Errorf("filter %s\nby %s in %s, subject %q\nsegments of %d, reopened before line %d\n%s\ncatalog: %s\ndiffer (-counter +scope):\n%s",
+		filter, ask.by, zone, ask.subject, small.segment, small.reopen+1, strings.Join(lines, "\n"), yaml, diff)
+}
+
+// flaws are the rules that the counter can turn around. TestFlaws checks that the comparison notices each.
+var flaws = []string{
+	"repeats are counted", "HEAD shows what GET shows", "the newest version applies", "either is the principal", "no join by principal",
+	"stated empty fields are missing", "stated masked does not win", "stated fields do not match a route", "a stated outcome does not win",
+	"no outcomes by catalog", "410 is not absent", "429 is not refused", "no status is none", "realms share issuances",
+	"the first issuance owns", "issued does not look at keys", "issued does not look at principals", "one explained subject is enough",
+	"reasons never end", "a household needs one side", "feeds are by key only", "feed records say nothing", "a missing member fails !x",
+	"values match in any case", "mapped addresses are IPv6", "from is exclusive", "to is inclusive", "field matches what is masked",
+	"all subjects are kept", "others go to the last subject", "a union counts twice", "first and last are of accesses",
+	"a nameless disclosure is none", "others are added up", "days are UTC", "the same time is oldest first", "as_of is not looked at",
+	"as_of is exclusive", "realms share subjects", "007 is 7", "masked counts what is shown in clear too", "the list is bytewise",
+	"silence by the median",
+}
+
+// TestFlaws turns each rule of the counter around, one at a time: the comparison must then differ for some
+// filter, or it could not have found that fault in the product.
+func TestFlaws(t *testing.T) {
+	type asked struct {
+		filter []oTerm
+		text   string
+		ask    oAsk
+		got    *oAnswer
+	}
+	type world struct {
+		*built
+		s    *scenario
+		asks []asked
+	}
+	var worlds []*world
+	more := func() *world {
+		seed := uint64(len(worlds)) + 1_000
+		s := newScenario(seed)
+		w := &world{built: s.build(t), s: s}
+		g := newGen(seed, 2)
+		for range 40 {
+			text, ask := g.filter(w.oracle.records), g.ask()
+			got, err := w.ask(text, ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.asks = append(w.asks, asked{parseFilter(text), text, ask, got})
+		}
+		w.close()
+		worlds = append(worlds, w)
+		return w
+	}
+	for _, flaw := range flaws {
+		t.Run(flaw, func(t *testing.T) {
+			tried := 0
+			for i := range 60 {
+				if i == len(worlds) {
+					more()
+				}
+				w := worlds[i]
+				o := oracle{catalog: w.s.catalog, flaw: flaw}
+				for _, x := range w.s.sends {
+					o.add(x.source, x.position, x.line)
+				}
+				for _, q := range w.asks {
+					tried++
+					a := o.answer(q.filter, q.ask)
+					a.Matched = nil
+					if !reflect.DeepEqual(a, *q.got) {
+						t.Logf("noticed by filter %d: %s", tried, q.text)
+						return
+					}
+				}
+			}
+			t.Errorf("none of %d filters notices it", tried)
+		})
+	}
+}

@@ -1,0 +1,193 @@
+package scope
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/ledger"
+)
+
+// A source is silent where it has no records for over silentTimes its 99th-percentile spacing and at least
+// silentLeast.
+const (
+	silentTimes = 10
+	silentLeast = 10 * minute
+	minute      = int64(60_000)
+)
+
+// silence is a stretch without records of a source, between two that it has.
+type silence struct {
+	source   string
+	from, to int64
+}
+
+// rhythm is when a source has records, as exact as silence needs it and no more. Whether a spacing of ten
+// minutes or more is over ten times the 99th percentile depends only on how many spacings are at least a tenth of
+// it, so a minute or more. Two records a minute or more apart lie in different minutes, so the first and last record
+// of each minute tell every such spacing; the rest need only be counted. So no times are kept or sorted,
+// however many records there are.
+type rhythm struct {
+	records int64
+	minutes map[int64]span // by number since 1970
+	last    int64          // the minute of the record added last
+	open    span
+}
+
+// span is the first and last event time in a minute.
+type span struct{ first, last int64 }
+
+func (r *rhythm) add(t int64) {
+	m := t / minute // times are after 1970
+	if r.records == 0 || m != r.last {
+		r.close()
+		var ok bool
+		if r.open, ok = r.minutes[m]; !ok {
+			r.open = span{t, t}
+		}
+		r.last = m
+	}
+	r.records++
+	r.open.first, r.open.last = min(r.open.first, t), max(r.open.last, t)
+}
+
+// close puts the minute that add works on back.
+func (r *rhythm) close() {
+	if r.records > 0 {
+		r.minutes[r.last] = r.open
+	}
+}
+
+func (r *rhythm) merge(o *rhythm) {
+	r.records += o.records
+	for m, s := range o.minutes {
+		if old, ok := r.minutes[m]; ok {
+			s = span{min(s.first, old.first), max(s.last, old.last)}
+		}
+		r.minutes[m] = s
+	}
+}
+
+// silences gives the stretches in which the source was silent, in order.
+func (r *rhythm) silences(source string) []silence {
+	spans := make([]span, 0, len(r.minutes))
+	for _, s := range r.minutes {
+		spans = append(spans, s)
+	}
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
+	var wide []int64 // spacings of a minute or more
+	for i := 1; i < len(spans); i++ {
+		if d := spans[i].first - spans[i-1].last; d >= minute {
+			wide = append(wide, d)
+		}
+	}
+	slices.Sort(wide)
+	// By nearest rank the 99th percentile of n spacings is the one with rank ceil(0.99 n). It is under a tenth
+	// of d iff at most n - ceil(0.99 n) spacings are not.
+	n := r.records - 1
+	allowed := n - (99*n+99)/100
+	silent := func(d int64) bool {
+		tenth, _ := slices.BinarySearchFunc(wide, d, func(w, d int64) int {
+			if silentTimes*w >= d {
+				return 1
+			}
+			return -1
+		})
+		return d >= silentLeast && int64(len(wide)-tenth) <= allowed
+	}
+	var out []silence
+	for i := 1; i < len(spans); i++ {
+		if from, to := spans[i-1].last, spans[i].first; silent(to - from) {
+			out = append(out, silence{source, from, to})
+		}
+	}
+	return out
+}
+
+// silences gives where the sources were silent, as of a sequence. Those of the whole view are kept.
+func (e *Engine) silences(ctx context.Context, asOf uint64) ([]silence, error) {
+	if asOf != e.last {
+		return e.findSilences(ctx, asOf)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.quiet == nil {
+		quiet, err := e.findSilences(ctx, asOf)
+		if err != nil {
+			return nil, err
+		}
+		e.quiet = append([]silence{}, quiet...) // not nil: worked out
+	}
+	return e.quiet, nil
+}
+
+// rhythms are the rhythms of sources.
+type rhythms map[string]*rhythm
+
+func (rs rhythms) of(source string) *rhythm {
+	r := rs[source]
+	if r == nil {
+		r = &rhythm{minutes: make(map[int64]span)}
+		rs[source] = r
+	}
+	return r
+}
+
+func (e *Engine) findSilences(ctx context.Context, asOf uint64) ([]silence, error) {
+	q, err := e.ask(whosaw.Filter{{AsOf: asOf}})
+	if err != nil {
+		return nil, err
+	}
+	var workers []rhythms
+	err = q.scan(ctx, ledger.ColSource, func() work {
+		rs := rhythms{}
+		workers = append(workers, rs)
+		return func(c *chunk) error {
+			byCode := make([]*rhythm, len(c.Source.Dict))
+			for _, row := range c.rows[0] {
+				code := c.Source.Codes[row]
+				if byCode[code] == nil {
+					byCode[code] = rs.of(c.Source.Dict[code])
+				}
+				byCode[code].add(c.Time[row])
+			}
+			return nil
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	// What whosaw writes itself says nothing about whether a source's records come.
+	rs := rhythms{}
+	err = e.view.References(ctx, func(seq uint64, r *whosaw.Record) error {
+		if seq > asOf {
+			return errEnd
+		}
+		switch r.Type {
+		case whosaw.TypeVerdict, whosaw.TypeDecision, whosaw.TypeAct:
+		default:
+			rs.of(r.Source).add(r.Time)
+		}
+		return nil
+	})
+	if err != nil && err != errEnd {
+		return nil, fmt.Errorf("read reference records: %w", err)
+	}
+	all := rhythms{}
+	for _, part := range append(workers, rs) {
+		for source, r := range part {
+			r.close()
+			all.of(source).merge(r)
+		}
+	}
+	var out []silence
+	for source, r := range all {
+		out = append(out, r.silences(source)...)
+	}
+	slices.SortFunc(out, func(a, b silence) int {
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.source, b.source))
+	})
+	return out, nil
+}
