@@ -506,6 +506,9 @@ func (d *Decoder) fillSubject(v raw, r *Record) error {
 	if err != nil {
 		return err
 	}
+	if id == "" {
+		return nil // a proxy's log format cannot leave a member out, so its empty value is missing
+	}
 	d.open(1)
 	d.lists = append(d.lists, id)
 	r.Subjects = d.cut(1)

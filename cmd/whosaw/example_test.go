@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,16 +112,27 @@ func TestExample(t *testing.T) {
 	}
 }
 
+// TestFailOnFinding is what scripts rely on.
+func TestFailOnFinding(t *testing.T) {
+	if _, stderr, code := whosawRun(t, "investigate", "--json", "--fail-on-finding", example); code != exitFinding {
+		t.Errorf("with a finding: exit %d, want %d\n%s", code, exitFinding, stderr)
+	}
+	calm := writeLines(t, []string{good(1) + "\n", good(90) + "\n"})
+	if _, stderr, code := whosawRun(t, "investigate", "--json", "--fail-on-finding", calm); code != exitOK {
+		t.Errorf("without: exit %d, want %d\n%s", code, exitOK, stderr)
+	}
+}
+
 // TestCut cuts the input right after each finding's `seen`: the same finding comes out.
 func TestCut(t *testing.T) {
 	for _, c := range []struct{ name, log string }{
 		{"records", example},
 		{"records without reference records", withoutReferences(t, example)},
-		{"combined", "../../examples/shop/nginx-access.log.gz"},
+		{"combined, out of order, without catalog", combinedAttack(t)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			whole, _ := investigate(t, c.log)
-			if len(whole.Findings) == 0 && c.name != "combined" {
+			if len(whole.Findings) == 0 {
 				t.Fatal("no finding to cut at")
 			}
 			for _, want := range whole.Findings {
@@ -140,6 +153,31 @@ func TestCut(t *testing.T) {
 			}
 		})
 	}
+}
+
+// combinedAttack is a combined log in which many customers open their own pages, and one address tries customer
+// numbers in order, of which half do not exist. Lines come out of order, as they do from several workers.
+func combinedAttack(t *testing.T) string {
+	t.Helper()
+	random := rand.New(rand.NewPCG(3, 4))
+	start := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	var lines []string
+	add := func(at time.Time, ip string, id, status int) {
+		lines = append(lines, fmt.Sprintf("%s - - [%s] \"GET /users/%d/orders HTTP/1.1\" %d 512 \"-\" \"Mozilla/5.0 Firefox/147.0\"\n",
+			ip, at.Format("02/Jan/2006:15:04:05 -0700"), id, status))
+	}
+	for range 4000 {
+		id := 1 + 2*random.IntN(1500)
+		add(start.Add(time.Duration(random.IntN(36*3600))*time.Second), fmt.Sprintf("198.18.%d.%d", id/250, id%250), id, 200)
+	}
+	for i := range 600 {
+		add(start.Add(20*time.Hour+time.Duration(i*3)*time.Second), "203.0.113.9", 1+i, map[bool]int{true: 200, false: 404}[i%2 == 0])
+	}
+	for i := range lines {
+		j := min(len(lines)-1, i+random.IntN(20))
+		lines[i], lines[j] = lines[j], lines[i]
+	}
+	return writeLines(t, lines)
 }
 
 func readLines(t *testing.T, name string) []string {

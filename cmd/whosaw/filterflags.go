@@ -92,10 +92,15 @@ func (f *filterFlags) filter(cmd *cobra.Command, stdin io.Reader) (whosaw.Filter
 		return filter, zone, nil
 	}
 	term := whosaw.Term{AsOf: f.asOf}
-	dst := termValues(&term)
 	for _, m := range listMembers {
-		if *dst[m.name], err = expand(*f.values[m.name], stdin); err != nil {
+		values, err := expand(*f.values[m.name], stdin)
+		if err != nil {
 			return nil, nil, fmt.Errorf("--%s: %w", m.name, err)
+		}
+		for _, v := range values {
+			if err := term.Add(strings.ReplaceAll(m.name, "-", "_"), v); err != nil {
+				return nil, nil, usagef("--%s: %w", m.name, err)
+			}
 		}
 	}
 	if term.Issued, err = yesNo("issued", f.issued); err != nil {

@@ -170,7 +170,7 @@ func (e *Engine) accuse(d detector, u *unit, v *view) *accusation {
 			continue
 		}
 		whole := e.wholeHistory(d, u, ev, got)
-		if !whole && d != unissued && coarse(u.kind) && !e.pastEnded(u, ev, got) {
+		if !whole && d != unissued && !e.pastEnded(u, ev, got) {
 			continue
 		}
 		s.narrow(&t, v)
@@ -318,8 +318,9 @@ func (e *Engine) wholeHistory(d detector, u *unit, ev []entry, got evidence) boo
 	return 2*got.accused > got.accesses+max(0, u.total-in)
 }
 
-// pastEnded reports whether a unit that many share had honest use once and has it no more: by its own past there should
-// be several honest accesses in the excursion, and there are next to none. Otherwise the majority is that of a moment, and
+// pastEnded reports whether the honest past of a unit may be left out by giving the filter a beginning. By its own past there
+// should be several honest accesses in the excursion, and there are next to none: it is over. Or what is accused already
+// outweighs a day of it, and the unit is not one that very many share. Otherwise the majority is that of a moment, and
 // honest accesses will go on when the thief has left.
 func (e *Engine) pastEnded(u *unit, ev []entry, got evidence) bool {
 	if u.pastUnknown {
@@ -328,8 +329,11 @@ func (e *Engine) pastEnded(u *unit, ev []entry, got evidence) bool {
 	in := int64(ev[len(ev)-1].access - ev[0].access + 1)
 	was := max(ev[0].time-u.first, 1)
 	lasts := max(ev[len(ev)-1].time-ev[0].time, 0)
-	expected := float64(max(0, u.total-in)) * float64(lasts) / float64(was)
-	return expected >= 3 && 4*float64(got.accesses-got.accused) < expected
+	rate := float64(max(0, u.total-in)) / float64(was)
+	if expected := rate * float64(lasts); expected >= 3 && 4*float64(got.accesses-got.accused) < expected {
+		return true
+	}
+	return !coarse(u.kind) && rate*float64(day) < float64(got.accused)
 }
 
 // widen turns an accusation of never-issued credentials into one of their key (or client) as a whole, if most of what

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/whosaw/whosaw"
@@ -232,9 +233,16 @@ func (e *Engine) hush(d detector, v *view) {
 
 var hushes = [nKinds]bool{kindPrincipal: true, kindCredential: true, kindCell: true, kindNetwork: true, kindIP: true}
 
+// maxFrozen bounds the declared changes that are on at one time.
+const maxFrozen = 64
+
 // freeze keeps a declared change: a campaign or a release moves what is normal, and must not be learnt.
 func (e *Engine) freeze(r *whosaw.Record) {
-	if r.Ref == nil || len(e.frozen) >= 1024 {
+	if r.Ref == nil {
+		return
+	}
+	e.frozen = slices.DeleteFunc(e.frozen, func(f span) bool { return f.until+uint64(day) < uint64(e.clock) })
+	if len(e.frozen) >= maxFrozen {
 		return
 	}
 	from := r.Ref.From

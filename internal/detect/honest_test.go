@@ -44,7 +44,7 @@ func TestHonestSignUps(t *testing.T) {
 		for visit := range 3 {
 			c := 100_000 + i
 			r := get(at+int64(visit)*int64(1+w.rng.IntN(20))*minute, c, true)
-			r.Principal, r.Key, r.IP, r.ASN, r.Agent = "customer:"+strconv.Itoa(c), "main", ip(c), uint32(4760+c%3), []string{chrome, phone}[c%2]
+			r.Principal, r.Key, r.IP, r.ASN, r.Agent = "customer:"+strconv.Itoa(c), "main", ip(c*7919%65_536), uint32(4760+c%3), []string{chrome, phone}[c%2]
 			w.add(r)
 		}
 	}
@@ -221,7 +221,7 @@ func TestHonestFeedBeginsLate(t *testing.T) {
 		if declared {
 			w.add(feedRecord(start+3*day+5*day, 1e-5, 60))
 		}
-		for c := 1; c <= 6000; c++ {
+		for c := 1; c <= 2500; c++ {
 			// Each customer logs in every five days and looks in often in between.
 			for in := start - w.rng.Int64N(5*day); in < start+14*day; in += 5 * day {
 				session := fmt.Sprintf("s%d-%d", c, in/day)
@@ -251,9 +251,9 @@ func TestHonestLossyFeed(t *testing.T) {
 		} else {
 			w.add(feedRecord(start, 1e-3, 5))
 		}
-		for i := range 60_000 {
+		for i := range 20_000 {
 			c := w.customer(30_000)
-			at := start + int64(i)*10*second
+			at := start + int64(i)*30*second
 			r := get(at, c, true)
 			r.Principal, r.Key, r.Credential, r.IP, r.ASN, r.Agent = "customer:"+strconv.Itoa(c), "main", fmt.Sprint("s", i), ip(c), uint32(4760+c%5), phone
 			if w.rng.IntN(lost) != 0 {
@@ -283,6 +283,36 @@ func TestHonestKeyRotation(t *testing.T) {
 		for n := range 3 {
 			r := get(at+int64(n)*day, c, true)
 			r.Principal, r.Key, r.Credential, r.IP = "customer:"+strconv.Itoa(c), key, fmt.Sprint("s", i), ip(c)
+			w.add(r)
+		}
+	}
+	quiet(t, w)
+}
+
+// A mail goes out to everybody in order of their numbers, and wakes those who had not looked in for long: they come in
+// roughly that order, for two days.
+func TestHonestCampaign(t *testing.T) {
+	w := newWorld(36)
+	w.shop(2, 2000, 60_000, false)
+	for c := 1; c <= 60_000; c++ {
+		if !exists(c) || w.rng.IntN(4) != 0 {
+			continue
+		}
+		r := get(start+day+int64(c)*20+int64(w.rng.ExpFloat64()*float64(hour)), c, true)
+		r.Principal, r.Key, r.IP, r.ASN, r.Agent = "customer:"+r.Subjects[0], "main", ip(c*7919%(1<<22)), uint32(4760+c%3), phone
+		w.add(r)
+	}
+	quiet(t, w)
+}
+
+// A partner reads its customers' pages in batches, in no order, from one address.
+func TestHonestPartnerBatches(t *testing.T) {
+	w := newWorld(37)
+	w.shop(3, 2000, 60_000, false)
+	for d := range 3 {
+		for i := range 4000 {
+			r := get(start+int64(d)*day+2*hour+int64(i)*second/4, w.customer(60_000), w.rng.IntN(200) != 0)
+			r.Principal, r.Client, r.Credential, r.IP, r.Agent = "partner:acme", "acme", fmt.Sprint("batch", d), ip(77_000), "okhttp/4.9"
 			w.add(r)
 		}
 	}

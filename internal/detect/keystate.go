@@ -45,12 +45,12 @@ func (e *Engine) watchKeys(r *whosaw.Record) {
 		return
 	}
 	if r.Type == whosaw.TypeKey && r.Key != "" {
-		if w := e.watched(r.Realm, r.Key); w != nil && (r.Ref.State == "retired" || r.Ref.State == "revoked" || r.Ref.Until != 0) {
+		if w := e.watchKey(r.Realm, r.Key); w != nil && (r.Ref.State == "retired" || r.Ref.State == "revoked" || r.Ref.Until != 0) {
 			w.dated = true
 		}
 	}
 	for _, key := range r.Ref.Keys {
-		e.watched(r.Realm, key)
+		e.watchKey(r.Realm, key)
 	}
 	realm := text(r.Realm)
 	for _, w := range e.keyList {
@@ -60,7 +60,7 @@ func (e *Engine) watchKeys(r *whosaw.Record) {
 	}
 }
 
-func (e *Engine) watched(realm, key string) *keyWatch {
+func (e *Engine) watchKey(realm, key string) *keyWatch {
 	id := unitID(kindKey, text(realm), text(key))
 	w := e.keys[id]
 	if w == nil && len(e.keys) < maxKeys {
@@ -132,8 +132,10 @@ func (e *Engine) keyState(v *view) {
 // to its end.
 func (e *Engine) honestTail(v *view, retired int64) bool {
 	r := v.r
-	at, ok := e.ref.IssuedAt(r.Realm, r.Credential, r.Key, r.Principal)
-	return ok && at < retired || !ok && e.legacy.has(v.ids[kindCredential])
+	if at, ok := e.ref.IssuedAt(r.Realm, r.Credential, r.Key, r.Principal); ok {
+		return at < retired
+	}
+	return e.legacy.has(v.ids[kindCredential]) && e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time).Known
 }
 
 // ended raises a key that should no longer be met.

@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -19,11 +20,11 @@ func (e *Engine) describe(a *accusation, v *view) {
 	case nonexistent:
 		if a.narrow {
 			a.says = fmt.Sprintf("Someone behind %s asks for customers who do not exist: %d of %d tries. Other accesses there look alike and may be honest, so only the absent ones are accused.",
-				a.unit, a.hits, a.trials)
+				behind(a), a.hits, a.trials)
 			return
 		}
 		a.says = fmt.Sprintf("Someone behind %s tries customer ids: %d of %d did not exist, where honest traffic to these routes stays under %s; the tries showed the data of %s.",
-			a.unit, a.hits, a.trials, percent(e.stratum(v).w.p0), count(a.subjects, "customer", "customers"))
+			behind(a), a.hits, a.trials, percent(e.stratum(v).w.p0), count(a.subjects, "customer", "customers"))
 	case traversal:
 		order := "ascending"
 		if a.descending {
@@ -34,7 +35,7 @@ func (e *Engine) describe(a *accusation, v *view) {
 			tail = "Other accesses there are not in order, so only these customers are accused. " + tail
 		}
 		a.says = fmt.Sprintf("Someone behind %s opens customers in %s order of their numbers: %d of %d steps between neighbours; the data of %s was shown. %s",
-			a.unit, order, a.hits, a.trials, count(a.subjects, "customer", "customers"), tail)
+			behind(a), order, a.hits, a.trials, count(a.subjects, "customer", "customers"), tail)
 	case canary:
 		a.says = "A planted customer, whom nobody has a reason to open, was opened " + canaryBy(a, v)
 	}
@@ -43,13 +44,13 @@ func (e *Engine) describe(a *accusation, v *view) {
 func canaryBy(a *accusation, v *view) string {
 	switch {
 	case a.term.Issued != nil:
-		return fmt.Sprintf("with a credential that was never issued (%s). Whom the credential claims to be is not established.", a.unit)
+		return fmt.Sprintf("with a credential that was never issued (%s). Whom the credential claims to be is not established.", where(a))
 	case a.narrow:
-		return fmt.Sprintf("from %s, which opens many others too: only this opening is accused.", a.unit)
+		return fmt.Sprintf("from %s, which opens many others too: only this opening is accused.", behind(a))
 	case a.kind == kindPrincipal:
 		return fmt.Sprintf("by someone claiming to be %s; nothing explains what else they opened.", quote(v.r.Principal))
 	}
-	return fmt.Sprintf("from %s; nothing explains what else was opened from there.", a.unit)
+	return fmt.Sprintf("from %s; nothing explains what else was opened from there.", behind(a))
 }
 
 func (e *Engine) describeKey(a *accusation, v *view, ended ending) {
@@ -83,9 +84,15 @@ func (e *Engine) describeLeaver(a *accusation, v *view, left int64) {
 
 func where(a *accusation) string {
 	if a.kind == kindKey {
-		return "signed with " + a.unit
+		return "signed with " + behind(a)
 	}
-	return a.unit
+	return behind(a)
+}
+
+// behind names the unit so that nothing in it can draw on a terminal.
+func behind(a *accusation) string {
+	kind, value, _ := strings.Cut(a.unit, ":")
+	return kind + " " + quote(value)
 }
 
 func quote(s string) string { return strconv.Quote(s) }

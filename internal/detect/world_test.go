@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
@@ -286,3 +287,35 @@ func (f raised) String() string {
 
 // runArrival observes the log in the order in which it was made.
 func runArrival(w *world) (*detect.Engine, []raised) { return run(detect.Config{}, w.records) }
+
+// scribbled gives the record with all its strings cut from one buffer, as a decoder's are, and that buffer.
+func scribbled(r whosaw.Record) ([]byte, whosaw.Record) {
+	buf := make([]byte, 0, 4096)
+	keep := func(s *string) {
+		at := len(buf)
+		buf = append(buf, *s...)
+		if len(*s) > 0 {
+			*s = unsafe.String(&buf[at], len(*s))
+		}
+	}
+	list := func(l *[]string) {
+		*l = slices.Clone(*l)
+		for i := range *l {
+			keep(&(*l)[i])
+		}
+	}
+	for _, s := range []*string{&r.ID, &r.Realm, &r.Route, &r.Principal, &r.Credential, &r.Key, &r.Client, &r.Country, &r.Agent} {
+		keep(s)
+	}
+	list(&r.Subjects)
+	list(&r.Fields)
+	if r.Ref != nil {
+		ref := *r.Ref
+		for _, s := range []*string{&ref.State, &ref.Kind, &ref.Into, &ref.Person, &ref.Of} {
+			keep(s)
+		}
+		list(&ref.Keys)
+		r.Ref = &ref
+	}
+	return buf, r
+}

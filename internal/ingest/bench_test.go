@@ -104,3 +104,24 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSmallFiles is a directory the way CloudTrail fills it.
+func BenchmarkSmallFiles(b *testing.B) {
+	dir := b.TempDir()
+	const files = 1000
+	for i := range files {
+		write(b, fmt.Sprintf("%s/%d/%d.gz", dir, i/100, i), gz(recs(i*20, i*20+20)))
+	}
+	o := ingest.Options{Now: testNow}
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := ingest.NewPlan(context.Background(), []string{dir}, o)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if s, err := ingest.Read(context.Background(), p, o, func([]whosaw.Record) error { return nil }); err != nil || s.Accepted != files*20 {
+			b.Fatal(s, err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*files/b.Elapsed().Seconds(), "files/s")
+}

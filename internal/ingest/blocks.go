@@ -153,16 +153,17 @@ func (s *lineSplitter) finish(rest []byte, err error) {
 	s.done = true
 	if err == io.EOF {
 		if len(rest) > 0 {
-			s.queue = append(s.queue, &block{base: s.pos, data: rest, tail: rest[len(rest)-1] != '\n'})
+			s.queue = append(s.queue, &block{base: s.pos, data: rest, tail: rest[len(rest)-1] != '\n', free: true})
 		}
 		return
 	}
 	end := bytes.LastIndexByte(rest, '\n') + 1
+	head := bytes.Clone(cutHead(rest[end:]))
 	if end > 0 {
-		s.queue = append(s.queue, &block{base: s.pos, data: rest[:end:end]})
+		s.queue = append(s.queue, &block{base: s.pos, data: rest[:end], free: true})
 		s.pos += int64(end)
 	}
-	s.queue = append(s.queue, &block{base: s.pos, bad: &badLine{fault: s.stop(err), head: cutHead(rest[end:]), cut: true}})
+	s.queue = append(s.queue, &block{base: s.pos, bad: &badLine{fault: s.stop(err), head: head, cut: true}})
 }
 
 func cutHead(b []byte) []byte {

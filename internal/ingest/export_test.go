@@ -1,6 +1,11 @@
 package ingest
 
-import "github.com/whosaw/whosaw"
+import (
+	"errors"
+	"io"
+
+	"github.com/whosaw/whosaw"
+)
 
 // ParseLine gives a line to the parser of a format; a mapping may be given instead of one.
 func ParseLine(format, mapping, line string, now int64) (whosaw.Record, error) {
@@ -41,3 +46,40 @@ func DecodeSpilled(s string) bool {
 	var out whosaw.Record
 	return d.decode(s, &out)
 }
+
+// Piece is one line or element that a splitter gave.
+type Piece struct {
+	Position int64
+	Text     string // of a bad line only its beginning
+	Reason   string // "" if the splitter found nothing wrong
+	Cut      bool
+	Feeds    int64 // before it
+}
+
+// Split cuts a content into lines or elements. What ends it with another error than io.EOF is the reason "stopped".
+func Split(r io.Reader, elements bool) []Piece {
+	stop := func(error) *whosaw.RecordError { return fault("", "stopped", "") }
+	var s splitter = &lineSplitter{r: r, stop: stop}
+	if elements {
+		s = newElementSplitter(r, stop)
+	}
+	var all []Piece
+	feeds := int64(0)
+	for b, first := s.next(), true; b != nil; b, first = s.next(), false {
+		b.first = first
+		if b.bad != nil {
+			all = append(all, Piece{Position: b.base, Text: string(b.bad.head), Reason: b.bad.fault.Reason, Cut: b.bad.cut, Feeds: feeds})
+			feeds += b.bad.lines
+			continue
+		}
+		text := string(b.data)
+		feeds += b.eachLine(func(start, end int, line int64) {
+			all = append(all, Piece{Position: b.base + int64(start), Text: text[start:end], Feeds: feeds + line})
+		})
+		b.release()
+	}
+	return all
+}
+
+// ErrStop is an error that is not io.EOF.
+var ErrStop = errors.New("stop")

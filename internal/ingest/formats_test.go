@@ -360,6 +360,10 @@ func TestMappingFileErrors(t *testing.T) {
 		{"version: 1\ntime: [ts, {a: b}]", "sequence"},
 		{"version: 1\ntime: ts\ntime: ts", "time"},
 		{"{", ""},
+		{"version: 1\ntime: {member: !x #\n}", ""},
+		{strings.Repeat("[", 30_000), "deep"},
+		{strings.Repeat("a: {", 8_000), "deep"},
+		{strings.Repeat("- ", 15_000), "deep"},
 	} {
 		if err := ingest.CheckMapping(c.text); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%q: error %v, want one with %q", c.text, err, c.says)

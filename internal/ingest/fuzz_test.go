@@ -2,8 +2,9 @@ package ingest_test
 
 import (
 	"bytes"
-	"context"
-	"path/filepath"
+	"io"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,54 +79,110 @@ func FuzzCloudTrail(f *testing.F) {
 	})
 }
 
-// FuzzRead gives any bytes to the whole reader: every line is counted, positions are those of the lines, and it does
-// not matter how the bytes arrive.
-func FuzzRead(f *testing.F) {
-	f.Add(uint8(0), []byte(recs(0, 3)+"\xef\xbb\xbf\n \r\n\x00\n{}"))
-	f.Add(uint8(0), []byte("["+rec(1)+","+rec(2)+"]"))
-	f.Add(uint8(1), []byte(`203.0.113.7 - - `+when+` "GET /users/7 HTTP/1.1" 200 1 "-" "curl"`))
-	f.Add(uint8(6), []byte(`{"Records":[{"eventTime":"2026-05-17T10:05:03Z","eventSource":"s","eventName":"n"}], "a":[`))
-	f.Add(uint8(0), []byte(gz(recs(0, 2))))
-	formats := []string{ingest.FormatRecords, ingest.FormatCombined, ingest.FormatNginx, ingest.FormatEnvoy, ingest.FormatTraefik, ingest.FormatCaddy, ingest.FormatCloudTrail}
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, n uint8, data []byte) {
-		o := ingest.Options{Format: formats[int(n)%len(formats)], Source: "s", Now: testNow, Stdin: bytes.NewReader(data), RejectFile: filepath.Join(dir, "r"), Workers: 1}
-		p, err := ingest.NewPlan(context.Background(), []string{ingest.Stdin}, o)
-		if err != nil {
-			return
+// FuzzSplit cuts any bytes into lines and elements: nothing is lost, positions are right, and it does not matter how
+// the bytes arrive.
+func FuzzSplit(f *testing.F) {
+	f.Add([]byte(recs(0, 3)+"\xef\xbb\xbf\n \r\n\x00\n{}"), false)
+	f.Add([]byte("["+rec(1)+", "+rec(2)+"]"), true)
+	f.Add([]byte(`{"Records":[{"a":"\"}"},{}], "a":[`), false)
+	f.Add([]byte("\xef\xbb\xbf{}\n[7,{}\n,x]{\"Records\" : [ ] } tail\n{\"a"), true)
+	f.Fuzz(func(t *testing.T, data []byte, stopped bool) {
+		end := io.EOF
+		if stopped {
+			end = ingest.ErrStop
 		}
-		got := readPlan(t, p, o)
-		o.Stdin = &drip{s: string(data)}
-		if p, err = ingest.NewPlan(context.Background(), []string{ingest.Stdin}, o); err != nil {
-			t.Fatalf("dripping: %v", err)
-		}
-		again := readPlan(t, p, o)
-		same(t, "dripping", got.records, again.records)
-		if got.Rejected != again.Rejected {
-			t.Fatalf("dripping: %d rejected, want %d", again.Rejected, got.Rejected)
-		}
-		if got.Inputs[0].Compression != "" {
-			return
-		}
-		starts := lineStarts(data)
-		elements := looksLikeElements(o.Format, data)
-		if !elements && got.Lines != int64(len(starts)) {
-			t.Fatalf("%d lines, want %d", got.Lines, len(starts))
-		}
-		for i := range got.records {
-			if at := got.records[i].Position; !elements && !starts[at] || elements && data[at] != '{' {
-				t.Fatalf("no line begins at %d", at)
+		for _, elements := range []bool{false, true} {
+			whole := ingest.Split(&drip{s: string(data), step: len(data) + 1, end: end}, elements)
+			if d := cmp.Diff(whole, ingest.Split(&drip{s: string(data), end: end}, elements)); d != "" {
+				t.Fatalf("dripping, elements %v:\n%s", elements, d)
 			}
-			if delete(starts, got.records[i].Position); elements {
-				starts[got.records[i].Position] = true
+			for i, p := range whole {
+				if p.Position > int64(len(data)) || !bytes.HasPrefix(data[p.Position:], []byte(p.Text)) {
+					t.Fatalf("position %d is not where the line is", p.Position)
+				}
+				if i > 0 && p.Position < whole[i-1].Position+int64(len(whole[i-1].Text)) {
+					t.Fatalf("piece %d begins inside the one before", i)
+				}
+				if p.Text == "" && p.Reason == "" {
+					t.Fatal("an empty line")
+				}
 			}
-		}
-		for _, r := range got.rejects {
-			if !elements && !starts[r.Position] {
-				t.Fatalf("no rejected line begins at %d", r.Position)
+			if stopped && (len(whole) == 0 || !whole[len(whole)-1].Cut) {
+				t.Fatal("what stopped the reading is not told")
+			}
+			if !elements {
+				checkLines(t, data, whole, stopped)
 			}
 		}
 	})
+}
+
+// checkLines compares with a splitter that is too simple to be wrong.
+func checkLines(t *testing.T, data []byte, got []ingest.Piece, stopped bool) {
+	t.Helper()
+	starts := lineStarts(data)
+	if stopped {
+		// The unfinished last line is what was cut; it is there even if it is empty.
+		starts[int64(bytes.LastIndexByte(data, '\n')+1)] = true
+		if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) && bytes.IndexByte(data, '\n') < 0 {
+			delete(starts, 3)
+		}
+	}
+	if len(got) != len(starts) {
+		t.Fatalf("%d lines, want %d", len(got), len(starts))
+	}
+	for _, p := range got {
+		if !starts[p.Position] {
+			t.Fatalf("no line begins at %d", p.Position)
+		}
+		if n := bytes.Count(data[:p.Position], []byte("\n")); int64(n) != p.Feeds {
+			t.Fatalf("line number %d, want %d", p.Feeds+1, n+1)
+		}
+	}
+}
+
+// TestReadAnything gives mutilated logs to the whole reader: every line is counted once.
+func TestReadAnything(t *testing.T) {
+	seeds := []struct{ format, text string }{
+		{ingest.FormatRecords, recs(0, 30)},
+		{ingest.FormatRecords, "[" + strings.ReplaceAll(strings.TrimSpace(recs(0, 30)), "\n", ",") + "]"},
+		{ingest.FormatCombined, strings.Repeat("203.0.113.7 - - "+when+` "GET /users/7 HTTP/1.1" 200 1 "-" "curl"`+"\n", 30)},
+		{ingest.FormatCloudTrail, `{"Records":[` + strings.Repeat(`{"eventTime":"2026-05-17T10:05:03Z","eventSource":"s","eventName":"n"},`, 30) + `]}`},
+		{ingest.FormatEnvoy, strings.Repeat(`{"start_time":"2026-05-17T10:05:03.000Z","method":"GET","path":"/u","response_code":200}`+"\n", 30)},
+	}
+	const marks = "{}[],:\"\\ \n\r\x00\xff-7a"
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for range 200 {
+		seed := seeds[rnd.IntN(len(seeds))]
+		data := []byte(seed.text)
+		for range rnd.IntN(20) {
+			at := rnd.IntN(len(data))
+			switch rnd.IntN(4) {
+			case 0:
+				data = append(data[:at], data[min(len(data), at+rnd.IntN(40)):]...)
+			case 1:
+				data = slices.Insert(data, at, marks[rnd.IntN(len(marks))])
+			default:
+				data[at] = marks[rnd.IntN(len(marks))]
+			}
+			if len(data) == 0 {
+				data = append(data, ' ')
+			}
+		}
+		text := string(data)
+		if rnd.IntN(3) == 0 {
+			text = gz(text)
+		}
+		got := stdin(t, ingest.Options{Format: seed.format}, text)
+		if !looksLikeElements(seed.format, data) && got.Lines != int64(len(lineStarts(data))) {
+			t.Fatalf("%s: %d lines, want %d", seed.format, got.Lines, len(lineStarts(data)))
+		}
+		for i := range got.records {
+			if p := got.records[i].Position; p < 0 || p >= int64(len(data)) || p > 0 && seed.format != ingest.FormatCombined && !bytes.Contains(data[p:min(len(data), int(p)+9)], []byte("{")) {
+				t.Fatalf("%s: no line begins at %d", seed.format, p)
+			}
+		}
+	}
 }
 
 // lineStarts finds the lines that are not blank.

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -265,21 +266,23 @@ func TestElements(t *testing.T) {
 	}
 }
 
-// drip gives a few bytes at a time, sometimes none.
+// drip gives a few bytes at a time, or up to step, sometimes none.
 type drip struct {
-	s string
-	n int
+	s    string
+	n    int
+	step int
+	end  error // nil: io.EOF
 }
 
 func (d *drip) Read(p []byte) (int, error) {
 	if d.s == "" {
-		return 0, io.EOF
+		return 0, cmp.Or(d.end, io.EOF)
 	}
 	d.n++
 	if d.n%7 == 0 {
 		return 0, nil
 	}
-	k := min(len(p), len(d.s), 1+d.n*d.n%4099)
+	k := min(len(p), len(d.s), max(d.step, 1+d.n*d.n%4099))
 	copy(p, d.s[:k])
 	d.s = d.s[k:]
 	return k, nil
@@ -360,6 +363,7 @@ func TestPlanErrors(t *testing.T) {
 		{"device", ingest.Options{}, []string{"/dev/zero"}, "it is a device"},
 		{"no log inside", ingest.Options{}, []string{dir + "/empty.d"}, "bzip2"},
 		{"zip", ingest.Options{}, []string{file(t, "a", "PK\x03\x04....")}, "unzip"},
+		{"tar", ingest.Options{}, []string{file(t, "a", gz("access.log"+strings.Repeat("\x00", 247)+"ustar\x0000"+strings.Repeat("\x00", 300)+recs(0, 9)))}, "tar archive"},
 		{"UTF-16", ingest.Options{}, []string{file(t, "a", "\xff\xfe{\x00")}, "iconv"},
 		{"prose", ingest.Options{}, []string{file(t, "a", "dear diary\n")}, "--format"},
 		{"NUL bytes alone", ingest.Options{}, []string{file(t, "a", strings.Repeat("\x00", 1000))}, "--format"},

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -109,7 +110,7 @@ func (f *mapIP) UnmarshalYAML(decode func(any) error) error {
 }
 
 // maxMappingFile is far beyond any mapping written by hand.
-const maxMappingFile = 1 << 20
+const maxMappingFile = 32 << 10
 
 // loadMapping reads and checks a mapping file.
 func loadMapping(file string) (*mapping, error) {
@@ -134,7 +135,16 @@ func loadMapping(file string) (*mapping, error) {
 	return m, nil
 }
 
-func parseMapping(data []byte) (*mapping, error) {
+func parseMapping(data []byte) (m *mapping, err error) {
+	// The YAML library panics on some tags. A mapping file needs none of them.
+	defer func() {
+		if recover() != nil {
+			m, err = nil, errors.New("uses YAML beyond names, texts, lists and mappings; write it plainly (docs/formats/sources.md)")
+		}
+	}()
+	if tooDeep(data) {
+		return nil, errors.New("brackets nested too deep; a mapping needs two levels")
+	}
 	var f mapFile
 	if err := yaml.UnmarshalWithOptions(data, &f, yaml.Strict()); err != nil {
 		return nil, fmt.Errorf("%s (docs/formats/sources.md lists what can be mapped)", strings.TrimSpace(yaml.FormatError(err, false, false)))
@@ -143,6 +153,21 @@ func parseMapping(data []byte) (*mapping, error) {
 		return nil, fmt.Errorf("version %d: write \"version: %d\"", f.Version, mappingVersion)
 	}
 	return f.compile()
+}
+
+// tooDeep keeps from the YAML library what it would take minutes for.
+func tooDeep(data []byte) bool {
+	depth, deepest := 0, 0
+	for _, c := range data {
+		switch c {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth--
+		}
+		deepest = max(deepest, depth)
+	}
+	return deepest > 100 || bytes.Count(data, []byte("- -")) > 100
 }
 
 func (f *mapFile) compile() (*mapping, error) {

@@ -76,8 +76,8 @@ func (c *counter) Read(p []byte) (int, error) {
 // decompress looks at the first bytes and gives what they stand for.
 func decompress(ctx context.Context, r io.Reader, add func(int64)) (*content, error) {
 	raw := &counter{ctx: ctx, r: r, add: add}
-	br := bufio.NewReaderSize(raw, 256<<10)
-	head, _ := br.Peek(6) // an error shows again when the content is read
+	br := bufio.NewReaderSize(raw, 32<<10) // larger reads go past it
+	head, _ := br.Peek(6)                  // an error shows again when the content is read
 	c := &content{raw: raw, Reader: br}
 	switch magic := string(head); {
 	case strings.HasPrefix(magic, "\x1f\x8b"):

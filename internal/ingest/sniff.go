@@ -79,7 +79,7 @@ func (in *Input) sniff(ctx context.Context, r io.Reader, want *wish, limit int64
 	}
 	defer c.Close()
 	in.Compression = c.compression
-	br := bufio.NewReaderSize(&limited{r: c.Reader, n: limit}, 64<<10)
+	br := bufio.NewReaderSize(&limited{r: c.Reader, n: limit}, 2*sourceBytes)
 	head, err := br.Peek(sourceBytes)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -93,6 +93,9 @@ func (in *Input) sniff(ctx context.Context, r io.Reader, want *wish, limit int64
 		if strings.HasPrefix(string(head), a.magic) {
 			return &unrecognised{"it is " + a.name, a.cure}
 		}
+	}
+	if len(head) > 262 && string(head[257:262]) == "ustar" {
+		return &unrecognised{"it is a tar archive", "unpack it first"}
 	}
 	in.elements = holdsElements(head)
 	c.Reader = br
@@ -180,6 +183,7 @@ func (in *Input) vote(c *content, want *wish) *votes {
 				known++
 			}
 		})
+		b.release()
 		if known >= sniffLines || v.lines >= 100*sniffLines {
 			break
 		}

@@ -38,6 +38,10 @@ const (
 	maxFrameRecords = 1 << 16
 	maxFrameBytes   = 16 << 20 // one record more fits, see maxPayload
 	maxGroup        = 256      // requests that are answered together
+
+	// maxLog is the size of a log at which it is sealed however few its records: they are held in
+	// memory, and sections have bounds.
+	maxLog = 512 << 20
 )
 
 // Append appends the records in order and returns once they are on disk: one receipt a record.
@@ -246,7 +250,7 @@ func (l *Ledger) commit() error {
 		l.publish()
 	}
 	b.reset()
-	if l.open.count() >= l.cfg.SegmentRecords {
+	if l.open.count() >= l.cfg.SegmentRecords || l.log.end >= maxLog {
 		return l.rotate()
 	}
 	return nil

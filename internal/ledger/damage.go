@@ -5,13 +5,17 @@ import "fmt"
 // DamageError says that a file of the ledger is not as it was written. Nothing of it is used.
 type DamageError struct {
 	File   string
-	Offset int64 // where in the file the damage shows
+	Offset int64 // where in the file the damage shows; -1: the file is missing
 	What   string
 }
 
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("damaged ledger: %s at byte %d: %s; restore this file from a copy: whosaw does not guess what it said",
-		e.File, e.Offset, e.What)
+	where := ""
+	if e.Offset >= 0 {
+		where = fmt.Sprintf(" at byte %d", e.Offset)
+	}
+	return fmt.Sprintf("damaged ledger: %s%s: %s; restore this file from a copy: whosaw does not guess what it said",
+		e.File, where, e.What)
 }
 
 // A NewerError says that a file was written by a newer whosaw.

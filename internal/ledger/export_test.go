@@ -1,5 +1,12 @@
 package ledger
 
+import (
+	"encoding/binary"
+	"os"
+
+	"github.com/klauspost/compress/zstd"
+)
+
 // Disk and File are the seam that tests put faults behind.
 type (
 	Disk = disk
@@ -14,4 +21,77 @@ func OSDisk() Disk { return osDisk{throwaway: true} }
 func OpenOn(cfg Config, d Disk) (*Ledger, error) {
 	cfg.disk = d
 	return Open(cfg)
+}
+
+// Reseal gives the segment file's bytes with section number i replaced by raw, as if it had been
+// written so.
+func Reseal(name string, i int, raw []byte) ([]byte, error) {
+	s, err := openSegment(name)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	b := append([]byte(nil), whole[:segmentHead]...)
+	i %= len(s.sections)
+	for j := range s.sections {
+		info := &s.sections[j]
+		data := whole[info.offset : info.offset+int64(info.stored)]
+		if i == j {
+			data = raw
+			info.method, info.stored, info.size, info.sum = storedPlain, len(raw), len(raw), checksum(raw)
+		}
+		b = append(b, data...)
+	}
+	foot := s.footer.append(nil)
+	b = append(b, foot...)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(foot)))
+	b = binary.LittleEndian.AppendUint32(b, checksum(foot))
+	return append(b, segmentEndMagic...), nil
+}
+
+// Sections gives the uncompressed sections of a segment.
+func Sections(name string) (sections [][]byte, err error) {
+	s, err := openSegment(name)
+	if err != nil {
+		return nil, err
+	}
+	zip, err := zstd.NewReader(nil)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newSegmentLoader(s, zip)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	for _, info := range s.sections {
+		d, _, err := l.section(column(info.id>>1), info.id&1)
+		if err != nil {
+			return nil, err
+		}
+		sections = append(sections, []byte(d.s))
+	}
+	return sections, nil
+}
+
+// ParseFooter reads a footer.
+func ParseFooter(b []byte, end int64) error {
+	_, err := parseFooter(text(b), end)
+	return err
+}
+
+// Compress gives a section as it is stored, by frequencies only and the smaller way.
+func Compress(b []byte) (frequencies, smaller []byte, err error) {
+	c, err := newCompressor()
+	if err != nil {
+		return nil, nil, err
+	}
+	if frequencies, err = c.frequencies(nil, b); err != nil {
+		return nil, nil, err
+	}
+	smaller, err = c.compress(b)
+	return frequencies, smaller, err
 }

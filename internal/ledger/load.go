@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"math"
 	"net/netip"
 	"os"
 	"strconv"
@@ -233,9 +232,9 @@ func (l *segmentLoader) codes(d *reader, n int, c column) (out coded, prefix str
 	return out, prefix, derived, err
 }
 
-// dict reads the dictionary of a column whose codes are below size.
-func (l *segmentLoader) dict(c column, size int, read func(d *reader) int) error {
-	if size == 1 {
+// dict reads the dictionary of a column: n values, as its rows say.
+func (l *segmentLoader) dict(c column, n int, read func(d *reader)) error {
+	if n == 0 {
 		return nil
 	}
 	d, ok, err := l.section(c, sectionDict)
@@ -245,14 +244,8 @@ func (l *segmentLoader) dict(c column, size int, read func(d *reader) int) error
 	if !ok {
 		return l.fault(c, sectionDict, nil)
 	}
-	n := read(d)
-	if err := l.end(c, sectionDict, d); err != nil {
-		return err
-	}
-	if n != size {
-		return l.fault(c, sectionDict, errCodes)
-	}
-	return nil
+	read(d)
+	return l.end(c, sectionDict, d)
 }
 
 func (l *segmentLoader) strings(c column, out *Strings) error {
@@ -261,10 +254,7 @@ func (l *segmentLoader) strings(c column, out *Strings) error {
 		return err
 	}
 	*out = Strings{Dict: missingOnly, Codes: rows.codes}
-	return l.dict(c, rows.size, func(d *reader) int {
-		out.Dict = d.dictionary([]string{""})
-		return len(out.Dict)
-	})
+	return l.dict(c, rows.size-1, func(d *reader) { out.Dict = d.dictionary([]string{""}, rows.size-1) })
 }
 
 func (l *segmentLoader) sets(c column, out *Sets) error {
@@ -273,10 +263,7 @@ func (l *segmentLoader) sets(c column, out *Sets) error {
 		return err
 	}
 	*out = Sets{Dict: [][]string{nil}, Codes: rows.codes}
-	return l.dict(c, rows.size, func(d *reader) int {
-		out.Dict = d.sets()
-		return len(out.Dict)
-	})
+	return l.dict(c, rows.size-1, func(d *reader) { out.Dict = d.sets(rows.size - 1) })
 }
 
 func (l *segmentLoader) addrs(out *Addrs) error {
@@ -285,10 +272,7 @@ func (l *segmentLoader) addrs(out *Addrs) error {
 		return err
 	}
 	*out = Addrs{Dict: make([]netip.Addr, 1), Codes: rows.codes}
-	return l.dict(columnIP, rows.size, func(d *reader) int {
-		out.Dict = d.addrs()
-		return len(out.Dict)
-	})
+	return l.dict(columnIP, rows.size-1, func(d *reader) { out.Dict = d.addrs(rows.size - 1) })
 }
 
 func loadNumbers[T uint8 | uint16 | uint32](l *segmentLoader, c column) ([]T, error) {
@@ -297,14 +281,14 @@ func loadNumbers[T uint8 | uint16 | uint32](l *segmentLoader, c column) ([]T, er
 		return nil, err
 	}
 	dict := []T{0}
-	err = l.dict(c, rows.size, func(d *reader) int {
-		for _, v := range planes[uint32](d, d.count()) {
+	err = l.dict(c, rows.size-1, func(d *reader) {
+		d.expect(rows.size - 1)
+		for _, v := range planes[uint32](d, rows.size-1) {
 			if uint32(T(v)) != v {
 				d.fail(errNotCanonical)
 			}
 			dict = append(dict, T(v))
 		}
-		return len(dict)
 	})
 	if err != nil {
 		return nil, err
@@ -333,7 +317,7 @@ func (l *segmentLoader) subjectRows() error {
 	}
 	total := uint64(0)
 	for i, n := range counts {
-		if total += uint64(n); total > math.MaxInt32 {
+		if total += uint64(n); total > maxSubjects {
 			return l.fault(columnSubjects, sectionRows, errNotCanonical)
 		}
 		l.starts[i+1] = uint32(total)
@@ -365,35 +349,34 @@ func (l *segmentLoader) subjectDict() error {
 		return err
 	}
 	l.ids = []SubjectID{0}
-	return l.dict(columnSubject, rows.size, func(d *reader) int {
-		kinds := planes[uint8](d, d.count())
+	return l.dict(columnSubject, rows.size-1, func(d *reader) {
+		d.expect(rows.size - 1)
+		kinds := planes[uint8](d, rows.size-1)
 		names := 0
 		for _, k := range kinds {
-			names += int(k & 1)
-		}
-		integers := planes[uint64](d, len(kinds)-names)
-		if d.err != nil {
-			return 0
-		}
-		l.names = d.dictionary(nil)
-		if d.err == nil && len(l.names) != names {
-			d.fail(errCodes)
-		}
-		name := 0
-		for _, k := range kinds {
-			switch {
-			case d.err != nil:
-				return 0
-			case k == 1:
-				l.ids = append(l.ids, SubjectString|SubjectID(name))
-				name++
-			case k > 1 || integers[0] >= uint64(SubjectString):
+			if names += int(k); k > 1 {
 				d.fail(errNotCanonical)
-			default:
-				l.ids, integers = append(l.ids, SubjectID(integers[0])), integers[1:]
+				return
 			}
 		}
-		return len(l.ids)
+		integers := planes[uint64](d, len(kinds)-names)
+		l.names = d.dictionary(nil, names)
+		if d.err != nil {
+			return
+		}
+		name := SubjectString
+		for _, k := range kinds {
+			if k == 1 {
+				l.ids = append(l.ids, name)
+				name++
+				continue
+			}
+			if integers[0] >= uint64(SubjectString) {
+				d.fail(errNotCanonical)
+				return
+			}
+			l.ids, integers = append(l.ids, SubjectID(integers[0])), integers[1:]
+		}
 	})
 }
 
@@ -421,15 +404,15 @@ func (l *segmentLoader) principals(out *Strings) error {
 	if err := l.subjectDict(); err != nil {
 		return err
 	}
-	d, ok, err := l.section(columnPrincipal, sectionDict)
+	literals := 0
+	for _, subject := range l.derived[1:] {
+		if subject == 0 {
+			literals++
+		}
+	}
+	var literal []string
+	err = l.dict(columnPrincipal, literals, func(d *reader) { literal = d.dictionary(nil, literals) })
 	if err != nil {
-		return err
-	}
-	if !ok {
-		return l.fault(columnPrincipal, sectionDict, nil)
-	}
-	literal := d.dictionary(nil)
-	if err := l.end(columnPrincipal, sectionDict, d); err != nil {
 		return err
 	}
 	dict := make([]string, 1, rows.size)
@@ -437,9 +420,6 @@ func (l *segmentLoader) principals(out *Strings) error {
 	var text []byte
 	for _, subject := range l.derived[1:] {
 		if subject == 0 {
-			if len(literal) == 0 {
-				return l.fault(columnPrincipal, sectionDict, errCodes)
-			}
 			dict, literal = append(dict, literal[0]), literal[1:]
 			continue
 		}
@@ -450,9 +430,6 @@ func (l *segmentLoader) principals(out *Strings) error {
 			text = append(text, l.names[id&^SubjectString]...)
 		}
 		dict = append(dict, keep.keep(unsafe.String(unsafe.SliceData(text), len(text))))
-	}
-	if len(literal) > 0 || len(dict) != rows.size {
-		return l.fault(columnPrincipal, sectionDict, errCodes)
 	}
 	*out = Strings{Dict: dict, Codes: rows.codes}
 	return nil

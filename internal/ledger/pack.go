@@ -239,9 +239,9 @@ func chooseTemplates(values []string) (chosen []template, of []uint8) {
 
 const hexDigits = "0123456789abcdef"
 
-// dictionary reads what appendDictionary wrote, behind the given beginning.
-func (d *reader) dictionary(values []string) []string {
-	n := d.uvarint()
+// dictionary reads the n strings that appendDictionary wrote, behind the given beginning.
+func (d *reader) dictionary(values []string, n int) []string {
+	d.expect(n)
 	templates := make([]template, d.byte())
 	for i := range templates {
 		t := &templates[i]
@@ -251,13 +251,10 @@ func (d *reader) dictionary(values []string) []string {
 			d.fail(errNotCanonical)
 		}
 	}
-	if d.err == nil && n > maxEntries {
-		d.fail(errNotCanonical)
-	}
 	if d.err != nil {
 		return nil
 	}
-	of := planes[uint8](d, int(n))
+	of := planes[uint8](d, n)
 	uses := make([]int, len(templates)+1)
 	for _, k := range of {
 		if int(k) > len(templates) {
@@ -357,9 +354,12 @@ func appendAddrs(b []byte, addrs []netip.Addr) []byte {
 	return append(b, v6...)
 }
 
-// addrs reads a dictionary of addresses, behind the missing one.
-func (d *reader) addrs() []netip.Addr {
-	n := d.count()
+// addrs reads a dictionary of n addresses, behind the missing one.
+func (d *reader) addrs(n int) []netip.Addr {
+	d.expect(n)
+	if d.err != nil {
+		return nil
+	}
 	kinds := planes[uint8](d, n)
 	v6 := 0
 	for _, k := range kinds {
@@ -385,16 +385,12 @@ func (d *reader) addrs() []netip.Addr {
 	return addrs
 }
 
-// count reads the size of a dictionary.
-func (d *reader) count() int {
-	n := d.uvarint()
-	if d.err == nil && n > maxEntries {
-		d.fail(errNotCanonical)
+// expect reads the size of a dictionary, which the rows have told already: nothing is made room
+// for because a number says so.
+func (d *reader) expect(n int) {
+	if got := d.uvarint(); d.err == nil && got != uint64(n) {
+		d.fail(errCodes)
 	}
-	if d.err != nil {
-		return 0
-	}
-	return int(n)
 }
 
 // appendSets appends a dictionary of sets of names.
@@ -406,9 +402,9 @@ func appendSets(b []byte, sets [][]string) []byte {
 	return b
 }
 
-// sets reads a dictionary of sets, behind the missing one.
-func (d *reader) sets() [][]string {
-	n := d.count()
+// sets reads a dictionary of n sets, behind the missing one.
+func (d *reader) sets(n int) [][]string {
+	d.expect(n)
 	sets := [][]string{nil}
 	for range n {
 		set := d.list(0)

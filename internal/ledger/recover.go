@@ -81,7 +81,7 @@ func (l *Ledger) recover() error {
 	}
 	if len(logs) == 0 {
 		if len(found.segments) > 0 {
-			return &DamageError{File: partName(l.dir, next, logSuffix), What: "the open log is not there"}
+			return &DamageError{File: partName(l.dir, next, logSuffix), Offset: -1, What: "the file is not there: it is the open log"}
 		}
 		l.open = newOpenPart(next, nil)
 		if owner {
@@ -156,8 +156,9 @@ func (l *Ledger) hole(next, first uint64, suffix string) error {
 		}
 	}
 	return &DamageError{
-		File: partName(l.dir, next, suffix),
-		What: fmt.Sprintf("the file is not there: the records with sequence %d to %d are missing", next, first-1),
+		File:   partName(l.dir, next, segmentSuffix),
+		Offset: -1,
+		What:   fmt.Sprintf("the file is not there: the records with sequence %d to %d are missing", next, first-1),
 	}
 }
 

@@ -205,8 +205,10 @@ func (e *columnEncoder) principals() {
 			}
 		}
 	}
-	e.w.raw = appendDictionary(e.w.raw[:0], literal)
-	e.w.section(columnPrincipal, sectionDict)
+	if len(literal) > 0 {
+		e.w.raw = appendDictionary(e.w.raw[:0], literal)
+		e.w.section(columnPrincipal, sectionDict)
+	}
 }
 
 // ownPrefix stands before the subject in the principal of a customer's own session.

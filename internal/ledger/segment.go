@@ -18,9 +18,9 @@ const (
 	// MaxSegmentRecords is the most that Config.SegmentRecords may be.
 	MaxSegmentRecords = 1 << 24
 
-	maxEntries = 1 << 28 // of a dictionary
-	maxSection = 1 << 31 // bytes, not compressed
-	maxFooter  = 1 << 30
+	maxSubjects = 1 << 28 // of all rows; maxLog keeps below it
+	maxSection  = 1 << 31 // bytes, not compressed
+	maxFooter   = 1 << 30
 )
 
 // The ways a section is stored.
@@ -53,7 +53,8 @@ type segmentWriter struct {
 	f      file
 	zip    *compressor
 	footer footer
-	end    int64
+	end    int64  // of what was made
+	buffer []byte // made and not yet written
 	raw    []byte // the section that is being made
 	err    error
 }
@@ -72,18 +73,23 @@ func writeSegment(f file, zip *compressor, o *openPart, secret [secretSize]byte)
 	tail = binary.LittleEndian.AppendUint32(tail, checksum(foot))
 	w.write(foot)
 	w.write(append(tail, segmentEndMagic...))
+	w.flush()
 	return w.err
 }
 
 func (w *segmentWriter) write(b []byte) {
-	if w.err != nil {
-		return
-	}
-	if _, err := w.f.WriteAt(b, w.end); err != nil {
-		w.err = err
-		return
-	}
 	w.end += int64(len(b))
+	w.buffer = append(w.buffer, b...)
+	if len(w.buffer) >= 1<<20 {
+		w.flush()
+	}
+}
+
+func (w *segmentWriter) flush() {
+	if w.err == nil {
+		_, w.err = w.f.WriteAt(w.buffer, w.end-int64(len(w.buffer)))
+	}
+	w.buffer = w.buffer[:0]
 }
 
 // section writes what was made in w.raw.

@@ -77,7 +77,7 @@ func (t *text) topTable(by string, rows []whosaw.TopRow) {
 	head := pad("day", 10) + "  " + pad(word(by), label) + "  " + right("customers", customers) + "  " + right("accesses", accesses)
 	t.head(head)
 	for _, r := range rows {
-		t.line(pad(r.Day, 10) + "  " + pad(cut(r.Value, room), label) + "  " + right(number(r.Subjects), customers) + "  " + right(number(r.Accesses), accesses))
+		t.line(pad(cut(r.Day, 10), 10) + "  " + pad(cut(r.Value, room), label) + "  " + right(number(r.Subjects), customers) + "  " + right(number(r.Accesses), accesses))
 	}
 }
 

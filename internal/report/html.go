@@ -116,9 +116,10 @@ type topView struct {
 }
 
 type topRow struct {
-	Day, Value, Full   string
-	Subjects, Accesses string
-	Width              string
+	Day, Value, Full       string
+	Subjects, SubjectsWord string
+	Accesses, AccessesWord string
+	Width                  string
 }
 
 type doctorView struct {
@@ -234,8 +235,8 @@ func newScope(d *Data, s *Scope, index int, room *int) scopeView {
 	mark := sign(a)
 	if a.Disclosures > 0 {
 		v.Counts = []countView{
-			{mark, number(a.Subjects), map[bool]string{true: "customer", false: "customers"}[a.Subjects == 1], true},
-			{mark, number(a.Disclosures), map[bool]string{true: "disclosure", false: "disclosures"}[a.Disclosures == 1], false},
+			{mark, number(a.Subjects), noun(a.Subjects, "customer", "customers"), true},
+			{mark, number(a.Disclosures), noun(a.Disclosures, "disclosure", "disclosures"), false},
 		}
 		if a.Others > 0 {
 			v.Counts = append(v.Counts, countView{"", number(a.Others), "entries of others, in address books", false})
@@ -277,7 +278,7 @@ func facts(s *Scope, zone *time.Location) []fact {
 	}
 	out = append(out, fact{"accesses", number(a.Accesses), ""})
 	if s.Absent > 0 {
-		out = append(out, fact{"to nobody: no such customer", number(s.Absent), ""})
+		out = append(out, fact{"absent: no such customer", number(s.Absent), ""})
 	}
 	if a.Catalog != "" {
 		out = append(out, fact{"catalog", value(a.Catalog), ""})
@@ -334,7 +335,11 @@ func newTop(t Top) topView {
 		v.Days = v.Days || r.Day != ""
 	}
 	for _, r := range t.Rows[:min(len(t.Rows), maxTopRows)] {
-		row := topRow{Day: Safe(r.Day), Value: cut(r.Value, maxValue), Subjects: number(r.Subjects), Accesses: number(r.Accesses), Width: width(r.Subjects, most)}
+		row := topRow{
+			Day: cut(r.Day, 10), Value: cut(r.Value, maxValue), Width: width(r.Subjects, most),
+			Subjects: number(r.Subjects), SubjectsWord: noun(r.Subjects, "customer", "customers"),
+			Accesses: number(r.Accesses), AccessesWord: noun(r.Accesses, "access", "accesses"),
+		}
 		if full := cut(r.Value, maxValueFull); full != row.Value || columns(full) > 40 {
 			row.Full = full
 		}

@@ -11,9 +11,9 @@ import (
 
 // The timeline is drawn with x in per cent and y in pixels, so that it fits any width and its text never shrinks.
 const (
-	plotHeight = 214 // all of it
-	plotTop    = 40  // above: the alarm's label
-	plotBase   = 184 // the line bars stand on; below: times
+	plotHeight = 226 // all of it
+	plotTop    = 56  // above: the alarm's label, then the gaps'
+	plotBase   = 196 // the line bars stand on; below: times
 )
 
 // plot is a timeline ready to be drawn.
@@ -24,6 +24,7 @@ type plot struct {
 	Height int
 	Base   int
 	Top    int
+	Tall   int // from Top to Base
 	Bars   []plotBar
 	Grid   []plotGrid
 	Ticks  []plotTick
@@ -118,7 +119,7 @@ func newPlot(id string, s *Scope, read *whosaw.ReadAnswer, found []whosaw.Findin
 	}
 	to = from + int64(len(sums)*join)*step
 	ax := axis{from, to, zone}
-	p := &plot{ID: id, Height: plotHeight, Base: plotBase, Top: plotTop, Per: perStep(time.Duration(int64(join)*step) * time.Millisecond)}
+	p := &plot{ID: id, Height: plotHeight, Base: plotBase, Top: plotTop, Tall: plotBase - plotTop, Per: perStep(time.Duration(int64(join)*step) * time.Millisecond)}
 	p.bars(sums, int64(join)*step, ax)
 	p.ticks(ax)
 	p.gaps(s.Answer.Gaps, ax)
@@ -180,7 +181,7 @@ func grid(p *plot, top int64) int64 {
 	scale := top + max(top/20, 0)
 	for v := unit; v <= top; v += unit {
 		y := plotBase - int(float64(v)/float64(scale)*float64(plotBase-plotTop)+0.5)
-		p.Grid = append(p.Grid, plotGrid{Y: y, TextY: y - 4, Label: number(v)})
+		p.Grid = append(p.Grid, plotGrid{Y: y, TextY: y + 4, Label: number(v)})
 	}
 	return scale
 }
@@ -215,26 +216,48 @@ func (p *plot) ticks(ax axis) {
 			tick.Anchor = "end"
 		}
 		p.Ticks = append(p.Ticks, tick)
-		if every >= 24*h {
-			t = when.AddDate(0, 0, int(every/(24*h))).UnixMilli()
-		} else {
-			t += every
-		}
+		t = nextTick(when, every)
 	}
 }
 
 // firstTick is the first round time of the zone in the axis.
 func firstTick(ax axis, every int64) int64 {
 	start := time.UnixMilli(ax.from).In(ax.zone)
-	midnight := time.Date(start.Year(), start.Month(), start.Day(), 0, 0, 0, 0, ax.zone)
-	if every >= int64(24*time.Hour/time.Millisecond) {
-		if midnight.UnixMilli() < ax.from {
-			midnight = midnight.AddDate(0, 0, 1)
-		}
-		return midnight.UnixMilli()
+	year, month, day := start.Date()
+	switch {
+	case every >= 365*days:
+		month, day = 1, 1
+	case every >= 30*days:
+		day = 1
 	}
-	t := midnight.UnixMilli()
-	return t + (ax.from-t+every-1)/every*every
+	first := time.Date(year, month, day, 0, 0, 0, 0, ax.zone)
+	if every < days {
+		t := first.UnixMilli()
+		return t + (ax.from-t+every-1)/every*every
+	}
+	for range 2 {
+		if first.UnixMilli() < ax.from {
+			first = time.UnixMilli(nextTick(first, min(every, 365*days))).In(ax.zone)
+		}
+	}
+	return first.UnixMilli()
+}
+
+const days = int64(24 * time.Hour / time.Millisecond)
+
+// nextTick is one step on: by the calendar from a day up, so that midnights stay midnights.
+func nextTick(t time.Time, every int64) int64 {
+	switch {
+	case every >= 365*days:
+		t = t.AddDate(int(every/(365*days)), 0, 0)
+	case every >= 30*days:
+		t = t.AddDate(0, int(every/(30*days)), 0)
+	case every >= days:
+		t = t.AddDate(0, 0, int(every/days))
+	default:
+		return t.UnixMilli() + every
+	}
+	return t.UnixMilli()
 }
 
 // gaps hatches the times of which records are missing. Gaps of other kinds have no place on an axis; they stand in words.
@@ -282,7 +305,7 @@ func (p *plot) marks(found []whosaw.Finding, ax axis) {
 		}
 		if i == 0 {
 			m.Label = "first finding " + at(f.Seen, ax.zone).Format("Mon 15:04:05")
-			m.After = word(f.Detector) + ", after " + plural(f.Subjects, "customer", "customers")
+			m.After = cut(word(f.Detector), 20) + ", after " + plural(f.Subjects, "customer", "customers")
 		}
 		p.Marks = append(p.Marks, m)
 	}

@@ -266,8 +266,8 @@ func (t *text) whose(s *Scope) {
 	t.head("Whose data")
 	type row struct{ sign, n, label string }
 	rows := []row{
-		{mark, number(a.Subjects), map[bool]string{true: "customer", false: "customers"}[a.Subjects == 1]},
-		{mark, number(a.Disclosures), map[bool]string{true: "disclosure", false: "disclosures"}[a.Disclosures == 1] + " (a customer in an answer)"},
+		{mark, number(a.Subjects), noun(a.Subjects, "customer", "customers")},
+		{mark, number(a.Disclosures), noun(a.Disclosures, "disclosure", "disclosures") + " (a customer in an answer)"},
 	}
 	if a.Others > 0 {
 		rows = append(rows, row{" ", number(a.Others), "entries of other people in their address books (entries, not people)"})
@@ -385,9 +385,9 @@ func (t *text) tops(tops []Top) {
 		for _, r := range rows {
 			day := ""
 			if r.Day != "" {
-				day = r.Day + "  "
+				day = cut(r.Day, 10) + "  "
 			}
-			t.line("  " + day + pad(cut(r.Value, 48), label) + "  " + right(number(r.Subjects), subjects) + " " + map[bool]string{true: "customer", false: "customers"}[r.Subjects == 1] + " in " + plural(r.Accesses, "access", "accesses"))
+			t.line("  " + day + pad(cut(r.Value, 48), label) + "  " + right(number(r.Subjects), subjects) + " " + noun(r.Subjects, "customer", "customers") + " in " + plural(r.Accesses, "access", "accesses"))
 		}
 		t.blank()
 	}
@@ -409,8 +409,16 @@ func allSentence(a *whosaw.ScopeAnswer) string {
 	if a.Subjects == 0 {
 		return plural(a.Accesses, "access", "accesses") + ", " + number(a.Disclosures) + " of them answers that show something; nothing says whose data it was."
 	}
-	return plural(a.Accesses, "access", "accesses") + " showed " + sign(a) + " " + plural(a.Subjects, "customer", "customers") + ", " + list(words(capped(fieldNames(a), 8))) + "."
+	s := plural(a.Accesses, "access", "accesses") + " showed " + sign(a) + " " + plural(a.Subjects, "customer", "customers")
+	names := fieldNames(a)
+	if len(names) == 0 || len(names) == 1 && names[0] == unclassified {
+		return s + "; which of their data is not known."
+	}
+	return s + ": " + list(words(capped(names, 8))) + "."
 }
+
+// unclassified is the field of a page whose fields nobody named.
+const unclassified = "unclassified"
 
 func fieldNames(a *whosaw.ScopeAnswer) []string {
 	var out []string

@@ -40,6 +40,14 @@ func plural(n int64, one, many string) string {
 	return number(n) + " " + many
 }
 
+// noun gives the form of a word that goes with n.
+func noun(n int64, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
 // decimal writes a statistic with two digits.
 func decimal(f float64) string {
 	switch {
@@ -332,10 +340,10 @@ func sentence(s *Scope, zone *time.Location) []span {
 	}
 	if a.Subjects == 0 {
 		out = append(out, span{Text: plural(a.Disclosures, "answer", "answers") + " with customers' data", Strong: true, Taken: true},
-			span{Text: map[bool]string{true: " was", false: " were"}[a.Disclosures == 1] + " shown to somebody"})
+			span{Text: noun(a.Disclosures, " was", " were") + " shown to somebody"})
 	} else {
 		out = append(out, span{Text: capital(atLeast(a)) + plural(a.Subjects, "customer", "customers"), Strong: true, Taken: true},
-			span{Text: map[bool]string{true: " was", false: " were"}[a.Subjects == 1] + " shown to somebody"})
+			span{Text: noun(a.Subjects, " was", " were") + " shown to somebody"})
 	}
 	out = append(out, by(a.Filter)...)
 	if a.First != nil && a.Last != nil {
@@ -418,7 +426,7 @@ func (d *Data) calm() string {
 	var parts []string
 	some := func(names []string, one, many string) {
 		if len(names) > 0 {
-			parts = append(parts, capital(list(names))+map[bool]string{true: one, false: many}[len(names) == 1])
+			parts = append(parts, capital(list(names))+noun(int64(len(names)), one, many))
 		}
 	}
 	some(yes, " could judge", " could judge")
@@ -445,18 +453,18 @@ func (d *Data) readSentences() []string {
 		from = " of " + list(names)
 	}
 	first := "Read " + plural(r.Lines, "line", "lines") + from
-	if r.Seconds > 0 {
+	if r.Seconds >= 0.05 {
 		first += " in " + length(time.Duration(r.Seconds*float64(time.Second)))
 	}
 	out := []string{first + ": " + plural(r.Accepted, "record", "records") + d.period() + "."}
 	if r.Duplicates > 0 {
-		out = append(out, plural(r.Duplicates, "line", "lines")+" came again and "+map[bool]string{true: "counts", false: "count"}[r.Duplicates == 1]+" once.")
+		out = append(out, plural(r.Duplicates, "line", "lines")+" came again and "+noun(r.Duplicates, "counts", "count")+" once.")
 	}
 	switch {
 	case r.Rejected > 0:
 		s := plural(r.Rejected, "line", "lines") + " could not be read"
 		if d.RejectFile != "" {
-			s += " and " + map[bool]string{true: "is", false: "are"}[r.Rejected == 1] + " kept in " + value(d.RejectFile)
+			s += " and " + noun(r.Rejected, "is", "are") + " kept in " + value(d.RejectFile)
 		}
 		out = append(out, s+".")
 	case r.Lines > 0:
@@ -494,7 +502,7 @@ func rejectLine(r Reject) string {
 func gapWords(g *whosaw.Gap, zone *time.Location) string {
 	says := cut(g.Says, 400)
 	if says == "" {
-		says = strings.ReplaceAll(string(g.Kind), "_", " ")
+		says = word(string(g.Kind))
 		if g.Count > 0 {
 			says += ": " + number(g.Count)
 		}

@@ -1,6 +1,10 @@
 package scope
 
-import "github.com/whosaw/whosaw/internal/ledger"
+import (
+	"slices"
+
+	"github.com/whosaw/whosaw/internal/ledger"
+)
 
 // hit is an access that a filter matches. It is valid until hits calls again.
 type hit struct {
@@ -85,19 +89,15 @@ func (c *chunk) disclose(h *hit, terms []*term, ids []ledger.SubjectID, s *shape
 		if i == 0 {
 			p.others = c.others(h.row, s)
 		}
-		h.add(c.q.sets, p, len(ids) == 1)
+		h.add(p, len(ids) == 1)
 	}
 }
 
-// add adds a pair. Joined subjects come one by one, and the same one from several worlds is one.
-func (h *hit) add(all *sets, p pair, joined bool) {
-	if joined {
-		for i := range h.pairs {
-			if old := &h.pairs[i]; old.key == p.key {
-				old.set, old.others = all.union(old.set, p.set), max(old.others, p.others)
-				return
-			}
-		}
+// add adds a pair. Joined subjects come one at a time, one from each world; the same one was shown the same in
+// both, as it is the access that decides what is shown.
+func (h *hit) add(p pair, alone bool) {
+	if alone && slices.ContainsFunc(h.pairs, func(old pair) bool { return old.key == p.key }) {
+		return
 	}
 	h.pairs = append(h.pairs, p)
 }

@@ -2,8 +2,10 @@ package scope_test
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -375,25 +377,28 @@ func (s *scenario) report(t *testing.T, filter string, ask oAsk, diff string) {
 		defer b.close()
 		return b.compare(filter, ask)
 	}
+	for _, f := range smaller(filter) {
+		if d := differs(&small, f); d != "" {
+			filter, diff = f, d
+			break
+		}
+	}
 	budget := 400
-	for size := (len(small.sends) + 1) / 2; size >= 1 && budget > 0; {
-		smaller := false
+	for size := (len(small.sends) + 1) / 2; size >= 1; {
+		removed := false
 		for at := 0; at < len(small.sends) && budget > 0; budget-- {
 			less := small
 			less.sends = slices.Delete(slices.Clone(small.sends), at, min(at+size, len(small.sends)))
 			if d := differs(&less, filter); d != "" {
-				small, diff, smaller = less, d, true
+				small, diff, removed = less, d, true
 			} else {
 				at += size
 			}
 		}
-		if size == 1 && !smaller {
+		if budget <= 0 || size == 1 && !removed {
 			break
 		}
-		size = max(1, min(size/2, len(small.sends)/2))
-		if !smaller && size == 1 && budget < 100 {
-			break
-		}
+		size = max(1, size/2)
 	}
 	zone, yaml := ask.zone.String(), "none"
 	if s.catalog != nil {
@@ -408,6 +413,42 @@ func (s *scenario) report(t *testing.T, filter string, ask oAsk, diff string) {
 	}
 	t.Errorf("filter %s\nby %s in %s, subject %q\nsegments of %d, reopened before line %d\n%s\ncatalog: %s\ndiffer (-counter +scope):\n%s",
 		filter, ask.by, zone, ask.subject, small.segment, small.reopen+1, strings.Join(lines, "\n"), yaml, diff)
+}
+
+// smaller gives filters that are parts of a filter, the smallest first.
+func smaller(filter string) []string {
+	var terms []map[string]json.RawMessage
+	if strings.HasPrefix(filter, "{") {
+		filter = "[" + filter + "]"
+	}
+	if err := json.Unmarshal([]byte(filter), &terms); err != nil {
+		return nil
+	}
+	out := []string{"{}"}
+	add := func(v any) {
+		if b, err := json.Marshal(v); err == nil {
+			out = append(out, string(b))
+		}
+	}
+	for _, t := range terms {
+		for name, value := range t {
+			add(map[string]json.RawMessage{name: value})
+		}
+	}
+	for _, t := range terms {
+		add(t)
+	}
+	for _, t := range terms {
+		without := maps.Clone(t)
+		delete(without, "as_of")
+		add(without)
+	}
+	for i := range terms {
+		for j := range i {
+			add([]any{terms[j], terms[i]})
+		}
+	}
+	return out
 }
 
 // flaws are the rules that the counter can turn around. TestFlaws checks that the comparison notices each.

@@ -85,6 +85,7 @@ func (r *run) honestDay(day int) {
 	}
 	r.guests(day, start)
 	r.crawlers(day, start)
+	r.probes(start)
 	if weekday < 5 {
 		r.desk(day, start)
 	}
@@ -206,6 +207,13 @@ func (r *run) guests(day int, start int64) {
 			t += int64(d.between(2_000, 60_000))
 			r.add(e)
 		}
+	}
+}
+
+// probes is the house's own monitor, which asks every four minutes whether the shop is up. So the log has no silent hour.
+func (r *run) probes(start int64) {
+	for t := start; t < start+dayMillis; t += 4 * minute {
+		r.add(event{time: t, status: 200, page: pageHealth, agent: agentProbe, from: officeOrigin()})
 	}
 }
 

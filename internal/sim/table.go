@@ -41,6 +41,7 @@ const (
 	pageStop
 	pageInvoice
 	pageRobots
+	pageHealth
 )
 
 // pages says what each shows when it answers 200. A "*" in a path is where a number stands.
@@ -66,6 +67,7 @@ var pages = [...]struct {
 	pageStop:         {"GET /delivery/stops/{id}", "/delivery/stops/*", address | doorCode | name | phone, 0, 1100},
 	pageInvoice:      {"GET /internal/invoices/{id}", "/internal/invoices/*", email | name | orderHistory, 0, 2600},
 	pageRobots:       {"GET /robots.txt", "/robots.txt", 0, 0, 120},
+	pageHealth:       {"GET /healthz", "/healthz", 0, 0, 2},
 }
 
 // The keys, clients and agents. No agent or client is the attacker's alone.
@@ -104,6 +106,7 @@ var appAgentWeights = []int{47, 38, 15}
 const (
 	agentCourier = "HaneulCourier/3.1.0 (Android 16)"
 	agentJobs    = "haneul-billing/2.0"
+	agentProbe   = "haneul-probe/1.2"
 )
 
 var crawlerAgents = [...]string{
