@@ -47,7 +47,13 @@ func (d *Decoder) Decode(line []byte, now int64, r *Record) error {
 	if len(line) > MaxLine {
 		return fault("", "the line is longer than 1 MiB", "split the record, or leave out what is not in the contract")
 	}
-	if err := d.walk(line); err != nil {
+	err := d.walk(line)
+	if err == faultEncoding {
+		if line, err = d.mend(line); err == nil {
+			err = d.walk(line)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	d.text = d.keep(line)
@@ -74,6 +80,44 @@ func (d *Decoder) Decode(line []byte, now int64, r *Record) error {
 	}
 	d.Unknown += int64(d.strange + bits.OnesCount64(uint64(d.present&^use)))
 	return nil
+}
+
+var faultEncoding error = fault("", "the line is not valid UTF-8", "write records as UTF-8, with bytes of other encodings replaced")
+
+// mend gives a copy of the line in which each byte of agent and path that is not UTF-8 is written as \xHH. The visitor
+// chooses these two, and proxies write them down as they came: nobody may get an access rejected by what they send.
+func (d *Decoder) mend(line []byte) ([]byte, error) {
+	values := []raw{d.vals[mAgent], d.vals[mPath]}
+	if !d.present.has(mAgent) {
+		values[0] = raw{}
+	}
+	if !d.present.has(mPath) {
+		values[1] = raw{}
+	}
+	if values[0].start > values[1].start {
+		values[0], values[1] = values[1], values[0]
+	}
+	mended := make([]byte, 0, len(line)+64)
+	from := 0
+	for _, v := range values {
+		mended = append(mended, line[from:max(from, int(v.start))]...)
+		for i := int(v.start); i < int(v.end); {
+			c, n := utf8.DecodeRune(line[i:v.end])
+			if c == utf8.RuneError && n == 1 {
+				const hex = "0123456789ABCDEF"
+				mended = append(mended, '\\', '\\', 'x', hex[line[i]>>4], hex[line[i]&15])
+			} else {
+				mended = append(mended, line[i:i+n]...)
+			}
+			i += n
+		}
+		from = max(from, int(v.end))
+	}
+	mended = append(mended, line[from:]...)
+	if !utf8.Valid(mended) || len(mended) > MaxLine {
+		return nil, faultEncoding
+	}
+	return mended, nil
 }
 
 // walk finds the members' values and judges the line's syntax as a whole.
@@ -105,7 +149,7 @@ func (d *Decoder) walk(line []byte) error {
 		return fault("", "the line is not JSON: at byte "+strconv.Itoa(s.pos)+" it "+s.problem, hint)
 	}
 	if s.nonASCII && !utf8.Valid(line) {
-		return fault("", "the line is not valid UTF-8", "write records as UTF-8, with bytes of other encodings replaced")
+		return faultEncoding
 	}
 	if twice != memberCount {
 		return fault(twice.String(), "given twice", "give it once")

@@ -159,7 +159,7 @@ func TestDecodeRejects(t *testing.T) {
 		{"nested wrong", `{"x":{"a":[1,{"b" 1}]}}`, "it lacks a colon behind a member's name"},
 		{"nested no name", `{"x":{a:1}}`, "it has an object member without a name"},
 		{"nested bracket", `{"x":[1 2]}`, "it lacks a comma or a closing bracket"},
-		{"invalid UTF-8", "{" + h + "\"agent\":\"\xff\"}", "the line is not valid UTF-8; write records as UTF-8, with bytes of other encodings replaced"},
+		{"invalid UTF-8", "{" + h + "\"principal\":\"\xff\"}", "the line is not valid UTF-8; write records as UTF-8, with bytes of other encodings replaced"},
 		{"invalid UTF-8 in what is left out", "{" + h + "\"x\":\"\xc3\"}", "the line is not valid UTF-8"},
 		{"too long", `{"x":"` + strings.Repeat("x", whosaw.MaxLine) + `"}`, "the line is longer than 1 MiB; split the record"},
 		{"twice", `{` + h + `"key":"a","key":"b"}`, "member key: given twice; give it once"},

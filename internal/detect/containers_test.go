@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -195,4 +196,8 @@ func TestMakeRoomKeepsSuspicion(t *testing.T) {
 	if kept != e.evidence {
 		t.Errorf("%d entries, counted %d", kept, e.evidence)
 	}
+}
+
+func addr(n uint32) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
 }

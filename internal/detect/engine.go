@@ -120,11 +120,11 @@ func (e *Engine) advance(t int64) {
 	if e.clock == 0 {
 		e.began = t
 	}
-	if t/hour != e.clock/hour {
-		for _, x := range e.realms {
-			// Each realm is changed alone, so their order does not matter.
+	days := (t-e.began)/day - (max(e.clock, e.began)-e.began)/day
+	if t/hour != e.clock/hour || days > 0 {
+		for _, x := range e.realms { // each is changed alone: their order does not matter
 			for k := range x.frontiers {
-				x.frontiers[k].settle()
+				x.frontiers[k].hourOver(t-e.began < day, days)
 			}
 		}
 	}

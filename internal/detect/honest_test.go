@@ -318,3 +318,18 @@ func TestHonestPartnerBatches(t *testing.T) {
 	}
 	quiet(t, w)
 }
+
+// A small shop writes to its new customers the day after they signed up, and they look in: in the order of their numbers.
+func TestHonestWelcomeMails(t *testing.T) {
+	w := newWorld(38)
+	w.shop(40, 60, 20_000, false)
+	for i := range 400 {
+		c := 20_000 + i
+		for visit := range 3 {
+			r := get(start+int64(i)*2*hour+int64(visit)*(day+w.rng.Int64N(hour)), c, true)
+			r.Principal, r.Key, r.IP, r.ASN, r.Agent = "customer:"+r.Subjects[0], "main", ip(c*7919%(1<<22)), uint32(4760+c%2), phone
+			w.add(r)
+		}
+	}
+	quiet(t, w)
+}

@@ -43,7 +43,7 @@ var whyTexts = [nWhy]string{
 	whyNoNumber:     "the subject is not a plain number",
 	whyLate:         "it came after its day was closed",
 	whyAlone:        "no other key, client or cell shows which numbers are established",
-	whyFrontier:     "the number is newer than what others have shown",
+	whyFrontier:     "the number is among the newest, where customers come in order anyway",
 	whyMemory:       "the sets of numbers are full",
 	whyNoActor:      "it names neither key, principal, credential nor address",
 	whyTail:         "credentials given out before their key was retired live on",

@@ -119,11 +119,30 @@ func (e *Engine) remember(v *view) {
 // coarse units hold so many actors that new customers come in order of their numbers.
 func coarse(k kind) bool { return k == kindKey || k == kindClient || k == kindCell }
 
-// frontier is where new customers' numbers are given out. Those at the frontier come in order, and are no trials: a
-// number counts once another unit of the same kind has shown it, or a higher one, in an hour that is over.
-type frontier struct{ now, settled twoHighest }
+// frontier is where new customers' numbers are given out. Those near it come in order: they sign up in order, and the
+// welcome mail of the next day goes out in order. A number counts once another unit of the same kind has shown it, or a
+// higher one, a week ago; in the log's first week, in its first day; in its first day, in an hour that is over.
+type frontier struct {
+	now, settled twoHighest
+	days         []twoHighest // at the end of each of the last days, the oldest first
+}
 
-func (f *frontier) settle() { f.settled = f.now }
+// frontierDays is how old a customer's number is before it is looked at.
+const frontierDays = 7
+
+// hourOver is called when an hour is over, and days whole days since the log began with it.
+func (f *frontier) hourOver(first bool, days int64) {
+	if first {
+		f.settled = f.now
+	}
+	for range min(days, frontierDays) {
+		if len(f.days) == frontierDays {
+			f.days = f.days[:copy(f.days, f.days[1:])]
+		}
+		f.days = append(f.days, f.now)
+		f.settled = f.days[0]
+	}
+}
 
 // twoHighest keeps the highest number shown, and the highest by any other unit.
 type twoHighest struct {
@@ -171,9 +190,8 @@ func (e *Engine) frontier(v *view) {
 		}
 		for k := range nKinds {
 			if f := &x.frontiers[k].now; present[k] && n > f.second {
-				e.identify(v)
-				if v.ids[k] != 0 {
-					f.add(v.ids[k], n)
+				if id := e.idOf(v, k); id != 0 {
+					f.add(id, n)
 				}
 			}
 		}

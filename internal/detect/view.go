@@ -119,6 +119,20 @@ func (e *Engine) identify(v *view) {
 	}
 }
 
+// idOf gives one unit's id. A house has one or two keys and clients, so theirs are asked for all the time.
+func (e *Engine) idOf(v *view, k kind) uint64 {
+	if !v.named {
+		switch k {
+		case kindKey:
+			return unitID(kindKey, v.realm, text(v.r.Key))
+		case kindClient:
+			return unitID(kindClient, v.realm, text(v.r.Client))
+		}
+		e.identify(v)
+	}
+	return v.ids[k]
+}
+
 func (v *view) route() uint64 {
 	if v.routeHash == 0 {
 		v.routeHash = text(v.r.Route) | 1

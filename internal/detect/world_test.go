@@ -38,7 +38,6 @@ type world struct {
 	rng     *rand.Rand
 	records []whosaw.Record
 	bad     map[int64]bool // by position
-	issued  map[string]bool
 }
 
 func newWorld(seed uint64) *world {

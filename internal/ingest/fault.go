@@ -30,6 +30,8 @@ var (
 		"the log was cut or pre-allocated while it was written (logrotate's copytruncate does that); take the lines from another copy")
 	faultTooLong = fault("", "the line is longer than "+sizeText(whosaw.MaxLine),
 		"no record needs that; check that the file is a log and that its lines end with line feeds")
+	faultOurs = fault("type", "verdict, decision and act are written by whosaw alone",
+		"leave them out: what a log says of judgements and acts is not evidence of them")
 	faultHalf = fault("", "cut at the end of the file: half-written?",
 		"the writer was in the middle of it; read the file again later")
 	faultNotJSON = fault("", "not a JSON object", "each line must be one whole JSON object")

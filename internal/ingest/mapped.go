@@ -221,7 +221,7 @@ func (p *mappedParser) setTime(r *whosaw.Record, now int64) error {
 		if !ok {
 			return fault("time", "cannot be read", "say its format in the mapping: rfc3339, unix, unix_ms, apache, or a layout")
 		}
-		p.timeText, p.time = strings.Clone(s), ms
+		p.timeText, p.time = s, ms
 	}
 	r.Time = p.time
 	return whosaw.CheckTime(r.Time, now)

@@ -202,7 +202,9 @@ func (w *worker) decode(b *block, out *decoded) {
 		case end-start > whosaw.MaxLine:
 			err = faultTooLong
 		case p == nil:
-			err = w.records.Decode(b.data[start:end], w.now, r)
+			if err = w.records.Decode(b.data[start:end], w.now, r); err == nil && r.Type >= whosaw.TypeVerdict {
+				err = faultOurs
+			}
 		default:
 			*r = whosaw.Record{}
 			err = p.parse(text[start:end], w.now, r)

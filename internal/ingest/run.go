@@ -24,6 +24,7 @@ type runWriter struct {
 	f    *os.File
 	z    *s2.Writer
 	w    *bufio.Writer
+	h    [runHeader]byte
 }
 
 func newRunWriter(dir string, n int) (*runWriter, error) {
@@ -37,7 +38,7 @@ func newRunWriter(dir string, n int) (*runWriter, error) {
 }
 
 func (w *runWriter) add(k key, payload []byte) error {
-	var h [runHeader]byte
+	h := &w.h
 	binary.LittleEndian.PutUint64(h[0:], uint64(k.time))
 	binary.LittleEndian.PutUint32(h[8:], k.rank)
 	binary.LittleEndian.PutUint64(h[12:], uint64(k.pos))
@@ -62,6 +63,7 @@ type runReader struct {
 	r       *bufio.Reader
 	key     key
 	payload []byte
+	h       [runHeader]byte
 }
 
 func openRun(path string) (*runReader, error) {
@@ -74,7 +76,7 @@ func openRun(path string) (*runReader, error) {
 }
 
 func (r *runReader) next() (bool, error) {
-	var h [runHeader]byte
+	h := &r.h
 	if _, err := io.ReadFull(r.r, h[:]); err != nil {
 		if err == io.EOF {
 			return false, nil

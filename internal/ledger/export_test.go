@@ -1,10 +1,13 @@
 package ledger
 
 import (
+	"context"
 	"encoding/binary"
 	"os"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/whosaw/whosaw"
 )
 
 // Disk and File are the seam that tests put faults behind.
@@ -94,4 +97,34 @@ func Compress(b []byte) (frequencies, smaller []byte, err error) {
 	}
 	smaller, err = c.compress(b)
 	return frequencies, smaller, err
+}
+
+// ReadSegment reads all of a segment.
+func ReadSegment(name string) error {
+	s, err := openSegment(name)
+	if err != nil {
+		return err
+	}
+	v := &View{zip: unzip, parts: []viewPart{s.view()}}
+	return v.Records(context.Background(), 0, func(uint64, *whosaw.Record) error { return nil })
+}
+
+var unzip, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+
+// ReadLog reads all of a log.
+func ReadLog(name string) error {
+	r, err := openLog(name)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for o := newOpenPart(r.first, nil); ; {
+		frame, err := r.frame(true)
+		if err != nil {
+			return err
+		}
+		if err := o.replay(frame); err != nil {
+			return err
+		}
+	}
 }

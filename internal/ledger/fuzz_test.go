@@ -49,7 +49,7 @@ func FuzzSection(f *testing.F) {
 		if err := os.WriteFile(name, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_ = readAll(dir, true)
+		_ = ledger.ReadSegment(name)
 	})
 }
 
@@ -76,7 +76,7 @@ func FuzzLog(f *testing.F) {
 		if err := os.WriteFile(name, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_ = readAll(dir, true)
+		_ = ledger.ReadLog(name)
 	})
 }
 

@@ -58,13 +58,16 @@ type Ledger struct {
 	opened *viewPart // the open part as far as it is acknowledged; nil if it is empty
 	failed error     // why nothing more is written
 	closed bool
+
+	justSealed *frozenPart // for the writer to remember
 }
 
 // frozenPart is a part that is full and being sealed.
 type frozenPart struct {
 	*openPart
-	view viewPart
-	log  *logWriter
+	view   viewPart
+	log    *logWriter
+	sealed *segment // once it is
 }
 
 // Open opens or makes the ledger and recovers what a crash left.

@@ -23,6 +23,10 @@ func (l *Ledger) earlier() earlierParts {
 	if l.frozen != nil {
 		e.frozen = l.frozen.openPart
 	}
+	if l.justSealed != nil {
+		l.repeats.remember(l.justSealed)
+		l.justSealed = nil
+	}
 	return e
 }
 
@@ -65,7 +69,7 @@ type repeats struct {
 }
 
 const (
-	maxKnown = 6 // segments whose identities are kept, 16 bytes a record
+	maxKnown = 4 // segments whose identities are kept, up to 24 bytes a record
 	maxFull  = 1 // of those, segments whose records are kept
 )
 
@@ -73,8 +77,8 @@ const (
 type knownSegment struct {
 	seg        *segment
 	identities identities
-	refs       []refRow
-	full       *Chunk // nil: not read, or let go
+	refs       []refRow // without their bytes until full is read
+	full       *Chunk   // nil: not read, or let go
 }
 
 // sealed settles the items of a batch that are in sealed segments. Each segment that may hold
@@ -119,17 +123,17 @@ func (k *repeats) sealed(b *batch, parts []viewPart) error {
 func (k *repeats) judge(known *knownSegment, it *item) error {
 	var found whosaw.Record
 	number, ok, err := known.identities.find(it.hash, func(number int) (bool, error) {
-		row, ref := locate(known.seg.first, known.refs, number)
-		if ref >= 0 {
-			found = whosaw.Record{}
-			err := decodeRecord(known.refs[ref].bytes, &found)
-			return err == nil && sameIdentity(it.r, &found), err
-		}
 		if err := k.read(known); err != nil {
 			return false, err
 		}
-		found = known.full.Record(row)
-		return sameIdentity(it.r, &found), nil
+		row, ref := locate(known.seg.first, known.refs, number)
+		if ref < 0 {
+			found = known.full.Record(row)
+			return sameIdentity(it.r, &found), nil
+		}
+		found = whosaw.Record{}
+		err := decodeRecord(known.refs[ref].bytes, &found)
+		return err == nil && sameIdentity(it.r, &found), err
 	})
 	if ok && err == nil {
 		it.settle(&found, known.seg.first+uint64(number))
@@ -137,7 +141,7 @@ func (k *repeats) judge(known *knownSegment, it *item) error {
 	return err
 }
 
-// read reads all of a segment's accesses, and lets another's go.
+// read reads all of a segment's records, and lets another's go.
 func (k *repeats) read(known *knownSegment) error {
 	if known.full != nil {
 		return nil
@@ -149,23 +153,30 @@ func (k *repeats) read(known *knownSegment) error {
 		}
 		if full++; full >= maxFull {
 			other.full = nil
+			for i := range other.refs {
+				other.refs[i].bytes = ""
+			}
 		}
 	}
-	c, err := known.load(k.zip, ColAll)
-	known.full = c
+	c, refs, err := known.load(k.zip, ColAll)
+	if err == nil {
+		known.full, known.refs = c, refs
+	}
 	return err
 }
 
-func (known *knownSegment) load(zip *zstd.Decoder, cols Columns) (*Chunk, error) {
+func (known *knownSegment) load(zip *zstd.Decoder, cols Columns) (*Chunk, []refRow, error) {
 	l, err := newSegmentLoader(known.seg, zip)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer l.Close()
-	if known.refs, err = l.references(false); err != nil {
-		return nil, err
+	refs, err := l.references(false)
+	if err != nil {
+		return nil, nil, err
 	}
-	return l.load(context.Background(), cols, known.refs)
+	c, err := l.load(context.Background(), cols, refs)
+	return c, refs, err
 }
 
 // segment gives what is remembered of a segment, or reads it.
@@ -177,7 +188,7 @@ func (k *repeats) segment(s *segment) (*knownSegment, error) {
 		}
 	}
 	known := &knownSegment{seg: s}
-	c, err := known.load(k.zip, ColRealm|ColSource|ColRest)
+	c, refs, err := known.load(k.zip, ColRealm|ColSource|ColRest)
 	if err != nil {
 		return nil, err
 	}
@@ -188,17 +199,36 @@ func (k *repeats) segment(s *segment) (*knownSegment, error) {
 		}
 		hashes[seq-s.first] = identityHash(&r)
 	}
-	for _, ref := range known.refs {
+	for _, ref := range refs {
 		var r whosaw.Record
 		if err := decodeRecord(ref.bytes, &r); err != nil {
 			return nil, err
 		}
 		hashes[ref.seq-s.first] = identityHash(&r)
 	}
-	known.identities.hashes = hashes
+	known.identities.hashes, known.refs = hashes, sequencesOf(refs)
+	k.add(known)
+	return known, nil
+}
+
+// remember takes over what is known of a part that was sealed: what comes next often begins at
+// the time where it ends.
+func (k *repeats) remember(p *frozenPart) {
+	k.add(&knownSegment{seg: p.sealed, identities: p.known, refs: sequencesOf(p.refs)})
+}
+
+func (k *repeats) add(known *knownSegment) {
 	if len(k.known) == maxKnown {
 		k.known = slices.Delete(k.known, 0, 1)
 	}
 	k.known = append(k.known, known)
-	return known, nil
+}
+
+// sequencesOf gives references without their bytes.
+func sequencesOf(refs []refRow) []refRow {
+	out := make([]refRow, len(refs))
+	for i := range refs {
+		out[i].seq = refs[i].seq
+	}
+	return out
 }

@@ -78,7 +78,7 @@ func (l *Ledger) seal(full *frozenPart) error {
 	l.mu.Lock()
 	l.sealed = append(l.sealed, s.view())
 	if l.frozen == full {
-		l.frozen = nil
+		l.frozen, full.sealed, l.justSealed = nil, s, full
 	}
 	l.mu.Unlock()
 	return nil

@@ -21,6 +21,10 @@ func WriteRead(w io.Writer, read whosaw.ReadAnswer, o TextOptions) error {
 func WriteScope(w io.Writer, a whosaw.ScopeAnswer, o TextOptions) error {
 	t := newText(w, o)
 	for i := range a.Filter[:min(len(a.Filter), maxTopRows)] {
+		if a.Filter[i].IsZero() {
+			t.line("Every access")
+			continue
+		}
 		t.item("Accesses where ", conditionsText(&a.Filter[i], t.zone))
 	}
 	if n := len(a.Filter) - maxTopRows; n > 0 {

@@ -186,7 +186,7 @@ func newPage(d *Data) *page {
 	}
 	p.Doctor = newDoctor(&d.Doctor, d.zone())
 	for _, c := range d.Next {
-		p.Next = append(p.Next, Command{cut(c.Says, 400), cut(c.Line, maxCommand)})
+		p.Next = append(p.Next, Command{capital(cut(c.Says, 400)), cut(c.Line, maxCommand)})
 	}
 	return p
 }

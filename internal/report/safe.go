@@ -21,6 +21,9 @@ func Safe(s string) string {
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[i])
 			marks = 0
+		case !unicode.IsPrint(r) || invisible(r):
+			escape(&b, r)
+			marks = 0
 		case unicode.In(r, unicode.Mn, unicode.Me):
 			// Scripts need a few marks on a letter; a pile of them draws over the lines around it. A mark with no letter
 			// before it would sit on whatever the page puts there.
@@ -29,9 +32,6 @@ func Safe(s string) string {
 				break
 			}
 			b.WriteString(s[i : i+n])
-		case !unicode.IsPrint(r) || invisible(r):
-			escape(&b, r)
-			marks = 0
 		default:
 			b.WriteString(s[i : i+n])
 			marks = 0

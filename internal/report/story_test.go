@@ -258,6 +258,10 @@ func hostile() report.Data {
 func many() report.Data {
 	d := harvest()
 	base := d.Findings[1]
+	var hours []report.Bucket
+	for h := range int64(50_000) {
+		hours = append(hours, report.Bucket{At: int64(ms("2020-01-01T00:00:00")) + h*3600_000, N: h % 7})
+	}
 	for i := range 400 {
 		f := base
 		f.ID, f.Unit = fmt.Sprint("m", i), fmt.Sprintf("ip:198.51.100.%d", i%250)
@@ -276,10 +280,7 @@ func many() report.Data {
 		for g := range s.Answer.Gaps {
 			s.Answer.Gaps[g] = whosaw.Gap{Kind: whosaw.GapRejected, Source: fmt.Sprint("log-", g), Count: 3}
 		}
-		s.Timeline.Buckets = nil
-		for h := range 50_000 {
-			s.Timeline.Buckets = append(s.Timeline.Buckets, report.Bucket{At: int64(ms("2020-01-01T00:00:00")) + int64(h)*3600_000, N: int64(h % 7)})
-		}
+		s.Timeline.Buckets = hours
 		s.Tops = nil
 		for k := range 20 {
 			top := report.Top{By: fmt.Sprint("by", k)}

@@ -84,7 +84,7 @@ const (
 )
 
 func (t *text) paint(code, s string) string {
-	if !t.color || s == "" {
+	if !t.color || s == "" || code == "" {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
@@ -128,7 +128,7 @@ func (t *text) read() {
 func (t *text) verdict() {
 	v := t.d.verdict()
 	switch {
-	case len(t.d.Scopes) > 0:
+	case t.d.verdictHarvest():
 		t.line(t.paint(taken, "■ "+v))
 	default:
 		t.head(v)
@@ -158,8 +158,22 @@ func (t *text) spans(spans []span) {
 			}
 		}
 	}
-	var line strings.Builder
+	var line []piece
 	used := 0
+	flush := func() {
+		var b strings.Builder
+		for i := 0; i < len(line); {
+			// Pieces of one colour that stand together are painted together.
+			run, code := "", line[i].code
+			for ; i < len(line) && line[i].code == code; i++ {
+				run += line[i].text
+			}
+			body := strings.TrimRight(run, " ")
+			b.WriteString(t.paint(code, body) + run[len(body):])
+		}
+		t.line(b.String())
+		line, used = line[:0], 0
+	}
 	for i := 0; i < len(words); {
 		end, w := i, 0
 		for end < len(words) {
@@ -170,18 +184,13 @@ func (t *text) spans(spans []span) {
 			}
 		}
 		if last := words[end-1].text; used > 0 && used+w-(len(last)-len(strings.TrimRight(last, " "))) > t.width {
-			t.line(line.String())
-			line.Reset()
-			used = 0
+			flush()
 		}
-		for _, p := range words[i:end] {
-			body := strings.TrimRight(p.text, " ")
-			line.WriteString(t.paint(p.code, body) + p.text[len(body):])
-		}
+		line = append(line, words[i:end]...)
 		used += w
 		i = end
 	}
-	t.line(line.String())
+	flush()
 }
 
 func (t *text) scope(i int) {
@@ -439,11 +448,14 @@ func (t *text) doctor(d *whosaw.DoctorAnswer) {
 		t.head("What these records cannot say")
 	}
 	for _, s := range blind {
-		judges := " judges a part: "
-		if s.Judges != "partly" {
-			judges = " is blind: "
+		says := word(s.Detector) + " is blind"
+		if s.Judges == "partly" {
+			says = word(s.Detector) + " judges a part"
 		}
-		t.item("  - ", word(s.Detector)+judges+cut(s.Says, 400))
+		if s.Says != "" {
+			says += ": " + cut(s.Says, 400)
+		}
+		t.item("  - ", says)
 	}
 	for i := range d.Silent[:min(len(d.Silent), maxGaps)] {
 		t.item("  - ", gapWords(&d.Silent[i], t.zone))
@@ -468,7 +480,7 @@ func (t *text) doctor(d *whosaw.DoctorAnswer) {
 }
 
 func adviceText(a whosaw.MemberAdvice) string {
-	s := a.Member + ": " + cut(a.Why, 400)
+	s := value(a.Member) + ": " + cut(a.Why, 400)
 	if len(a.Opens) > 0 {
 		s = strings.TrimRight(s, ". ") + ". Lets " + list(words(a.Opens)) + " judge."
 	}
@@ -484,7 +496,7 @@ func (t *text) next() {
 	}
 	t.head("Next")
 	for _, c := range t.d.Next {
-		t.item("  ", cut(c.Says, 400))
+		t.item("  ", capital(cut(c.Says, 400)))
 		// A command is never wrapped: it is there to be copied.
 		t.line("    " + cut(c.Line, maxCommand))
 	}

@@ -276,3 +276,75 @@ func TestCancel(t *testing.T) {
 		t.Errorf("yield's error: %v after %d rows", err, rows)
 	}
 }
+
+// TestDays holds days whose midnight is skipped, comes twice, or is taken back.
+func TestDays(t *testing.T) {
+	for _, c := range []struct {
+		zone  string
+		times []string
+		days  []string // of each time
+		start map[string]string
+	}{
+		{
+			"Africa/Cairo", // 25 April begins at 01:00; 30 October has its last hour twice
+			[]string{
+				"2025-04-24T21:59:59.999Z", "2025-04-24T22:00:00Z", "2025-10-30T20:59:59.999Z", "2025-10-30T21:00:00Z",
+				"2025-10-30T21:59:59.999Z", "2025-10-30T22:00:00Z",
+			},
+			[]string{"2025-04-24", "2025-04-25", "2025-10-30", "2025-10-30", "2025-10-30", "2025-10-31"},
+			map[string]string{
+				"2025-04-24": "2025-04-23T22:00:00.000Z", "2025-04-25": "2025-04-24T22:00:00.000Z",
+				"2025-10-30": "2025-10-29T21:00:00.000Z", "2025-10-31": "2025-10-30T22:00:00.000Z",
+			},
+		},
+		{
+			"America/Havana", // 2 November begins twice
+			[]string{"2025-11-02T03:59:59.999Z", "2025-11-02T04:00:00Z", "2025-11-02T05:00:00Z", "2025-11-03T04:59:59.999Z", "2025-11-03T05:00:00Z"},
+			[]string{"2025-11-01", "2025-11-02", "2025-11-02", "2025-11-02", "2025-11-03"},
+			map[string]string{
+				"2025-11-01": "2025-11-01T04:00:00.000Z", "2025-11-02": "2025-11-02T04:00:00.000Z", "2025-11-03": "2025-11-03T05:00:00.000Z",
+			},
+		},
+	} {
+		zone, err := time.LoadLocation(c.zone)
+		if err != nil {
+			t.Logf("SKIPPED %s: no time zone database: %v", c.zone, err)
+			continue
+		}
+		var lines []send
+		want := map[string]int64{}
+		for i, at := range c.times {
+			lines = append(lines, send{"gw", int64(i), fmt.Sprintf(`{"time":%q,"subject":%d,"fields":["name"],"key":"k"}`, at, i)})
+			want[c.days[i]]++
+		}
+		e := scope.New(openView(t, lines, 100), nil, scope.Config{Zone: zone})
+		rows, err := e.Top(t.Context(), "key", whosaw.Filter{{}}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]int64{}
+		for _, r := range rows {
+			got[r.Day] = r.Accesses
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.zone, diff)
+		}
+		buckets, err := e.Timeline(t.Context(), []whosaw.Filter{{{}}}, 24*time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		starts := map[string]int64{}
+		for _, b := range buckets[0] {
+			if b.Accesses > 0 {
+				starts[b.Time.String()] = b.Accesses
+			}
+		}
+		wantStarts := map[string]int64{}
+		for day, n := range want {
+			wantStarts[c.start[day]] = n
+		}
+		if diff := cmp.Diff(wantStarts, starts); diff != "" {
+			t.Errorf("%s: starts of days (-want +got):\n%s", c.zone, diff)
+		}
+	}
+}
