@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 	_ "time/tzdata" // --zone works on machines without a zone database
@@ -59,12 +60,19 @@ func (m *Main) Run(ctx context.Context, args []string) int {
 	case errors.Is(err, errInterrupted) || ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &ran) && !errors.As(err, new(*usageError)):
-		fmt.Fprintf(m.Stderr, "whosaw: %s\n", report.Safe(err.Error()))
+		m.complain(err)
 		return exitFailed
 	default:
-		fmt.Fprintf(m.Stderr, "whosaw: %s\n", report.Safe(err.Error()))
+		m.complain(err)
 		fmt.Fprintln(m.Stderr, "Run 'whosaw --help' for the commands, 'whosaw COMMAND --help' for examples.")
 		return exitUsage
+	}
+}
+
+// complain prints an error; one that joins several has a line for each.
+func (m *Main) complain(err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(m.Stderr, "whosaw: %s\n", report.Safe(strings.TrimSuffix(line, "\n")))
 	}
 }
 

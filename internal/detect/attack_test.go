@@ -58,8 +58,8 @@ func TestTheCaseWithoutFeed(t *testing.T) {
 	for _, addresses := range []int{1, 16, 2313} {
 		t.Run(fmt.Sprint(addresses), func(t *testing.T) {
 			w := newWorld(1)
-			w.shop(3, 4000, 100_000, false)
-			w.theft(start+2*day, 1, 3000, addresses, 100)
+			w.shop(3, 2000, 100_000, false)
+			w.theft(start+2*day, 1, 1000, addresses, 100)
 			rs := w.sorted()
 			for _, detector := range []string{"nonexistent", "traversal"} {
 				fs := caught(t, w, detector)
@@ -74,11 +74,11 @@ func TestTheCaseWithoutFeed(t *testing.T) {
 	}
 }
 
-// One try every 40 minutes, in no order, a thousandth of the traffic: only the origin is common to them.
+// One try every 40 minutes, in no order, one in 750 of the traffic: only the origin is common to them.
 func TestPatientRandomThief(t *testing.T) {
 	w := newWorld(2)
-	w.shop(4, 20_000, 1_000_000, false)
-	for i := range 72 {
+	w.shop(3, 12_000, 1_000_000, false)
+	for i := range 48 {
 		w.forge(start+day+int64(i)*40*minute, 1+w.rng.IntN(1_000_000), 2313)
 	}
 	fs := caught(t, w, "nonexistent")
@@ -154,7 +154,7 @@ func TestThiefBehindCarrierNAT(t *testing.T) {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
 			w := newWorld(6)
 			for d := range 4 {
-				for range 8000 {
+				for range 4000 {
 					c := w.customer(200_000)
 					r := get(start+int64(d)*day+w.rng.Int64N(day), c, true)
 					r.Principal, r.Key, r.Credential = "customer:"+strconv.Itoa(c), "main", fmt.Sprint("s", c)

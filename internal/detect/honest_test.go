@@ -11,14 +11,14 @@ import (
 func TestHonestShop(t *testing.T) {
 	for _, feed := range []bool{true, false} {
 		w := newWorld(20)
-		w.shop(10, 3000, 20_000, feed)
+		w.shop(8, 1500, 20_000, feed)
 		quiet(t, w)
 	}
 }
 
 func TestHonestCarrierNAT(t *testing.T) {
 	w := newWorld(21)
-	for i := range 60_000 {
+	for i := range 30_000 {
 		c := w.customer(30_000)
 		r := get(start+int64(i)*5*second, c, w.rng.IntN(150) != 0)
 		r.Principal, r.Key, r.IP, r.ASN, r.Agent = "customer:"+strconv.Itoa(c), "main", ip(77), 4766, phone
@@ -30,7 +30,7 @@ func TestHonestCarrierNAT(t *testing.T) {
 func TestHonestCallCentre(t *testing.T) {
 	for _, reasons := range []bool{true, false} {
 		w := newWorld(22)
-		w.callCentre(30, 20, 60, reasons)
+		w.callCentre(15, 12, 60, reasons)
 		quiet(t, w)
 	}
 }
@@ -39,8 +39,8 @@ func TestHonestCallCentre(t *testing.T) {
 func TestHonestSignUps(t *testing.T) {
 	w := newWorld(23)
 	w.shop(6, 2000, 100_000, false)
-	for i := range 40_000 {
-		at := start + int64(i)*12*second
+	for i := range 15_000 {
+		at := start + int64(i)*30*second
 		for visit := range 3 {
 			c := 100_000 + i
 			r := get(at+int64(visit)*int64(1+w.rng.IntN(20))*minute, c, true)
@@ -68,7 +68,7 @@ func TestHonestRetryStorm(t *testing.T) {
 // A link in an old mail: each reader asks for one of many customers who are gone.
 func TestHonestStaleLinks(t *testing.T) {
 	w := newWorld(25)
-	for i := range 60_000 {
+	for i := range 30_000 {
 		c := w.customer(50_000)
 		r := get(start+int64(i)*5*second, c, true)
 		r.IP, r.ASN, r.Agent = ip(c%4000), uint32(4760+c%5), chrome
@@ -173,9 +173,9 @@ func TestHonestJob(t *testing.T) {
 // Issuances arrive up to half a minute after their use, out of order.
 func TestHonestLateFeed(t *testing.T) {
 	w := newWorld(31)
-	for i := range 30_000 {
+	for i := range 12_000 {
 		c := w.customer(30_000)
-		at := start + int64(i)*10*second
+		at := start + int64(i)*20*second
 		r := get(at, c, true)
 		r.Principal, r.Key, r.Credential, r.IP = "customer:"+strconv.Itoa(c), "main", fmt.Sprint("s", i), ip(c)
 		w.add(r)
@@ -221,7 +221,7 @@ func TestHonestFeedBeginsLate(t *testing.T) {
 		if declared {
 			w.add(feedRecord(start+3*day+5*day, 1e-5, 60))
 		}
-		for c := 1; c <= 2500; c++ {
+		for c := 1; c <= 1500; c++ {
 			// Each customer logs in every five days and looks in often in between.
 			for in := start - w.rng.Int64N(5*day); in < start+14*day; in += 5 * day {
 				session := fmt.Sprintf("s%d-%d", c, in/day)
@@ -251,9 +251,9 @@ func TestHonestLossyFeed(t *testing.T) {
 		} else {
 			w.add(feedRecord(start, 1e-3, 5))
 		}
-		for i := range 20_000 {
+		for i := range 10_000 {
 			c := w.customer(30_000)
-			at := start + int64(i)*30*second
+			at := start + int64(i)*minute
 			r := get(at, c, true)
 			r.Principal, r.Key, r.Credential, r.IP, r.ASN, r.Agent = "customer:"+strconv.Itoa(c), "main", fmt.Sprint("s", i), ip(c), uint32(4760+c%5), phone
 			if w.rng.IntN(lost) != 0 {
@@ -272,9 +272,9 @@ func TestHonestLossyFeed(t *testing.T) {
 func TestHonestKeyRotation(t *testing.T) {
 	w := newWorld(35)
 	w.add(whosaw.Record{Type: whosaw.TypeKey, Time: start + 2*day, Key: "k1", Ref: &whosaw.Reference{State: "retired", Since: start + 2*day}})
-	for i := range 20_000 {
+	for i := range 8_000 {
 		c := w.customer(30_000)
-		at := start + int64(i)*30*second
+		at := start + int64(i)*75*second
 		key := "k1"
 		if at >= start+2*day {
 			key = "k2"

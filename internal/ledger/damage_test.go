@@ -98,7 +98,7 @@ func TestFlippedByte(t *testing.T) {
 		for i := range min(64, len(whole)) {
 			offsets = append(offsets, i, len(whole)-1-i)
 		}
-		for range 300 {
+		for range 120 {
 			offsets = append(offsets, rng.IntN(len(whole)))
 		}
 		for _, offset := range offsets {

@@ -213,7 +213,7 @@ func newFaultyDisk(t *testing.T, dir string, f fault, at int) *faultyDisk {
 	return d
 }
 
-const faultSegment = 12
+const faultSegment = 16
 
 // work appends records until something fails, and says how many were acknowledged, how many more
 // may be there, and whether the ledger was opened at all.
@@ -292,7 +292,7 @@ func recovered(t *testing.T, dir string, all []whosaw.Record, acknowledged, perh
 
 // TestFaults puts each fault at each durable operation of a ledger's life.
 func TestFaults(t *testing.T) {
-	all := numbered(0, 90)
+	all := numbered(0, 64)
 	for f := range faults {
 		t.Run(f.String(), func(t *testing.T) {
 			t.Parallel()
@@ -320,7 +320,7 @@ func TestFaults(t *testing.T) {
 
 // TestFaultsInRecovery has a second fault while the first is being recovered from.
 func TestFaultsInRecovery(t *testing.T) {
-	all := numbered(0, 60)
+	all := numbered(0, 50)
 	for _, first := range []fault{killed, halfDone, powerZeros} {
 		for _, second := range []fault{failed, persisted, killed, powerLost, powerZeros} {
 			t.Run(fmt.Sprintf("%v, then %v", first, second), func(t *testing.T) {

@@ -59,15 +59,16 @@ type Ledger struct {
 	failed error     // why nothing more is written
 	closed bool
 
-	justSealed *frozenPart // for the writer to remember
+	// justSealed is for the writer to remember: what comes next often begins at the time where
+	// the segment ends.
+	justSealed *knownSegment
 }
 
 // frozenPart is a part that is full and being sealed.
 type frozenPart struct {
 	*openPart
-	view   viewPart
-	log    *logWriter
-	sealed *segment // once it is
+	view viewPart
+	log  *logWriter
 }
 
 // Open opens or makes the ledger and recovers what a crash left.

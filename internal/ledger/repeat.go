@@ -24,7 +24,7 @@ func (l *Ledger) earlier() earlierParts {
 		e.frozen = l.frozen.openPart
 	}
 	if l.justSealed != nil {
-		l.repeats.remember(l.justSealed)
+		l.repeats.add(l.justSealed)
 		l.justSealed = nil
 	}
 	return e
@@ -209,12 +209,6 @@ func (k *repeats) segment(s *segment) (*knownSegment, error) {
 	known.identities.hashes, known.refs = hashes, sequencesOf(refs)
 	k.add(known)
 	return known, nil
-}
-
-// remember takes over what is known of a part that was sealed: what comes next often begins at
-// the time where it ends.
-func (k *repeats) remember(p *frozenPart) {
-	k.add(&knownSegment{seg: p.sealed, identities: p.known, refs: sequencesOf(p.refs)})
 }
 
 func (k *repeats) add(known *knownSegment) {

@@ -75,11 +75,13 @@ func (l *Ledger) seal(full *frozenPart) error {
 	if err := l.disk.SyncDir(l.dir); err != nil {
 		return fmt.Errorf("sync ledger: %w%s", err, cure(err))
 	}
-	l.mu.Lock()
-	l.sealed = append(l.sealed, s.view())
-	if l.frozen == full {
-		l.frozen, full.sealed, l.justSealed = nil, s, full
+	known := &knownSegment{
+		seg:        s,
+		identities: identities{hashes: full.known.hashes}, // the table is the writer's
+		refs:       sequencesOf(full.refs),
 	}
+	l.mu.Lock()
+	l.sealed, l.frozen, l.justSealed = append(l.sealed, s.view()), nil, known
 	l.mu.Unlock()
 	return nil
 }

@@ -76,12 +76,12 @@ func (t *text) topTable(by string, rows []whosaw.TopRow) {
 	for _, r := range rows {
 		customers = max(customers, len(number(r.Subjects)))
 		accesses = max(accesses, len(number(r.Accesses)))
-		label = max(label, columns(cut(r.Value, room)))
+		label = max(label, columns(topValue(by, r.Value, room)))
 	}
 	head := pad("day", 10) + "  " + pad(word(by), label) + "  " + right("customers", customers) + "  " + right("accesses", accesses)
 	t.head(head)
 	for _, r := range rows {
-		t.line(pad(cut(r.Day, 10), 10) + "  " + pad(cut(r.Value, room), label) + "  " + right(number(r.Subjects), customers) + "  " + right(number(r.Accesses), accesses))
+		t.line(pad(cut(r.Day, 10), 10) + "  " + pad(topValue(by, r.Value, room), label) + "  " + right(number(r.Subjects), customers) + "  " + right(number(r.Accesses), accesses))
 	}
 }
 

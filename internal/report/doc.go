@@ -14,5 +14,5 @@
 //
 // It trusts its caller for the answers, and nothing that a record said.
 //
-// Read next: data.go (what it is given), words.go (sentences both outputs share), text.go, html.go, plot.go.
+// Read next: data.go (what it is given), words.go and gap.go (sentences both outputs share), text.go, html.go, plot.go.
 package report

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/whosaw/whosaw"
@@ -72,7 +73,6 @@ type scopeView struct {
 	Counts     []countView
 	GapHead    string
 	Gaps       []string
-	GapsMore   string
 	Findings   []findingView
 	Plot       *plot
 	Tops       []topView
@@ -134,7 +134,7 @@ type doctorView struct {
 
 type shareView struct{ Member, N, Percent, Width, Says string }
 
-type detectorView struct{ Name, Judges, Level, Trials, Says string }
+type detectorView struct{ Name, Judges, Level, Says string }
 
 type adviceView struct{ Member, Why, Opens, Setup string }
 
@@ -184,7 +184,11 @@ func newPage(d *Data) *page {
 			p.All = &v
 		}
 	}
-	p.Doctor = newDoctor(&d.Doctor, d.zone())
+	doctor := d.Doctor
+	if d.silentTold() {
+		doctor.Silent = nil
+	}
+	p.Doctor = newDoctor(&doctor, d.zone())
 	for _, c := range d.Next {
 		p.Next = append(p.Next, Command{capital(cut(c.Says, 400)), cut(c.Line, maxCommand)})
 	}
@@ -217,6 +221,8 @@ func newPlate(d *Data) plate {
 		return plate{"watch", "Watch", plural(int64(len(d.Findings)), "finding", "findings")}
 	case d.Read.Accepted == 0:
 		return plate{"blind", "Blind", "nothing was read"}
+	case all > 0 && len(no) == all:
+		return plate{"blind", "Blind", "no detector can judge"}
 	case len(d.Doctor.Silent) > 0:
 		return plate{"blind", "Blind", plural(int64(len(d.Doctor.Silent)), "silent stretch", "silent stretches")}
 	case len(no) > 0:
@@ -243,13 +249,8 @@ func newScope(d *Data, s *Scope, index int, room *int) scopeView {
 		}
 	}
 	if len(a.Gaps) > 0 {
-		v.GapHead = gapHead(len(a.Gaps))
-		for i := range a.Gaps[:min(len(a.Gaps), maxGaps)] {
-			v.Gaps = append(v.Gaps, gapWords(&a.Gaps[i], zone))
-		}
-		if n := len(a.Gaps) - maxGaps; n > 0 {
-			v.GapsMore = "and " + plural(int64(n), "more gap", "more gaps")
-		}
+		v.GapHead = gapHead(a)
+		v.Gaps = gapLines(a.Gaps, zone)
 	}
 	found := d.findings(a.Findings)
 	v.Findings = findingViews(found, room, zone)
@@ -278,7 +279,7 @@ func facts(s *Scope, zone *time.Location) []fact {
 	}
 	out = append(out, fact{"accesses", number(a.Accesses), ""})
 	if s.Absent > 0 {
-		out = append(out, fact{"absent: no such customer", number(s.Absent), ""})
+		out = append(out, fact{"absent: does not exist", number(s.Absent), ""})
 	}
 	if a.Catalog != "" {
 		out = append(out, fact{"catalog", value(a.Catalog), ""})
@@ -336,11 +337,11 @@ func newTop(t Top) topView {
 	}
 	for _, r := range t.Rows[:min(len(t.Rows), maxTopRows)] {
 		row := topRow{
-			Day: cut(r.Day, 10), Value: cut(r.Value, maxValue), Width: width(r.Subjects, most),
+			Day: cut(r.Day, 10), Value: topValue(t.By, r.Value, maxValue), Width: width(r.Subjects, most),
 			Subjects: number(r.Subjects), SubjectsWord: noun(r.Subjects, "customer", "customers"),
 			Accesses: number(r.Accesses), AccessesWord: noun(r.Accesses, "access", "accesses"),
 		}
-		if full := cut(r.Value, maxValueFull); full != row.Value || columns(full) > 40 {
+		if full := topValue(t.By, r.Value, maxValueFull); full != row.Value || columns(full) > 40 {
 			row.Full = full
 		}
 		v.Rows = append(v.Rows, row)
@@ -365,19 +366,14 @@ func newDoctor(d *whosaw.DoctorAnswer, zone *time.Location) doctorView {
 		v.Shares = append(v.Shares, shareView{word(s.Member), number(s.Count), percent(s.Count, s.Of), width(s.Count, s.Of), cut(s.Says, 400)})
 	}
 	for _, s := range d.Detectors {
-		v.Detectors = append(v.Detectors, detectorView{word(s.Detector), judges(s.Judges), judges(s.Judges), number(s.Trials), cut(s.Says, 400)})
+		v.Detectors = append(v.Detectors, detectorView{word(s.Detector), judges(s.Judges), judges(s.Judges), capital(cut(s.Says, 400))})
 	}
-	for i := range d.Silent[:min(len(d.Silent), maxGaps)] {
-		v.Silent = append(v.Silent, gapWords(&d.Silent[i], zone))
-	}
-	if n := len(d.Silent) - maxGaps; n > 0 {
-		v.Silent = append(v.Silent, plural(int64(n), "more silent stretch", "more silent stretches"))
-	}
+	v.Silent = gapLines(d.Silent, zone)
 	for _, s := range d.Says {
-		v.Says = append(v.Says, cut(s, 400))
+		v.Says = append(v.Says, capital(cut(s, 400)))
 	}
 	for _, a := range d.Add {
-		v.Add = append(v.Add, adviceView{value(a.Member), cut(a.Why, 400), list(words(a.Opens)), value(a.Setup)})
+		v.Add = append(v.Add, adviceView{value(a.Member), strings.TrimRight(capital(cut(a.Why, 400)), ". ") + ".", list(words(a.Opens)), value(a.Setup)})
 	}
 	v.Any = len(v.Shares)+len(v.Detectors)+len(v.Silent)+len(v.Says)+len(v.Add) > 0
 	return v

@@ -164,14 +164,14 @@ func TestPageHasTheExactFigures(t *testing.T) {
 		{"nothing", []string{"Nothing could be read", "Blind"}, []string{"Quiet", "under Next"}},
 		{"tried", []string{"Somebody tried: 2,661 accesses", "No customer's data was shown."}, []string{"looks like a harvest"}},
 		{"one", []string{"1 access showed = 1 customer: e-mail and name.", "payment"}, []string{"1 customers"}},
-		{"many", []string{"This looks like 31 harvests.", "Attack 12 of 31", "19 more attacks", "and 488 more gaps"}, []string{"Attack 13"}},
+		{"many", []string{"This looks like 31 harvests.", "Attack 12 of 31", "19 more attacks", "And 488 more gaps."}, []string{"Attack 13"}},
 	} {
 		t.Run(tt.story, func(t *testing.T) {
 			_, text := parse(t, strings.Replace(pageOf(t, stories[tt.story]()), "<!DOCTYPE html>", "", 1))
 			text = strings.Join(strings.Fields(text), " ")
 			for _, w := range tt.want {
 				if !strings.Contains(text, w) {
-					t.Errorf("the page does not say %q:\n%s", w, text)
+					t.Errorf("the page does not say %q", w)
 				}
 			}
 			for _, w := range tt.not {
@@ -204,7 +204,7 @@ func TestTimelineKeepsTheSum(t *testing.T) {
 		berlin = time.UTC
 	}
 	for _, zone := range []*time.Location{time.UTC, seoul, berlin} {
-		for _, n := range []int{1, 2, 23, 168, 239, 240, 241, 5_000, 200_000} {
+		for _, n := range []int{1, 2, 23, 168, 239, 240, 241, 5_000, 30_000} {
 			for _, step := range []time.Duration{time.Minute, time.Hour, 24 * time.Hour} {
 				if int64(n)*step.Milliseconds() > 30*365*24*3600*1000 {
 					continue

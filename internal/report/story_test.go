@@ -200,7 +200,7 @@ func gaps() report.Data {
 	s.Answer.Masked = map[string]int64{"door_code": 30_108_613}
 	gapFrom, gapTo := ms("2026-05-22T15:00:00"), ms("2026-06-02T15:00:00")
 	s.Answer.Gaps = []whosaw.Gap{
-		{Kind: whosaw.GapSilent, From: &gapFrom, To: &gapTo, Source: "gateway-2", Says: "The log of gateway-2 is silent from 23 May to 2 Jun 2026: people seen only in those days cannot be named."},
+		{Kind: whosaw.GapSilent, From: &gapFrom, To: &gapTo, Source: "gateway-2", Says: "no records of gateway-2 for 11 days: people seen only then cannot be named"},
 		{Kind: whosaw.GapNoFeed, Count: 12, From: &from, To: &to, Says: "Nobody reports the issuances of key kiosk-a: whether its 12 accesses were issued is not known."},
 	}
 	s.Timeline = report.Timeline{Step: 24 * time.Hour}

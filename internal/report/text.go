@@ -44,7 +44,11 @@ func WriteText(w io.Writer, d Data, o TextOptions) error {
 	if len(d.Scopes) == 0 && d.All != nil {
 		t.everything()
 	}
-	t.doctor(&d.Doctor)
+	doctor := d.Doctor
+	if d.silentTold() {
+		doctor.Silent = nil
+	}
+	t.doctor(&doctor)
 	t.next()
 	return t.end()
 }
@@ -282,7 +286,7 @@ func (t *text) whose(s *Scope) {
 		rows = append(rows, row{" ", number(a.Others), "entries of other people in their address books (entries, not people)"})
 	}
 	if s.Absent > 0 {
-		rows = append(rows, row{mark, number(s.Absent), "accesses to customers who do not exist"})
+		rows = append(rows, row{mark, number(s.Absent), "absent: accesses to what does not exist"})
 	}
 	fields := counts(a)
 	wide := 0
@@ -361,21 +365,23 @@ func (t *text) gaps(a *whosaw.ScopeAnswer) {
 	if len(a.Gaps) == 0 {
 		return
 	}
-	t.line(t.paint(watch, gapHead(len(a.Gaps))))
-	for i := range a.Gaps[:min(len(a.Gaps), maxGaps)] {
-		t.painted("  - ", gapWords(&a.Gaps[i], t.zone), watch)
-	}
-	if n := len(a.Gaps) - maxGaps; n > 0 {
-		t.line("  - and " + plural(int64(n), "more gap", "more gaps"))
+	t.line(t.paint(watch, gapHead(a)))
+	for _, l := range gapLines(a.Gaps, t.zone) {
+		t.painted("  - ", l, watch)
 	}
 	t.blank()
 }
 
-func gapHead(n int) string {
-	if n == 1 {
+// gapHead says what the gaps do to the figures.
+func gapHead(a *whosaw.ScopeAnswer) string {
+	switch n := len(a.Gaps); {
+	case a.Disclosures == 0:
+		return "Missing from the records:"
+	case n == 1:
 		return "At least, because of one gap:"
+	default:
+		return "At least, because of " + number(int64(n)) + " gaps:"
 	}
-	return "At least, because of " + number(int64(n)) + " gaps:"
 }
 
 // tops shows the first rows of the first tables: the page has them all.
@@ -389,14 +395,14 @@ func (t *text) tops(tops []Top) {
 		subjects, label := 0, 0
 		for _, r := range rows {
 			subjects = max(subjects, len(number(r.Subjects)))
-			label = max(label, columns(cut(r.Value, 48)))
+			label = max(label, columns(topValue(top.By, r.Value, 48)))
 		}
 		for _, r := range rows {
 			day := ""
 			if r.Day != "" {
 				day = cut(r.Day, 10) + "  "
 			}
-			t.line("  " + day + pad(cut(r.Value, 48), label) + "  " + right(number(r.Subjects), subjects) + " " + noun(r.Subjects, "customer", "customers") + " in " + plural(r.Accesses, "access", "accesses"))
+			t.line("  " + day + pad(topValue(top.By, r.Value, 48), label) + "  " + right(number(r.Subjects), subjects) + " " + noun(r.Subjects, "customer", "customers") + " in " + plural(r.Accesses, "access", "accesses"))
 		}
 		t.blank()
 	}
@@ -405,16 +411,17 @@ func (t *text) tops(tops []Top) {
 // everything is what a report without a finding shows of the records.
 func (t *text) everything() {
 	a := &t.d.All.Answer
-	if a.Disclosures > 0 {
-		t.para("", allSentence(a))
-		t.blank()
-	}
+	t.para("", allSentence(a))
+	t.blank()
 	t.gaps(a)
 	t.tops(t.d.All.Tops)
 }
 
 // allSentence says how much was shown, when nobody is accused.
 func allSentence(a *whosaw.ScopeAnswer) string {
+	if a.Disclosures == 0 {
+		return "None of the " + plural(a.Accesses, "access", "accesses") + " is known to have shown a customer's data."
+	}
 	if a.Subjects == 0 {
 		return plural(a.Accesses, "access", "accesses") + ", " + number(a.Disclosures) + " of them answers that show something; nothing says whose data it was."
 	}
@@ -457,11 +464,8 @@ func (t *text) doctor(d *whosaw.DoctorAnswer) {
 		}
 		t.item("  - ", says)
 	}
-	for i := range d.Silent[:min(len(d.Silent), maxGaps)] {
-		t.item("  - ", gapWords(&d.Silent[i], t.zone))
-	}
-	if n := len(d.Silent) - maxGaps; n > 0 {
-		t.line("  - and " + plural(int64(n), "more silent stretch", "more silent stretches"))
+	for _, l := range gapLines(d.Silent, t.zone) {
+		t.item("  - ", l)
 	}
 	for _, s := range d.Says {
 		t.item("  - ", cut(s, 400))

@@ -122,6 +122,14 @@ func word(name string) string {
 	return value(strings.ReplaceAll(name, "_", " "))
 }
 
+// topValue words a value of a table of who saw most.
+func topValue(by, v string, n int) string {
+	if by == "asn" {
+		v = "AS" + v
+	}
+	return cut(v, n)
+}
+
 // sign is = for what the records tell exactly, ≥ for what a gap touches.
 func sign(a *whosaw.ScopeAnswer) string {
 	if len(a.Gaps) > 0 {
@@ -363,14 +371,6 @@ func capital(s string) string {
 	return string(s[0]-'a'+'A') + s[1:]
 }
 
-func joined(spans []span) string {
-	var b strings.Builder
-	for _, s := range spans {
-		b.WriteString(s.Text)
-	}
-	return b.String()
-}
-
 // verdictHarvest reports whether anybody's data was shown to somebody who is accused.
 func (d *Data) verdictHarvest() bool {
 	for i := range d.Scopes {
@@ -496,24 +496,6 @@ func rejectLine(r Reject) string {
 		where = strings.TrimSpace(where + " line " + number(r.Line))
 	}
 	return where + ": " + cut(r.Reason, 300)
-}
-
-// gapWords words a gap. Its own sentence is enough if it has one.
-func gapWords(g *whosaw.Gap, zone *time.Location) string {
-	says := cut(g.Says, 400)
-	if says == "" {
-		says = word(string(g.Kind))
-		if g.Count > 0 {
-			says += ": " + number(g.Count)
-		}
-		if g.Source != "" {
-			says += ", " + value(g.Source)
-		}
-		if g.From != nil && g.To != nil {
-			says += ", " + between(*g.From, *g.To, zone)
-		}
-	}
-	return says
 }
 
 // blind lists the detectors that cannot judge everything.

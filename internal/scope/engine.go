@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,6 +54,7 @@ type world struct {
 	// time of an access decide whether it has a feed.
 	feeds    map[string]bool
 	rejected map[string]rejects // by source
+	rhythms  rhythms            // of the records that are no accesses
 }
 
 // rejects is what the reader said of a source's rejected lines.
@@ -81,7 +83,7 @@ func (e *Engine) worldAt(ctx context.Context, asOf uint64) (*world, error) {
 
 // emptyWorld knows nothing.
 func emptyWorld() *world {
-	return &world{index: reference.New(), feeds: make(map[string]bool), rejected: make(map[string]rejects)}
+	return &world{index: reference.New(), feeds: make(map[string]bool), rejected: make(map[string]rejects), rhythms: rhythms{}}
 }
 
 var errEnd = errors.New("no further records are needed")
@@ -93,6 +95,12 @@ func (e *Engine) makeWorld(ctx context.Context, asOf uint64) (*world, error) {
 			return errEnd
 		}
 		w.index.Apply(seq, r)
+		switch r.Type {
+		case whosaw.TypeVerdict, whosaw.TypeDecision, whosaw.TypeAct:
+			// What whosaw writes itself says nothing about whether a source's records come.
+		default:
+			w.rhythms.of(r.Source).add(r.Time)
+		}
 		switch {
 		case r.Ref == nil:
 		case r.Type == whosaw.TypeFeed && r.Ref.Of == "issuance":
@@ -100,7 +108,7 @@ func (e *Engine) makeWorld(ctx context.Context, asOf uint64) (*world, error) {
 		case r.Type == whosaw.TypeAct && r.Ref.Kind == "rejected":
 			// A source that is read again says its total again: the largest is the one that holds.
 			if old, ok := w.rejected[r.Ref.Of]; !ok || r.Ref.Count > old.count {
-				w.rejected[r.Ref.Of] = rejects{r.Ref.Count, r.Ref.From, r.Ref.Until}
+				w.rejected[strings.Clone(r.Ref.Of)] = rejects{r.Ref.Count, r.Ref.From, r.Ref.Until}
 			}
 		}
 		return nil
@@ -108,6 +116,7 @@ func (e *Engine) makeWorld(ctx context.Context, asOf uint64) (*world, error) {
 	if err != nil && !errors.Is(err, errEnd) {
 		return nil, fmt.Errorf("read reference records: %w", err)
 	}
+	w.rhythms.close()
 	return w, nil
 }
 

@@ -136,7 +136,11 @@ func (g *chunkGaps) unitOf(c *chunk, row int) *tally {
 func (q *question) gaps(ctx context.Context, s *sum) ([]whosaw.Gap, error) {
 	out := []whosaw.Gap{}
 	if len(q.terms) > 0 {
-		quiet, err := q.silences(ctx, q.asOf[q.latest()])
+		w, err := q.at(ctx, q.latest())
+		if err != nil {
+			return nil, err
+		}
+		quiet, err := q.silences(ctx, w, q.asOf[q.latest()])
 		if err != nil {
 			return nil, err
 		}
@@ -147,10 +151,6 @@ func (q *question) gaps(ctx context.Context, s *sum) ([]whosaw.Gap, error) {
 			}
 		}
 		out = append(out, limitGaps(gaps, "silent stretches of sources")...)
-		w, err := q.at(ctx, q.latest())
-		if err != nil {
-			return nil, err
-		}
 		gaps = nil
 		for source, r := range w.rejected {
 			if r.count > 0 && (r.from == 0 && r.until == 0 && q.touchesSource(source) || q.touches(source, r.from, r.until, false)) {

@@ -514,4 +514,3 @@ func (o *oracle) covered(a *oRecord, asOf int) bool {
 	})
 	return found
 }
-

@@ -296,7 +296,7 @@ func (o *oracle) answer(filter []oTerm, ask oAsk) oAnswer {
 		if r.typ != "access" {
 			continue
 		}
-		if h := s.look(r); h.terms > 0 {
+		if h := s.meet(r); h.terms > 0 {
 			s.add(r, h)
 		}
 	}
@@ -320,8 +320,8 @@ func (o *oracle) answer(filter []oTerm, ask oAsk) oAnswer {
 	return s.a
 }
 
-// look asks every term about an access.
-func (s *oSums) look(r *oRecord) oHit {
+// meet asks every term about an access.
+func (s *oSums) meet(r *oRecord) oHit {
 	h := oHit{kept: map[string]bool{}, pairs: map[string]*oPerson{}}
 	latest := -1
 	for i := range s.filter {

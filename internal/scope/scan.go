@@ -259,9 +259,12 @@ func candidates(c *ledger.Chunk, t *term, rows []uint32) []uint32 {
 // subjectCandidates drops the rows that name subjects, none of which is kept. A row that names none stays: the
 // catalog may join it to one.
 func subjectCandidates(c *ledger.Chunk, m *subjectMember, rows []uint32) []uint32 {
-	texts := make([]bool, len(c.SubjectStrings))
-	for i, s := range c.SubjectStrings {
-		texts[i] = m.keepsText(s)
+	var texts []bool // by number; empty: none is kept
+	if len(m.yesText) > 0 {
+		texts = make([]bool, len(c.SubjectStrings))
+		for i, s := range c.SubjectStrings {
+			texts[i] = m.keepsText(s)
+		}
 	}
 	one, single := m.single()
 	return slices.DeleteFunc(rows, func(row uint32) bool {
@@ -269,7 +272,7 @@ func subjectCandidates(c *ledger.Chunk, m *subjectMember, rows []uint32) []uint3
 		for _, id := range ids {
 			switch {
 			case id&ledger.SubjectString != 0:
-				if texts[id&^ledger.SubjectString] {
+				if i := int(id &^ ledger.SubjectString); i < len(texts) && texts[i] {
 					return false
 				}
 			case single:

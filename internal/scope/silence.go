@@ -3,8 +3,8 @@ package scope
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/ledger"
@@ -106,15 +106,16 @@ func (r *rhythm) silences(source string) []silence {
 	return out
 }
 
-// silences gives where the sources were silent, as of a sequence. Those of the whole view are kept.
-func (e *Engine) silences(ctx context.Context, asOf uint64) ([]silence, error) {
+// silences gives where the sources were silent, as of a sequence, given the world as of it. Those of the whole view
+// are kept.
+func (e *Engine) silences(ctx context.Context, w *world, asOf uint64) ([]silence, error) {
 	if asOf != e.last {
-		return e.findSilences(ctx, asOf)
+		return e.findSilences(ctx, w, asOf)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.quiet == nil {
-		quiet, err := e.findSilences(ctx, asOf)
+		quiet, err := e.findSilences(ctx, w, asOf)
 		if err != nil {
 			return nil, err
 		}
@@ -130,12 +131,19 @@ func (rs rhythms) of(source string) *rhythm {
 	r := rs[source]
 	if r == nil {
 		r = &rhythm{minutes: make(map[int64]span)}
-		rs[source] = r
+		rs[strings.Clone(source)] = r
 	}
 	return r
 }
 
-func (e *Engine) findSilences(ctx context.Context, asOf uint64) ([]silence, error) {
+// close ends adding.
+func (rs rhythms) close() {
+	for _, r := range rs {
+		r.close()
+	}
+}
+
+func (e *Engine) findSilences(ctx context.Context, w *world, asOf uint64) ([]silence, error) {
 	q, err := e.ask(whosaw.Filter{{AsOf: asOf}})
 	if err != nil {
 		return nil, err
@@ -159,26 +167,12 @@ func (e *Engine) findSilences(ctx context.Context, asOf uint64) ([]silence, erro
 	if err != nil {
 		return nil, err
 	}
-	// What whosaw writes itself says nothing about whether a source's records come.
-	rs := rhythms{}
-	err = e.view.References(ctx, func(seq uint64, r *whosaw.Record) error {
-		if seq > asOf {
-			return errEnd
-		}
-		switch r.Type {
-		case whosaw.TypeVerdict, whosaw.TypeDecision, whosaw.TypeAct:
-		default:
-			rs.of(r.Source).add(r.Time)
-		}
-		return nil
-	})
-	if err != nil && err != errEnd {
-		return nil, fmt.Errorf("read reference records: %w", err)
-	}
 	all := rhythms{}
-	for _, part := range append(workers, rs) {
-		for source, r := range part {
-			r.close()
+	for _, rs := range workers {
+		rs.close()
+	}
+	for _, rs := range append(workers, w.rhythms) {
+		for source, r := range rs {
 			all.of(source).merge(r)
 		}
 	}
