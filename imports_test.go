@@ -25,13 +25,14 @@ var importTable = map[string][]string{
 	"internal/reference": {"", "github.com/cespare/xxhash/v2"},
 	"internal/detect":    {"", "internal/catalog", "internal/reference", "github.com/cespare/xxhash/v2"},
 	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger"},
-	"internal/doctor":    {"", "internal/catalog", "internal/reference", "internal/detect", "internal/ledger"},
+	"internal/doctor":    {"", "internal/catalog", "internal/reference", "internal/detect", "internal/ledger", "internal/figure"},
 	"internal/pipeline":  {"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor"},
-	"internal/report":    {""},
+	"internal/report":    {"", "internal/figure"},
+	"internal/figure":    {},
 	"internal/sim":       {""},
 	"cmd/whosaw": {
 		"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor",
-		"internal/pipeline", "internal/report", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
+		"internal/pipeline", "internal/report", "internal/figure", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/whosaw/whosaw/internal/figure"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,10 +109,10 @@ func (m *Main) notes(read *pipeline.Read) {
 		}
 	}
 	if read.Unknown > 0 {
-		say("%s with names that whosaw does not know were left out", count(read.Unknown, "member", "members"))
+		say("%s with names that whosaw does not know were left out", figure.Of(read.Unknown, "member", "members"))
 	}
 	if read.Unkept > 0 {
-		say("%s did not fit into the reject file; they are counted", count(read.Unkept, "rejected line", "rejected lines"))
+		say("%s did not fit into the reject file; they are counted", figure.Of(read.Unkept, "rejected line", "rejected lines"))
 	}
 }
 
@@ -178,7 +179,7 @@ func (m *Main) study(ctx context.Context, logs []string, in *inputFlags, catalog
 func (m *Main) stopped(ctx context.Context, err error, dir string, safe int64) error {
 	if ctx.Err() == nil {
 		if dir != "" {
-			return fmt.Errorf("%w; what was acknowledged before (%s lines) is kept in %s: the same command goes on from there", err, grouped(safe), dir)
+			return fmt.Errorf("%w; what was acknowledged before (%s lines) is kept in %s: the same command goes on from there", err, figure.Int(safe), dir)
 		}
 		return err
 	}
@@ -186,7 +187,7 @@ func (m *Main) stopped(ctx context.Context, err error, dir string, safe int64) e
 		fmt.Fprintln(m.Stderr, "whosaw: stopped; nothing is kept. With --data DIR a stopped run can be continued.")
 	} else {
 		fmt.Fprintf(m.Stderr, "whosaw: stopped; %s lines of this run are safe in %s. The same command goes on from there, and nothing is counted twice.\n",
-			grouped(safe), report.Safe(dir))
+			figure.Int(safe), report.Safe(dir))
 	}
 	return errInterrupted
 }
@@ -256,7 +257,7 @@ func (m *Main) reportData(s *study, logs []string, f *investigateFlags, zone *ti
 		first := s.read.FirstConflict
 		d.Rejects = append(d.Rejects, report.Reject{
 			Source: fmt.Sprintf("source %s, byte %d", first.Source, first.Position),
-			Reason: fmt.Sprintf("the same id or position as an earlier record, with other content (%s); the earlier one is kept", count(s.read.Conflicts, "time", "times")),
+			Reason: fmt.Sprintf("the same id or position as an earlier record, with other content (%s); the earlier one is kept", figure.Of(s.read.Conflicts, "time", "times")),
 		})
 	}
 	all := drawn(&s.result.All)
@@ -272,19 +273,12 @@ func (m *Main) reportData(s *study, logs []string, f *investigateFlags, zone *ti
 func rejectReason(r *ingest.RejectCount) string {
 	text := r.Reason
 	if r.Count > 1 {
-		text += " (first of " + grouped(r.Count) + ")"
+		text += " (first of " + figure.Int(r.Count) + ")"
 	}
 	if r.Hint != "" {
 		text += "; " + r.Hint
 	}
 	return text
-}
-
-func count(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return grouped(n) + " " + many
 }
 
 func drawn(p *pipeline.Picture) report.Scope {
@@ -302,10 +296,11 @@ func drawn(p *pipeline.Picture) report.Scope {
 func next(s *study, logs []string, f *investigateFlags) []report.Command {
 	var out []report.Command
 	add := func(says, line string) { out = append(out, report.Command{Says: says, Line: line}) }
+	how := f.reading() + " " + quoteAll(logs)
 	dir := f.data
 	if dir == "" {
 		dir = "./case"
-		add("keep the ledger, to ask it more", "whosaw investigate --data ./case "+quoteAll(logs))
+		add("keep the ledger, to ask it more", "whosaw investigate --data ./case"+how)
 	}
 	for i := range s.result.Scopes {
 		flags, ok := filterArgs(s.result.Scopes[i].Scope.Filter)
@@ -319,15 +314,28 @@ func next(s *study, logs []string, f *investigateFlags) []report.Command {
 		add("who saw most", "whosaw top --data "+quote(dir)+" --by ip")
 	}
 	if s.catalog.Suggested() {
-		add("say which page shows what", "whosaw catalog suggest "+quoteAll(logs)+" > catalog.yaml")
+		add("say which page shows what", "whosaw catalog suggest"+how+" > catalog.yaml")
 	}
 	if f.report == "" {
-		add("the same as a page", "whosaw investigate --report report.html "+quoteAll(logs))
+		add("the same as a page", "whosaw investigate --report report.html"+how)
 	}
 	if len(s.result.Doctor.Add) > 0 {
-		add("the log lines to add", s.result.Doctor.Add[0].Setup+"      or: envoy, spring, express")
+		add("the log lines to add (also: envoy, spring, express)", s.result.Doctor.Add[0].Setup)
 	}
 	return out
+}
+
+// reading writes the flags that say how the logs were read, so that the commands offered read them alike.
+func (f *investigateFlags) reading() string {
+	var b strings.Builder
+	for _, flag := range []struct{ name, value string }{
+		{"catalog", f.catalog}, {"format", f.in.format}, {"mapping", f.in.mapping}, {"source", f.in.source},
+	} {
+		if flag.value != "" {
+			b.WriteString(" --" + flag.name + " " + quote(flag.value))
+		}
+	}
+	return b.String()
 }
 
 func quoteAll(args []string) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/whosaw/whosaw/internal/figure"
 	"io"
 	"os"
 	"time"
@@ -62,9 +63,9 @@ func (p *progress) update(at ingest.Progress) {
 	var text string
 	switch at.Phase {
 	case ingest.PhaseRead:
-		text = fmt.Sprintf("reading  %s lines%s%s", grouped(at.Lines), rate(at.Lines, spent), left(at.BytesRead, at.BytesTotal, spent))
+		text = fmt.Sprintf("reading  %s lines%s%s", figure.Int(at.Lines), rate(at.Lines, spent), left(at.BytesRead, at.BytesTotal, spent))
 	case ingest.PhaseEmit:
-		text = fmt.Sprintf("judging  %s of %s records%s%s", grouped(at.Emitted), grouped(at.Records), rate(at.Emitted, spent), left(at.Emitted, at.Records, spent))
+		text = fmt.Sprintf("judging  %s of %s records%s%s", figure.Int(at.Emitted), figure.Int(at.Records), rate(at.Emitted, spent), left(at.Emitted, at.Records, spent))
 	}
 	fmt.Fprintf(p.w, "\r\x1b[2K%s", text)
 	p.drawn = true
@@ -90,7 +91,7 @@ func rate(n int64, seconds float64) string {
 	if seconds < 0.5 {
 		return ""
 	}
-	return fmt.Sprintf(", %s/s", grouped(int64(float64(n)/seconds)))
+	return fmt.Sprintf(", %s/s", figure.Int(int64(float64(n)/seconds)))
 }
 
 func left(done, total int64, seconds float64) string {
@@ -103,13 +104,4 @@ func left(done, total int64, seconds float64) string {
 		text += fmt.Sprintf(", about %s left", rest.Round(time.Second))
 	}
 	return text
-}
-
-// grouped writes a number in full, with commas.
-func grouped(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

@@ -110,6 +110,7 @@ func (s slice) narrow(t *whosaw.Term, v *view) {
 // evidence is what an excursion shows of a slice.
 type evidence struct {
 	accesses, accused int64 // that match, and of those the ones accused
+	sure              int64 // of those, the ones accused by themselves, not by the company they keep
 	opened            int64 // accesses that asked for a subject
 	trials, hits      int64
 	subjects          int64 // distinct, disclosed
@@ -160,8 +161,9 @@ func (e *Engine) accuse(d detector, u *unit, v *view) *accusation {
 	}
 	for _, s := range tries {
 		got := weigh(ev, j, v, s, accused)
+		got.sure = got.accused
 		if d == nonexistent {
-			got.accused = got.hits
+			got.accused, got.sure = got.hits, got.hits
 			if 2*got.hits > got.trials || e.ownPast(u, ev, got) {
 				got.accused = got.opened
 			}
@@ -292,7 +294,7 @@ func weigh(ev []entry, j int, v *view, s slice, accused map[subject]struct{}) ev
 	return got
 }
 
-// ownPast reports whether most of what the unit asked for in the excursion goes beyond what it used to ask for before: then
+// ownPast reports whether three quarters of what the unit asked for in the excursion go beyond what it asked for before: then
 // the found ones between the absent ones belong to the same hand. A unit that began with the excursion has no past.
 func (e *Engine) ownPast(u *unit, ev []entry, got evidence) bool {
 	if u.pastUnknown {
@@ -305,7 +307,7 @@ func (e *Engine) ownPast(u *unit, ev []entry, got evidence) bool {
 	}
 	was := max(ev[0].time-u.first, 1)
 	lasts := max(ev[len(ev)-1].time-ev[0].time, 0)
-	return 2*float64(before)*float64(lasts)/float64(was) < float64(got.opened)
+	return 4*float64(before)*float64(lasts)/float64(was) < float64(got.opened)
 }
 
 // wholeHistory reports whether more than half of all that is known of the unit is accused. Then the filter needs no
@@ -319,7 +321,8 @@ func (e *Engine) wholeHistory(d detector, u *unit, ev []entry, got evidence) boo
 }
 
 // pastEnded reports whether the honest past of a unit may be left out by giving the filter a beginning. By its own past there
-// should be several honest accesses in the excursion, and there are next to none: it is over. Or what is accused already
+// should be several honest accesses in the excursion, and there are not half as many, even with all
+// that is not surely the thief's: it is over. Or what is accused already
 // outweighs a day of it, and the unit is not one that very many share. Otherwise the majority is that of a moment, and
 // honest accesses will go on when the thief has left.
 func (e *Engine) pastEnded(u *unit, ev []entry, got evidence) bool {
@@ -330,7 +333,7 @@ func (e *Engine) pastEnded(u *unit, ev []entry, got evidence) bool {
 	was := max(ev[0].time-u.first, 1)
 	lasts := max(ev[len(ev)-1].time-ev[0].time, 0)
 	rate := float64(max(0, u.total-in)) / float64(was)
-	if expected := rate * float64(lasts); expected >= 3 && 4*float64(got.accesses-got.accused) < expected {
+	if expected := rate * float64(lasts); expected >= 3 && 2*float64(got.accesses-got.sure) < expected {
 		return true
 	}
 	return !coarse(u.kind) && rate*float64(day) < float64(got.accused)

@@ -185,7 +185,7 @@ func TestFalseAlarmBound(t *testing.T) {
 			streams[detector](w)
 			e, _ := run(detect.Config{}, w.records)
 			s := e.Status()[i]
-			if s.Detector != detector || s.Trials < 30_000 {
+			if s.Detector != detector || s.Trials < 10_000 {
 				t.Fatalf("status %+v", s)
 			}
 			for k, h := range detect.Levels {

@@ -67,8 +67,12 @@ type Status struct {
 	Detector string
 	Accesses int64 // accesses observed
 	Judged   int64 // of those, the ones it could judge
-	Trials   int64 // subjects (for unissued: credentials) tried, at most once a day each
-	Findings int64
+	// Explained counts accesses that needed no judging: a reason, an own session or a household explains them.
+	Explained int64
+	// Bare counts accesses without the credential that the detector needs; pages for guests are among them.
+	Bare int64
+	Trials    int64 // subjects (for unissued: credentials) tried, at most once a day each
+	Findings  int64
 
 	Units     int     // units with a statistic above zero now
 	Highest   float64 // statistic ever reached
@@ -121,8 +125,9 @@ func (e *Engine) Status() []Status {
 		for k := range nKinds {
 			s.Units += e.hot[d][k]
 		}
+		s.Explained, s.Bare = st.why[whyExplained], st.why[whyNoCredential]
 		for w, n := range st.why {
-			if n > 0 {
+			if n > 0 && why(w) != whyExplained && why(w) != whyNoCredential {
 				s.NotJudged = append(s.NotJudged, NotJudged{whyTexts[w], n})
 			}
 		}

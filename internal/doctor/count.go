@@ -20,6 +20,8 @@ type tally struct {
 	claimed   int64 // from the principal's claim
 	joined    int64 // through the credential's issuance
 	showsWhom int64 // of shows, those with a subject
+	showsBare int64 // of shows, those without a credential
+	showsKey  int64 // of shows, those with a key
 
 	credential, key, principal, ip, agent, fields, route int64
 
@@ -88,6 +90,12 @@ func (t *tally) add(c *ledger.Chunk, cat *catalog.Catalog, world *reference.Inde
 		}
 		if s := c.Status[i]; (s == 0 || s/100 == 2) && !showsNothing(c, i) {
 			t.shows++
+			if c.Credential.Codes[i] == 0 {
+				t.showsBare++
+			}
+			if c.Key.Codes[i] != 0 {
+				t.showsKey++
+			}
 			if whose {
 				t.showsWhom++
 			}

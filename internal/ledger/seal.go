@@ -5,8 +5,9 @@ import (
 	"fmt"
 )
 
-// rotate begins a new log and has the old one sealed while appends go on.
-func (l *Ledger) rotate() error {
+// rotate begins a new log and has the old one sealed while appends go on. more says that as much
+// again is expected.
+func (l *Ledger) rotate(more bool) error {
 	if err := l.waitForSeal(); err != nil {
 		return err
 	}
@@ -16,7 +17,11 @@ func (l *Ledger) rotate() error {
 		return err
 	}
 	full := &frozenPart{openPart: l.open, view: l.open.view(l.log.end), log: l.log}
-	l.open, l.log = newOpenPart(next, full.openPart), log
+	var like *openPart
+	if more {
+		like = full.openPart
+	}
+	l.open, l.log = newOpenPart(next, like), log
 	l.mu.Lock()
 	l.frozen, l.opened = full, nil
 	l.mu.Unlock()
@@ -42,7 +47,7 @@ func (l *Ledger) waitForSeal() error {
 // sealNow seals the open part, if it holds anything, and waits.
 func (l *Ledger) sealNow() error {
 	if l.open.count() > 0 {
-		if err := l.rotate(); err != nil {
+		if err := l.rotate(false); err != nil {
 			return err
 		}
 	}

@@ -115,97 +115,22 @@ func (r *Read) Answer() whosaw.ReadAnswer {
 	return a
 }
 
-// appendRecords is how many records are made durable together: enough that syncing is cheap, few enough
-// that a kill loses little work.
-const appendRecords = 8192
-
 // Import reads the plan's logs into the ledger and lets the detectors see each accepted record. acknowledged,
-// if not nil, is told after each sync how many lines of this import are safe. When ctx ends or anything fails, what
-// was acknowledged stays, and importing the same logs again completes it.
+// if not nil, is told after each sync how many lines of this import are safe, from one goroutine. When ctx ends or
+// anything fails, what was acknowledged stays, and importing the same logs again completes it.
 func (c *Case) Import(ctx context.Context, plan *ingest.Plan, opts ingest.Options, acknowledged func(lines int64)) (Read, error) {
 	opts.Catalog = c.catalog
-	var read Read
-	var safe int64
-	pending := make([]whosaw.Record, 0, appendRecords)
-	flush := func() error {
-		if len(pending) == 0 {
-			return nil
-		}
-		lines, err := c.append(ctx, pending, &read)
-		if err != nil {
-			return err
-		}
-		safe += lines
-		if acknowledged != nil {
-			acknowledged(safe)
-		}
-		clear(pending)
-		pending = pending[:0]
-		return nil
-	}
-	sum, err := ingest.Read(ctx, plan, opts, func(batch []whosaw.Record) error {
-		for len(batch) > 0 {
-			n := min(len(batch), appendRecords-len(pending))
-			pending = append(pending, batch[:n]...)
-			batch = batch[n:]
-			if len(pending) == appendRecords {
-				if err := flush(); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-	if err == nil {
-		err = flush()
-	}
-	read.Summary = sum
+	im := newImporter(ctx, c, acknowledged)
+	sum, err := ingest.Read(ctx, plan, opts, im.take)
+	err = im.finish(err)
+	im.read.Summary = sum
 	if err != nil {
-		return read, err
+		return im.read, err
 	}
-	if err := c.recordRejects(ctx, &read, opts.Now); err != nil {
-		return read, err
+	if err := c.recordRejects(ctx, &im.read, opts.Now); err != nil {
+		return im.read, err
 	}
-	return read, nil
-}
-
-// append makes records durable and observes those that are new. It gives the number of lines among them.
-func (c *Case) append(ctx context.Context, records []whosaw.Record, read *Read) (int64, error) {
-	receipts, err := c.ledger.Append(ctx, records)
-	if err != nil {
-		return 0, fmt.Errorf("append to the ledger: %w", err)
-	}
-	var lines int64
-	for i, receipt := range receipts {
-		r := &records[i]
-		derived := ingest.Derived(r)
-		if !derived {
-			lines++
-		}
-		switch receipt.Ack {
-		case ledger.Accepted:
-			if !derived {
-				if read.from == 0 || r.Time < read.from {
-					read.from = r.Time
-				}
-				read.to = max(read.to, r.Time)
-			}
-			c.observe(receipt.Sequence, r)
-		case ledger.Repeat:
-			if !derived {
-				read.Repeats++
-			}
-		case ledger.Conflict:
-			if derived {
-				continue
-			}
-			if read.Conflicts == 0 {
-				read.FirstConflict.Source, read.FirstConflict.Position = r.Source, r.Position
-			}
-			read.Conflicts++
-		}
-	}
-	return lines, nil
+	return im.read, nil
 }
 
 // recordRejects writes into the ledger how many lines of each source could not be read, so that a scope

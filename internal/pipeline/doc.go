@@ -11,5 +11,5 @@
 //
 // It trusts the packages it joins to keep their own promises.
 //
-// Read next: case.go (open, import), attack.go (findings to scopes).
+// Read next: case.go (open, import), importer.go (the stages), investigate.go (the answer), attack.go (findings to scopes).
 package pipeline

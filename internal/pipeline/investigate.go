@@ -62,7 +62,11 @@ func (c *Case) answer(ctx context.Context, engine *scope.Engine) (Result, error)
 	if err != nil {
 		return result, fmt.Errorf("group the findings: %w", err)
 	}
-	if result.All, err = picture(ctx, engine, whosaw.Filter{{}}); err != nil {
+	everything := picture
+	if len(found) > 0 {
+		everything = counts // nobody looks at the crowd then
+	}
+	if result.All, err = everything(ctx, engine, whosaw.Filter{{}}); err != nil {
 		return result, err
 	}
 	for _, attack := range found {
@@ -79,12 +83,20 @@ func (c *Case) answer(ctx context.Context, engine *scope.Engine) (Result, error)
 	return result, nil
 }
 
+// counts is a picture without anything drawn.
+func counts(ctx context.Context, engine *scope.Engine, filter whosaw.Filter) (Picture, error) {
+	answer, err := engine.Count(ctx, filter)
+	if err != nil {
+		return Picture{}, fmt.Errorf("count the scope: %w", err)
+	}
+	return Picture{Scope: answer, Step: time.Hour}, nil
+}
+
 // picture counts a filter's scope and what is drawn of it.
 func picture(ctx context.Context, engine *scope.Engine, filter whosaw.Filter) (Picture, error) {
-	p := Picture{Step: time.Hour}
-	var err error
-	if p.Scope, err = engine.Count(ctx, filter); err != nil {
-		return p, fmt.Errorf("count the scope: %w", err)
+	p, err := counts(ctx, engine, filter)
+	if err != nil {
+		return p, err
 	}
 	if p.Scope.First != nil && time.Duration(*p.Scope.Last-*p.Scope.First)*time.Millisecond > longTimeline {
 		p.Step = 24 * time.Hour

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/figure"
 )
 
 // This file words the answers of the single questions: scope, top, subject, doctor.
@@ -28,7 +29,7 @@ func WriteScope(w io.Writer, a whosaw.ScopeAnswer, o TextOptions) error {
 		t.item("Accesses where ", conditionsText(&a.Filter[i], t.zone))
 	}
 	if n := len(a.Filter) - maxTopRows; n > 0 {
-		t.line("and " + number(int64(n)) + " more conditions")
+		t.line("and " + figure.Int(int64(n)) + " more conditions")
 	}
 	t.blank()
 	switch {
@@ -36,12 +37,12 @@ func WriteScope(w io.Writer, a whosaw.ScopeAnswer, o TextOptions) error {
 		t.para("", "No access matches.")
 		t.blank()
 	case a.Disclosures == 0:
-		t.para("", plural(a.Accesses, "access matches", "accesses match")+"; no customer's data was shown.")
+		t.para("", figure.Of(a.Accesses, "access matches", "accesses match")+"; no customer's data was shown.")
 		t.blank()
 	default:
 		t.spans([]span{
-			{Text: plural(a.Accesses, "access", "accesses") + " showed "},
-			{Text: sign(&a) + " " + plural(a.Subjects, "customer", "customers"), Strong: true},
+			{Text: figure.Of(a.Accesses, "access", "accesses") + " showed "},
+			{Text: sign(&a) + " " + figure.Of(a.Subjects, "customer", "customers"), Strong: true},
 			{Text: period(&a, t)},
 		})
 		t.blank()
@@ -74,14 +75,14 @@ func (t *text) topTable(by string, rows []whosaw.TopRow) {
 	label := columns(word(by))
 	room := max(12, t.width-2-10-2-customers-2-accesses-4)
 	for _, r := range rows {
-		customers = max(customers, len(number(r.Subjects)))
-		accesses = max(accesses, len(number(r.Accesses)))
+		customers = max(customers, len(figure.Int(r.Subjects)))
+		accesses = max(accesses, len(figure.Int(r.Accesses)))
 		label = max(label, columns(topValue(by, r.Value, room)))
 	}
 	head := pad("day", 10) + "  " + pad(word(by), label) + "  " + right("customers", customers) + "  " + right("accesses", accesses)
 	t.head(head)
 	for _, r := range rows {
-		t.line(pad(cut(r.Day, 10), 10) + "  " + pad(topValue(by, r.Value, room), label) + "  " + right(number(r.Subjects), customers) + "  " + right(number(r.Accesses), accesses))
+		t.line(pad(cut(r.Day, 10), 10) + "  " + pad(topValue(by, r.Value, room), label) + "  " + right(figure.Int(r.Subjects), customers) + "  " + right(figure.Int(r.Accesses), accesses))
 	}
 }
 
@@ -109,7 +110,7 @@ func (t *text) access(r *whosaw.Record) {
 	stamp := at(whosaw.Time(r.Time), t.zone).Format("2006-01-02 15:04:05.000 MST")
 	what := value(r.Route)
 	if r.Status != 0 {
-		what += " " + number(int64(r.Status))
+		what += " " + figure.Int(int64(r.Status))
 	}
 	if r.Outcome != whosaw.OutcomeUnstated {
 		what += " " + r.Outcome.String()
@@ -136,7 +137,7 @@ func (t *text) access(r *whosaw.Record) {
 	}
 	add("", r.Country)
 	if r.ASN != 0 {
-		who = append(who, "AS"+strings.ReplaceAll(number(int64(r.ASN)), ",", ""))
+		who = append(who, "AS"+strings.ReplaceAll(figure.Int(int64(r.ASN)), ",", ""))
 	}
 	add("reason claimed", r.Reason)
 	if len(who) > 0 {
@@ -154,15 +155,15 @@ func WriteDoctor(w io.Writer, d Data, o TextOptions) error {
 	d.Zone = t.zone
 	t.read()
 	if rows := shares(&d.Doctor); len(rows) > 0 && d.Doctor.Accesses > 0 {
-		t.head("Of " + plural(d.Doctor.Accesses, "access", "accesses") + ", how many say")
+		t.head("Of " + figure.Of(d.Doctor.Accesses, "access", "accesses") + ", how many say")
 		member, n, p := 0, 0, 0
 		for _, s := range rows {
 			member = max(member, columns(word(s.Member)))
-			n = max(n, len(number(s.Count)))
+			n = max(n, len(figure.Int(s.Count)))
 			p = max(p, columns(percent(s.Count, s.Of)))
 		}
 		for _, s := range rows {
-			t.item("  "+pad(word(s.Member), member)+"  "+right(number(s.Count), n)+"  "+right(percent(s.Count, s.Of), p)+"  ", cut(s.Says, 400))
+			t.item("  "+pad(word(s.Member), member)+"  "+right(figure.Int(s.Count), n)+"  "+right(percent(s.Count, s.Of), p)+"  ", cut(s.Says, 400))
 		}
 		t.blank()
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/figure"
 )
 
 // gapWords words a gap. Its own sentence is enough if it has one; when it was, nobody else says.
@@ -16,7 +17,7 @@ func gapWords(g *whosaw.Gap, zone *time.Location) string {
 	if says == "" {
 		says = word(string(g.Kind))
 		if g.Count > 0 {
-			says += ": " + number(g.Count)
+			says += ": " + figure.Int(g.Count)
 		}
 		if g.Source != "" {
 			says += ", " + value(g.Source)
@@ -59,12 +60,12 @@ func gapLines(gaps []whosaw.Gap, zone *time.Location) []string {
 	lines = lines[:min(len(lines), maxGaps)]
 	for i, says := range lines {
 		if n := times[says]; n > 1 {
-			lines[i] += " (" + number(int64(n)) + " times)"
+			lines[i] += " (" + figure.Int(int64(n)) + " times)"
 		}
 		lines[i] += "."
 	}
 	if more > 0 {
-		lines = append(lines, "And "+plural(int64(more), "more gap", "more gaps")+".")
+		lines = append(lines, "And "+figure.Of(int64(more), "more gap", "more gaps")+".")
 	}
 	return lines
 }
@@ -83,10 +84,10 @@ func silences(gaps []*whosaw.Gap, zone *time.Location) string {
 	}
 	of := ""
 	if n := len(sources); n > 1 {
-		of = " of " + number(int64(n)) + " logs"
+		of = " of " + figure.Int(int64(n)) + " logs"
 	}
 	return fmt.Sprintf("%s silent stretches%s without records, %s in all, the longest %s: what happened then is not in this answer. Look for the missing parts of the log, or find out whether the site was down",
-		number(int64(len(gaps))), of, length(sum), between(*longest.From, *longest.To, zone))
+		figure.Int(int64(len(gaps))), of, length(sum), between(*longest.From, *longest.To, zone))
 }
 
 // silentTold reports whether the gaps of a scope that is shown name the silent stretches already.

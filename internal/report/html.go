@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/figure"
 )
 
 //go:embed page.css
@@ -159,7 +160,7 @@ func newPage(d *Data) *page {
 		p.Rejects = append(p.Rejects, rejectLine(r))
 	}
 	if n := d.Read.Rejected - int64(len(p.Rejects)); n > 0 && len(p.Rejects) > 0 {
-		p.RejectsMore = "and " + number(n) + " more"
+		p.RejectsMore = "and " + figure.Int(n) + " more"
 	}
 	room := maxFindings
 	for i := range d.Scopes[:min(len(d.Scopes), maxScopes)] {
@@ -170,7 +171,7 @@ func newPage(d *Data) *page {
 		p.Scopes = append(p.Scopes, v)
 	}
 	if n := len(d.Scopes) - maxScopes; n > 0 {
-		p.ScopesMore = plural(int64(n), "more attack", "more attacks") + " in the answer of --json."
+		p.ScopesMore = figure.Of(int64(n), "more attack", "more attacks") + " in the answer of --json."
 	}
 	p.Loose = findingViews(d.loose(), &room, d.zone())
 	if len(d.Scopes) == 0 {
@@ -212,19 +213,19 @@ func newPlate(d *Data) plate {
 	case d.verdictHarvest():
 		says := ""
 		if len(d.Scopes) == 1 && most > 0 {
-			says = map[bool]string{true: "≥ ", false: ""}[touched] + plural(most, "customer", "customers")
+			says = map[bool]string{true: "≥ ", false: ""}[touched] + figure.Of(most, "customer", "customers")
 		} else if len(d.Scopes) > 1 {
-			says = plural(int64(len(d.Scopes)), "attack", "attacks")
+			says = figure.Of(int64(len(d.Scopes)), "attack", "attacks")
 		}
 		return plate{"harvest", "Harvest", says}
 	case len(d.Findings) > 0:
-		return plate{"watch", "Watch", plural(int64(len(d.Findings)), "finding", "findings")}
+		return plate{"watch", "Watch", figure.Of(int64(len(d.Findings)), "finding", "findings")}
 	case d.Read.Accepted == 0:
 		return plate{"blind", "Blind", "nothing was read"}
 	case all > 0 && len(no) == all:
 		return plate{"blind", "Blind", "no detector can judge"}
 	case len(d.Doctor.Silent) > 0:
-		return plate{"blind", "Blind", plural(int64(len(d.Doctor.Silent)), "silent stretch", "silent stretches")}
+		return plate{"blind", "Blind", figure.Of(int64(len(d.Doctor.Silent)), "silent stretch", "silent stretches")}
 	case len(no) > 0:
 		return plate{"blind", "Blind", fmt.Sprintf("%d of %d detectors", len(no), all)}
 	case all == 0:
@@ -241,11 +242,11 @@ func newScope(d *Data, s *Scope, index int, room *int) scopeView {
 	mark := sign(a)
 	if a.Disclosures > 0 {
 		v.Counts = []countView{
-			{mark, number(a.Subjects), noun(a.Subjects, "customer", "customers"), true},
-			{mark, number(a.Disclosures), noun(a.Disclosures, "disclosure", "disclosures"), false},
+			{mark, figure.Int(a.Subjects), noun(a.Subjects, "customer", "customers"), true},
+			{mark, figure.Int(a.Disclosures), noun(a.Disclosures, "disclosure", "disclosures"), false},
 		}
 		if a.Others > 0 {
-			v.Counts = append(v.Counts, countView{"", number(a.Others), "entries of others, in address books", false})
+			v.Counts = append(v.Counts, countView{"", figure.Int(a.Others), "entries of others, in address books", false})
 		}
 	}
 	if len(a.Gaps) > 0 {
@@ -263,7 +264,7 @@ func newScope(d *Data, s *Scope, index int, room *int) scopeView {
 	v.FieldHead = map[bool]string{true: "at least, customers", false: "customers"}[len(a.Gaps) > 0]
 	fields := counts(a)
 	for _, c := range fields[:min(len(fields), maxFields)] {
-		v.Fields = append(v.Fields, fieldView{fieldLabel(c), mark, number(c.N), width(c.N, c.Of), c.Masked})
+		v.Fields = append(v.Fields, fieldView{fieldLabel(c), mark, figure.Int(c.N), width(c.N, c.Of), c.Masked})
 	}
 	v.NotReached = words(capped(a.NotReached, maxFields))
 	v.Facts = facts(s, zone)
@@ -277,9 +278,9 @@ func facts(s *Scope, zone *time.Location) []fact {
 		out = append(out, fact{"first", at(*a.First, zone).Format("2 Jan 2006 15:04:05 MST"), rfc(*a.First)},
 			fact{"last", at(*a.Last, zone).Format("2 Jan 2006 15:04:05 MST"), rfc(*a.Last)})
 	}
-	out = append(out, fact{"accesses", number(a.Accesses), ""})
+	out = append(out, fact{"accesses", figure.Int(a.Accesses), ""})
 	if s.Absent > 0 {
-		out = append(out, fact{"absent: does not exist", number(s.Absent), ""})
+		out = append(out, fact{"absent: does not exist", figure.Int(s.Absent), ""})
 	}
 	if a.Catalog != "" {
 		out = append(out, fact{"catalog", value(a.Catalog), ""})
@@ -292,7 +293,7 @@ func terms(f whosaw.Filter, zone *time.Location) (out [][]condition, more string
 	for i := range f {
 		c := conditions(&f[i], zone)
 		if chips += len(c); chips > maxChips && i > 0 {
-			return out, "and " + plural(int64(len(f)-i), "more way", "more ways")
+			return out, "and " + figure.Of(int64(len(f)-i), "more way", "more ways")
 		}
 		out = append(out, c)
 	}
@@ -303,14 +304,14 @@ func findingViews(found []whosaw.Finding, room *int, zone *time.Location) []find
 	var out []findingView
 	for _, f := range found {
 		if *room == 0 {
-			out = append(out, findingView{Says: plural(int64(len(found)-len(out)), "more finding", "more findings") + " in the answer of --json."})
+			out = append(out, findingView{Says: figure.Of(int64(len(found)-len(out)), "more finding", "more findings") + " in the answer of --json."})
 			break
 		}
 		*room--
 		v := findingView{
 			Detector: word(f.Detector), Unit: value(f.Unit), Says: cut(f.Says, 600),
 			Raised: clock(f.Seen, zone), RaisedFull: rfc(f.Seen), Technique: value(f.Technique),
-			Evidence: plural(f.Accesses, "access", "accesses") + " and " + plural(f.Subjects, "customer", "customers") + " until then",
+			Evidence: figure.Of(f.Accesses, "access", "accesses") + " and " + figure.Of(f.Subjects, "customer", "customers") + " until then",
 		}
 		if full := cut(f.Unit, maxValueFull); full != v.Unit {
 			v.UnitFull = full
@@ -338,8 +339,8 @@ func newTop(t Top) topView {
 	for _, r := range t.Rows[:min(len(t.Rows), maxTopRows)] {
 		row := topRow{
 			Day: cut(r.Day, 10), Value: topValue(t.By, r.Value, maxValue), Width: width(r.Subjects, most),
-			Subjects: number(r.Subjects), SubjectsWord: noun(r.Subjects, "customer", "customers"),
-			Accesses: number(r.Accesses), AccessesWord: noun(r.Accesses, "access", "accesses"),
+			Subjects: figure.Int(r.Subjects), SubjectsWord: noun(r.Subjects, "customer", "customers"),
+			Accesses: figure.Int(r.Accesses), AccessesWord: noun(r.Accesses, "access", "accesses"),
 		}
 		if full := topValue(t.By, r.Value, maxValueFull); full != row.Value || columns(full) > 40 {
 			row.Full = full
@@ -347,7 +348,7 @@ func newTop(t Top) topView {
 		v.Rows = append(v.Rows, row)
 	}
 	if n := len(t.Rows) - len(v.Rows); n > 0 {
-		v.RowsMore = "and " + plural(int64(n), "more row", "more rows")
+		v.RowsMore = "and " + figure.Of(int64(n), "more row", "more rows")
 	}
 	return v
 }
@@ -361,9 +362,9 @@ func width(n, of int64) string {
 }
 
 func newDoctor(d *whosaw.DoctorAnswer, zone *time.Location) doctorView {
-	v := doctorView{Accesses: plural(d.Accesses, "access", "accesses")}
+	v := doctorView{Accesses: figure.Of(d.Accesses, "access", "accesses")}
 	for _, s := range shares(d) {
-		v.Shares = append(v.Shares, shareView{word(s.Member), number(s.Count), percent(s.Count, s.Of), width(s.Count, s.Of), cut(s.Says, 400)})
+		v.Shares = append(v.Shares, shareView{word(s.Member), figure.Int(s.Count), percent(s.Count, s.Of), width(s.Count, s.Of), cut(s.Says, 400)})
 	}
 	for _, s := range d.Detectors {
 		v.Detectors = append(v.Detectors, detectorView{word(s.Detector), judges(s.Judges), judges(s.Judges), capital(cut(s.Says, 400))})

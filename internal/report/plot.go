@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/figure"
 )
 
 // The timeline is drawn with x in per cent and y in pixels, so that it fits any width and its text never shrinks.
@@ -162,11 +163,11 @@ func (p *plot) bars(sums []int64, step int64, ax axis) {
 		h := max(1, int(float64(n)/float64(scale)*float64(plotBase-plotTop)+0.5))
 		p.Bars = append(p.Bars, plotBar{
 			X: pc(slot*(float64(i)+0.5) - width/2), W: pc(width), Y: plotBase - h, H: h,
-			Says: clock(whosaw.Time(ax.from+int64(i)*step), ax.zone) + ": " + number(n),
+			Says: clock(whosaw.Time(ax.from+int64(i)*step), ax.zone) + ": " + figure.Int(n),
 		})
 	}
 	p.Label = fmt.Sprintf("Customers first disclosed %s: %s in all, most in the step from %s: %s.",
-		p.Per, number(sum), clock(whosaw.Time(ax.from+int64(busiest)*step), ax.zone), number(top))
+		p.Per, figure.Int(sum), clock(whosaw.Time(ax.from+int64(busiest)*step), ax.zone), figure.Int(top))
 }
 
 // grid puts at most three lines at round figures and gives the figure at the top of the plot.
@@ -181,7 +182,7 @@ func grid(p *plot, top int64) int64 {
 	scale := top + max(top/20, 0)
 	for v := unit; v <= top; v += unit {
 		y := plotBase - int(float64(v)/float64(scale)*float64(plotBase-plotTop)+0.5)
-		p.Grid = append(p.Grid, plotGrid{Y: y, TextY: y + 4, Label: number(v)})
+		p.Grid = append(p.Grid, plotGrid{Y: y, TextY: y + 4, Label: figure.Int(v)})
 	}
 	return scale
 }
@@ -305,7 +306,7 @@ func (p *plot) marks(found []whosaw.Finding, ax axis) {
 		}
 		if i == 0 {
 			m.Label = "first finding " + at(f.Seen, ax.zone).Format("Mon 15:04:05")
-			m.After = cut(word(f.Detector), 20) + ", after " + plural(f.Subjects, "customer", "customers")
+			m.After = cut(word(f.Detector), 20) + ", after " + figure.Of(f.Subjects, "customer", "customers")
 		}
 		p.Marks = append(p.Marks, m)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/figure"
 )
 
 // TextOptions say how the message is set.
@@ -32,7 +33,7 @@ func WriteText(w io.Writer, d Data, o TextOptions) error {
 		t.scope(i)
 	}
 	if n := len(d.Scopes) - maxScopes; n > 0 {
-		t.para("", plural(int64(n), "more attack", "more attacks")+" in the answer of --json.")
+		t.para("", figure.Of(int64(n), "more attack", "more attacks")+" in the answer of --json.")
 		t.blank()
 	}
 	if loose := d.loose(); len(loose) > 0 && len(d.Scopes) > 0 {
@@ -124,7 +125,7 @@ func (t *text) read() {
 		t.item("  ", rejectLine(r))
 	}
 	if n := t.d.Read.Rejected - int64(min(len(t.d.Rejects), maxRejects)); n > 0 && len(t.d.Rejects) > 0 {
-		t.line("  and " + number(n) + " more")
+		t.line("  and " + figure.Int(n) + " more")
 	}
 	t.blank()
 }
@@ -226,7 +227,7 @@ func (t *text) ways(f whosaw.Filter) {
 		t.item("  - ", conditionsText(&f[i], t.zone))
 	}
 	if n := len(f) - maxTopRows; n > 0 {
-		t.line("  - and " + number(int64(n)) + " more")
+		t.line("  - and " + figure.Int(int64(n)) + " more")
 	}
 }
 
@@ -252,7 +253,7 @@ func (t *text) findings(found []whosaw.Finding) {
 		}
 		mark := "  " + pad(word(f.Detector), name) + "  "
 		t.item(mark, says)
-		detail := "raised " + clock(f.Seen, t.zone) + ", after " + plural(f.Accesses, "access", "accesses") + " and " + plural(f.Subjects, "customer", "customers")
+		detail := "raised " + clock(f.Seen, t.zone) + ", after " + figure.Of(f.Accesses, "access", "accesses") + " and " + figure.Of(f.Subjects, "customer", "customers")
 		if tested(f) {
 			detail += "; S = " + decimal(f.Statistic) + " against " + decimal(f.Threshold)
 		}
@@ -262,7 +263,7 @@ func (t *text) findings(found []whosaw.Finding) {
 		t.painted(strings.Repeat(" ", columns(mark)), detail, faint)
 	}
 	if n := len(found) - len(shown); n > 0 {
-		t.line("  and " + plural(int64(n), "more finding", "more findings") + " in the answer of --json")
+		t.line("  and " + figure.Of(int64(n), "more finding", "more findings") + " in the answer of --json")
 	}
 	t.blank()
 }
@@ -279,14 +280,14 @@ func (t *text) whose(s *Scope) {
 	t.head("Whose data")
 	type row struct{ sign, n, label string }
 	rows := []row{
-		{mark, number(a.Subjects), noun(a.Subjects, "customer", "customers")},
-		{mark, number(a.Disclosures), noun(a.Disclosures, "disclosure", "disclosures") + " (a customer in an answer)"},
+		{mark, figure.Int(a.Subjects), noun(a.Subjects, "customer", "customers")},
+		{mark, figure.Int(a.Disclosures), noun(a.Disclosures, "disclosure", "disclosures") + " (a customer in an answer)"},
 	}
 	if a.Others > 0 {
-		rows = append(rows, row{" ", number(a.Others), "entries of other people in their address books (entries, not people)"})
+		rows = append(rows, row{" ", figure.Int(a.Others), "entries of other people in their address books (entries, not people)"})
 	}
 	if s.Absent > 0 {
-		rows = append(rows, row{mark, number(s.Absent), "absent: accesses to what does not exist"})
+		rows = append(rows, row{mark, figure.Int(s.Absent), "absent: accesses to what does not exist"})
 	}
 	fields := counts(a)
 	wide := 0
@@ -313,19 +314,19 @@ func (t *text) fields(mark string, fields []count) {
 	label, wide := 0, 0
 	for _, c := range shown {
 		label = max(label, columns(fieldLabel(c)))
-		wide = max(wide, len(number(c.N)))
+		wide = max(wide, len(figure.Int(c.N)))
 	}
 	label = min(label, t.width/2)
 	room := min(30, t.width-label-wide-8)
 	for _, c := range shown {
-		line := "  " + pad(fit(fieldLabel(c), label), label) + "  " + mark + " " + right(number(c.N), wide)
+		line := "  " + pad(fit(fieldLabel(c), label), label) + "  " + mark + " " + right(figure.Int(c.N), wide)
 		if room >= 8 {
 			line += "  " + bar(c.N, c.Of, room)
 		}
 		t.line(line)
 	}
 	if n := len(fields) - len(shown); n > 0 {
-		t.line("  and " + plural(int64(n), "more field", "more fields"))
+		t.line("  and " + figure.Of(int64(n), "more field", "more fields"))
 	}
 	t.blank()
 }
@@ -358,7 +359,7 @@ func capped(names []string, n int) []string {
 	if len(names) <= n {
 		return names
 	}
-	return append(append([]string(nil), names[:n]...), number(int64(len(names)-n))+" more")
+	return append(append([]string(nil), names[:n]...), figure.Int(int64(len(names)-n))+" more")
 }
 
 func (t *text) gaps(a *whosaw.ScopeAnswer) {
@@ -380,7 +381,7 @@ func gapHead(a *whosaw.ScopeAnswer) string {
 	case n == 1:
 		return "At least, because of one gap:"
 	default:
-		return "At least, because of " + number(int64(n)) + " gaps:"
+		return "At least, because of " + figure.Int(int64(n)) + " gaps:"
 	}
 }
 
@@ -394,7 +395,7 @@ func (t *text) tops(tops []Top) {
 		rows := top.Rows[:min(len(top.Rows), 5)]
 		subjects, label := 0, 0
 		for _, r := range rows {
-			subjects = max(subjects, len(number(r.Subjects)))
+			subjects = max(subjects, len(figure.Int(r.Subjects)))
 			label = max(label, columns(topValue(top.By, r.Value, 48)))
 		}
 		for _, r := range rows {
@@ -402,7 +403,7 @@ func (t *text) tops(tops []Top) {
 			if r.Day != "" {
 				day = cut(r.Day, 10) + "  "
 			}
-			t.line("  " + day + pad(topValue(top.By, r.Value, 48), label) + "  " + right(number(r.Subjects), subjects) + " " + noun(r.Subjects, "customer", "customers") + " in " + plural(r.Accesses, "access", "accesses"))
+			t.line("  " + day + pad(topValue(top.By, r.Value, 48), label) + "  " + right(figure.Int(r.Subjects), subjects) + " " + noun(r.Subjects, "customer", "customers") + " in " + figure.Of(r.Accesses, "access", "accesses"))
 		}
 		t.blank()
 	}
@@ -420,12 +421,12 @@ func (t *text) everything() {
 // allSentence says how much was shown, when nobody is accused.
 func allSentence(a *whosaw.ScopeAnswer) string {
 	if a.Disclosures == 0 {
-		return "None of the " + plural(a.Accesses, "access", "accesses") + " is known to have shown a customer's data."
+		return "None of the " + figure.Of(a.Accesses, "access", "accesses") + " is known to have shown a customer's data."
 	}
 	if a.Subjects == 0 {
-		return plural(a.Accesses, "access", "accesses") + ", " + number(a.Disclosures) + " of them answers that show something; nothing says whose data it was."
+		return figure.Of(a.Accesses, "access", "accesses") + ", " + figure.Int(a.Disclosures) + " of them answers that show something; nothing says whose data it was."
 	}
-	s := plural(a.Accesses, "access", "accesses") + " showed " + sign(a) + " " + plural(a.Subjects, "customer", "customers")
+	s := figure.Of(a.Accesses, "access", "accesses") + " showed " + sign(a) + " " + figure.Of(a.Subjects, "customer", "customers")
 	names := fieldNames(a)
 	if len(names) == 0 || len(names) == 1 && names[0] == unclassified {
 		return s + "; which of their data is not known."

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/figure"
 )
 
 // span is a piece of a sentence.
@@ -17,27 +18,6 @@ type span struct {
 	Text   string
 	Strong bool
 	Taken  bool // says how many customers were taken
-}
-
-// number writes a count in full: 33,673,817, and −4 with a true minus.
-func number(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	sign := ""
-	if s[0] == '-' {
-		sign, s = "−", s[1:]
-	}
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return sign + s
-}
-
-// plural writes "1 customer", "2 customers".
-func plural(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return number(n) + " " + many
 }
 
 // noun gives the form of a word that goes with n.
@@ -59,7 +39,7 @@ func decimal(f float64) string {
 	s := strconv.FormatFloat(math.Abs(f), 'f', 2, 64)
 	whole, rest, _ := strings.Cut(s, ".")
 	n, _ := strconv.ParseInt(whole, 10, 64)
-	s = number(n) + "." + rest
+	s = figure.Int(n) + "." + rest
 	if f < 0 {
 		s = "−" + s
 	}
@@ -270,7 +250,7 @@ func choice(member, operator string, values []string, mono bool) condition {
 	}
 	c.Value = strings.Join(parts, ", ")
 	if rest := len(values) - len(shown); rest > 0 {
-		c.Value += " and " + number(int64(rest)) + " more"
+		c.Value += " and " + figure.Int(int64(rest)) + " more"
 	}
 	if len(values) > 1 && operator == "is" {
 		c.Operator = "is any of"
@@ -342,15 +322,15 @@ func sentence(s *Scope, zone *time.Location) []span {
 	a := &s.Answer
 	var out []span
 	if a.Disclosures == 0 {
-		out = append(out, span{Text: "Somebody tried: "}, span{Text: plural(a.Accesses, "access", "accesses"), Strong: true})
+		out = append(out, span{Text: "Somebody tried: "}, span{Text: figure.Of(a.Accesses, "access", "accesses"), Strong: true})
 		out = append(out, by(a.Filter)...)
 		return append(out, span{Text: ". No customer's data was shown."})
 	}
 	if a.Subjects == 0 {
-		out = append(out, span{Text: plural(a.Disclosures, "answer", "answers") + " with customers' data", Strong: true, Taken: true},
+		out = append(out, span{Text: figure.Of(a.Disclosures, "answer", "answers") + " with customers' data", Strong: true, Taken: true},
 			span{Text: noun(a.Disclosures, " was", " were") + " shown to somebody"})
 	} else {
-		out = append(out, span{Text: capital(atLeast(a)) + plural(a.Subjects, "customer", "customers"), Strong: true, Taken: true},
+		out = append(out, span{Text: capital(atLeast(a)) + figure.Of(a.Subjects, "customer", "customers"), Strong: true, Taken: true},
 			span{Text: noun(a.Subjects, " was", " were") + " shown to somebody"})
 	}
 	out = append(out, by(a.Filter)...)
@@ -448,21 +428,21 @@ func (d *Data) readSentences() []string {
 			names = append(names, value(s))
 		}
 		if n > maxSources {
-			names = append(names, fmt.Sprintf("%s more", number(int64(n-maxSources))))
+			names = append(names, fmt.Sprintf("%s more", figure.Int(int64(n-maxSources))))
 		}
 		from = " of " + list(names)
 	}
-	first := "Read " + plural(r.Lines, "line", "lines") + from
+	first := "Read " + figure.Of(r.Lines, "line", "lines") + from
 	if r.Seconds >= 0.05 {
 		first += " in " + length(time.Duration(r.Seconds*float64(time.Second)))
 	}
-	out := []string{first + ": " + plural(r.Accepted, "record", "records") + d.period() + "."}
+	out := []string{first + ": " + figure.Of(r.Accepted, "record", "records") + d.period() + "."}
 	if r.Duplicates > 0 {
-		out = append(out, plural(r.Duplicates, "line", "lines")+" came again and "+noun(r.Duplicates, "counts", "count")+" once.")
+		out = append(out, figure.Of(r.Duplicates, "line", "lines")+" came again and "+noun(r.Duplicates, "counts", "count")+" once.")
 	}
 	switch {
 	case r.Rejected > 0:
-		s := plural(r.Rejected, "line", "lines") + " could not be read"
+		s := figure.Of(r.Rejected, "line", "lines") + " could not be read"
 		if d.RejectFile != "" {
 			s += " and " + noun(r.Rejected, "is", "are") + " kept in " + value(d.RejectFile)
 		}
@@ -493,7 +473,7 @@ func (d *Data) period() string {
 func rejectLine(r Reject) string {
 	where := value(r.Source)
 	if r.Line > 0 {
-		where = strings.TrimSpace(where + " line " + number(r.Line))
+		where = strings.TrimSpace(where + " line " + figure.Int(r.Line))
 	}
 	return where + ": " + cut(r.Reason, 300)
 }

@@ -11,12 +11,13 @@
 //     access once; of its subjects it keeps those that any matching term keeps. If terms with
 //     different as_of see an access differently, it is disclosed if one of them sees it so.
 //  4. A subject is an id within a realm. The same id in two realms is two subjects; "7" and "007" differ.
-//  5. A filter member is looked at once per entry of a chunk's dictionary, never once per access.
+//  5. A filter member whose column has a dictionary is judged once per entry, not once per access.
 //  6. The order in which parts are read, and by how many workers, never shows in an answer.
 //
 // It trusts the ledger to give every record of the view once, catalog.Show to be pure, and
 // reference.Index to know the records that were applied to it.
 //
 // Read next: engine.go (what can be asked), compile.go (a filter made ready), scan.go (how parts are
-// read), access.go (what one access showed to whom), table.go (the sums per subject), gaps.go.
+// read), access.go (what one access showed), hit.go (what a filter's terms make of it), table.go (the sums
+// per subject), gaps.go.
 package scope

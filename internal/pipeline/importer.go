@@ -1,0 +1,144 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/ingest"
+	"github.com/whosaw/whosaw/internal/ledger"
+)
+
+// importer joins reading, appending and detecting, so that they go on side by side: while a batch is judged, the
+// next is made durable and the one after that is read. Each stage has one goroutine and handles batches in order.
+type importer struct {
+	c            *Case
+	acknowledged func(lines int64)
+
+	batch  []whosaw.Record // being gathered
+	append chan []whosaw.Record
+	judge  chan appended
+	done   sync.WaitGroup
+
+	mu  sync.Mutex
+	err error // of the ledger: nothing is appended after it
+
+	read Read
+	safe int64
+}
+
+// appended is a batch that is on disk.
+type appended struct {
+	records  []whosaw.Record
+	receipts []ledger.Receipt
+}
+
+// appendRecords is how many records are made durable together: enough that syncing is cheap, few enough
+// that a kill loses little work.
+const appendRecords = 8192
+
+func newImporter(ctx context.Context, c *Case, acknowledged func(int64)) *importer {
+	im := &importer{
+		c: c, acknowledged: acknowledged,
+		append: make(chan []whosaw.Record, 1), judge: make(chan appended, 1),
+	}
+	im.done.Go(func() { im.appendAll(ctx) })
+	im.done.Go(im.judgeAll)
+	return im
+}
+
+// take gathers records that ingest emits. The records' strings stay valid; the slice does not.
+func (im *importer) take(records []whosaw.Record) error {
+	for len(records) > 0 {
+		if im.batch == nil {
+			im.batch = make([]whosaw.Record, 0, appendRecords)
+		}
+		n := min(len(records), appendRecords-len(im.batch))
+		im.batch = append(im.batch, records[:n]...)
+		records = records[n:]
+		if len(im.batch) == appendRecords {
+			im.append <- im.batch
+			im.batch = nil
+		}
+	}
+	return im.failed()
+}
+
+// finish waits for what is under way. After an error of reading the batch that was being gathered is dropped: it was
+// never acknowledged.
+func (im *importer) finish(err error) error {
+	if err == nil && len(im.batch) > 0 {
+		im.append <- im.batch
+	}
+	close(im.append)
+	im.done.Wait()
+	if err == nil {
+		err = im.failed()
+	}
+	return err
+}
+
+func (im *importer) failed() error {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	return im.err
+}
+
+func (im *importer) appendAll(ctx context.Context) {
+	defer close(im.judge)
+	for records := range im.append {
+		if im.failed() != nil {
+			continue
+		}
+		receipts, err := im.c.ledger.Append(ctx, records)
+		if err != nil {
+			im.mu.Lock()
+			im.err = fmt.Errorf("append to the ledger: %w", err)
+			im.mu.Unlock()
+			continue
+		}
+		for i := range records {
+			if !ingest.Derived(&records[i]) {
+				im.safe++
+			}
+		}
+		if im.acknowledged != nil {
+			im.acknowledged(im.safe)
+		}
+		im.judge <- appended{records, receipts}
+	}
+}
+
+func (im *importer) judgeAll() {
+	for batch := range im.judge {
+		for i, receipt := range batch.receipts {
+			im.count(&batch.records[i], receipt.Ack)
+			if receipt.Ack == ledger.Accepted {
+				im.c.observe(receipt.Sequence, &batch.records[i])
+			}
+		}
+	}
+}
+
+// count sorts a line under what became of it. Derived records are no lines.
+func (im *importer) count(r *whosaw.Record, ack ledger.Ack) {
+	if ingest.Derived(r) {
+		return
+	}
+	read := &im.read
+	switch ack {
+	case ledger.Accepted:
+		if read.from == 0 || r.Time < read.from {
+			read.from = r.Time
+		}
+		read.to = max(read.to, r.Time)
+	case ledger.Repeat:
+		read.Repeats++
+	case ledger.Conflict:
+		if read.Conflicts == 0 {
+			read.FirstConflict.Source, read.FirstConflict.Position = r.Source, r.Position
+		}
+		read.Conflicts++
+	}
+}
