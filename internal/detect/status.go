@@ -70,9 +70,9 @@ type Status struct {
 	// Explained counts accesses that needed no judging: a reason, an own session or a household explains them.
 	Explained int64
 	// Bare counts accesses without the credential that the detector needs; pages for guests are among them.
-	Bare int64
-	Trials    int64 // subjects (for unissued: credentials) tried, at most once a day each
-	Findings  int64
+	Bare     int64
+	Trials   int64 // subjects (for unissued: credentials) tried, at most once a day each
+	Findings int64
 
 	Units     int     // units with a statistic above zero now
 	Highest   float64 // statistic ever reached

@@ -55,7 +55,12 @@ func (l *Ledger) Append(ctx context.Context, records []whosaw.Record) ([]Receipt
 		return nil, nil
 	}
 	r := &request{records: records, ends: make([]int, len(records)), done: make(chan struct{})}
-	r.encoded = make([]byte, 0, l.size.Load()*int64(len(records))*9/8)
+	space := l.encoded.Get().(*[]byte)
+	defer func() {
+		*space = r.encoded[:0] // the writer has copied what it keeps
+		l.encoded.Put(space)
+	}()
+	r.encoded = *space
 	for i := range records {
 		start := len(r.encoded)
 		b, err := Encode(append(r.encoded, 0, 0, 0, 0), &records[i])
@@ -65,7 +70,6 @@ func (l *Ledger) Append(ctx context.Context, records []whosaw.Record) ([]Receipt
 		binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-4))
 		r.encoded, r.ends[i] = b, len(b)
 	}
-	l.size.Store(int64(len(r.encoded)/len(records)) + 1)
 	r.receipts = make([]Receipt, len(records))
 	if err := l.send(ctx, r); err != nil {
 		return nil, fmt.Errorf("append: %w", err)

@@ -16,10 +16,15 @@ type table struct {
 
 // begin gives the slot where the search for a hash starts.
 func (t *table) begin(hash uint32) int {
-	if 2*(t.used+1) > len(t.slots) {
+	t.reserve(1)
+	return int(hash) & (len(t.slots) - 1)
+}
+
+// reserve makes room for n more values.
+func (t *table) reserve(n int) {
+	for 2*(t.used+n) > len(t.slots) {
 		t.grow()
 	}
-	return int(hash) & (len(t.slots) - 1)
 }
 
 // at gives what slot i holds: 0, or a code. found says that the hash is the same.
@@ -122,7 +127,7 @@ type lookups struct {
 	values [block]string
 	hashes [block]uint32
 	likely [block]uint32
-	warm   byte
+	warm   byte // keeps the compiler from leaving reads out
 }
 
 // add sets the values of the rows from row on to the first n values in the block, "" for missing.
@@ -131,9 +136,7 @@ func (c *interned) add(row, n int, at *lookups, a *arena, fresh func(i int)) {
 	if c.same(row, n, at) {
 		return
 	}
-	for 2*(c.table.used+n+1) > len(c.table.slots) {
-		c.table.grow()
-	}
+	c.table.reserve(n)
 	for i, v := range at.values[:n] {
 		at.hashes[i] = uint32(hashString(v))
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -47,8 +46,8 @@ type Ledger struct {
 	zip     *compressor   // of the seal in the background
 	sealing chan struct{} // closed when that has ended; nil: there was none
 
-	size     atomic.Int64 // of a record as encoded, of the last call: a guess at the next
 	requests chan *request
+	encoded  sync.Pool     // *[]byte, for the records of a request
 	stop     chan struct{} // closed by Close
 	done     chan struct{} // closed when the writer has ended
 
@@ -102,6 +101,7 @@ func open(cfg Config) (*Ledger, error) {
 		return nil, err
 	}
 	l.repeats.zip = l.unzip
+	l.encoded.New = func() any { return new([]byte) }
 	if err := l.directories(); err != nil {
 		return nil, err
 	}
