@@ -9,7 +9,7 @@
 // Invariants:
 //  1. Causal: a finding depends only on the records up to the one that raised it, and on the catalog. Records
 //     after Finding.Seen do not change it.
-//  2. Deterministic: no clock, no chance, no order of a map. Equal records in equal order give equal findings, however
+//  2. Deterministic: no clock, no chance (but the seed of a cache that changes no answer), no order of a map. Equal records in equal order give equal findings, however
 //     they are batched; a restart replays the ledger.
 //  3. The false-alarm bound holds per trial: one trial per test, unit and distinct subject (for unissued:
 //     distinct credential) per day of event time.

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -40,6 +41,11 @@ type Engine struct {
 	judged     memory // credentials found never issued
 	daily      daily  // credentials counted today
 
+	// known is a cache of issued credentials by hash. Its seed is drawn: a thief must not be able to make a credential
+	// that meets another's hash. It changes no answer, so it is no chance in the findings.
+	known []uint64 // nil until the first issuance
+	seed  maphash.Seed
+
 	routes  routeCache
 	classes map[string]agentClass
 
@@ -75,6 +81,7 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		keys:    make(map[uint64]*keyWatch),
 		scopes:  make(map[uint64]*feedScope),
 		classes: make(map[string]agentClass),
+		seed:    maphash.MakeSeed(),
 		judged:  newMemory(),
 	}
 }
@@ -99,6 +106,9 @@ func (e *Engine) Observe(seq uint64, r *whosaw.Record) []whosaw.Finding {
 	e.ref.Apply(seq, r)
 	switch r.Type {
 	case whosaw.TypeIssuance:
+		if e.known == nil {
+			e.known = make([]uint64, knownIssued)
+		}
 		e.advance(r.Time)
 		e.issuance(r)
 		e.judgeDue()

@@ -30,21 +30,23 @@ var coarser = [nKinds]kind{nKinds, kindKey, kindKey, kindKey, nKinds, nKinds, ki
 
 // unit is what the engine knows of one actor. It exists from the actor's first trial on.
 type unit struct {
-	id     uint64
-	parent uint64 // the unit it flows into; 0: none
-	last   uint64 // count of the record that touched it last
-	place  int    // in table.list
-	kind   kind
+	// What every access of the unit touches, in one cache line.
+	last  uint64 // count of the record that touched it last
+	total int64  // accesses that nothing explains, as far as known
+	ex    [nSequential]*excursion
+	day   int32 // of ids
+	kind  kind
 	// pastUnknown: units had been dropped before this one was made, so it may have been one of them.
 	pastUnknown bool
-	day         int32 // of ids
-	canaries    int32 // planted customers it opened
-	total       int64 // accesses that nothing explains, as far as known
-	first       int64 // event time when the unit was made
 	ids         idset // numbers of subjects met on that day, for traversal
-	ex          [nSequential]*excursion
-	quiet       [nDetectors]int32 // day number until which no further narrow finding is raised
-	open        []*accusation     // findings whose filter names this unit
+
+	id       uint64
+	parent   uint64            // the unit it flows into; 0: none
+	place    int               // in table.list
+	first    int64             // event time when the unit was made
+	canaries int32             // planted customers it opened
+	quiet    [nDetectors]int32 // day number until which no further narrow finding is raised
+	open     []*accusation     // findings whose filter names this unit
 }
 
 func (u *unit) suspicious() bool {

@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"hash/maphash"
+	"math/bits"
 	"strconv"
 	"strings"
 
@@ -51,7 +53,7 @@ func (e *Engine) look(v *view, r *whosaw.Record) {
 		}
 	}
 	v.outcome = e.routes.outcome(rt, r, len(v.subjects) > 0)
-	v.issued = r.Credential != "" && e.ref.Issued(r.Realm, r.Credential, r.Key, r.Principal)
+	v.issued = e.known != nil && r.Credential != "" && e.issued(r)
 	if r.Principal == "" || len(v.subjects) == 0 {
 		return
 	}
@@ -69,6 +71,28 @@ func (e *Engine) look(v *view, r *whosaw.Record) {
 		}
 	}
 }
+
+// issued asks the reference records whether the credential was issued, and remembers a yes: no record takes it back.
+func (e *Engine) issued(r *whosaw.Record) bool {
+	h := maphash.String(e.seed, r.Credential) ^ bits.RotateLeft64(maphash.String(e.seed, r.Principal), 21) ^
+		bits.RotateLeft64(maphash.String(e.seed, r.Key), 42)
+	if r.Realm != "" {
+		h ^= bits.RotateLeft64(maphash.String(e.seed, r.Realm), 7)
+	}
+	known := &e.known[h%uint64(len(e.known))]
+	if *known == h {
+		return true
+	}
+	if !e.ref.Issued(r.Realm, r.Credential, r.Key, r.Principal) {
+		return false
+	}
+	*known = h
+	return true
+}
+
+// knownIssued is how many issued credentials are remembered, 8 bytes each: a session asks for several pages within minutes, and
+// the reference records, which are exact, cost several cache misses.
+const knownIssued = 1 << 18
 
 // joined gives the subject of a route that finds it through the principal or the credential.
 func (e *Engine) joined(rt *catalog.Route, r *whosaw.Record) (string, bool) {

@@ -128,6 +128,7 @@ func (o *openPart) addRows(rows []*whosaw.Record) {
 	o.addIPs(row, rows)
 	o.addSets(row, rows, &o.fields, &o.fieldSets, func(r *whosaw.Record) []string { return r.Fields })
 	o.addSets(row, rows, &o.masked, &o.maskedSets, func(r *whosaw.Record) []string { return r.Masked })
+	clear(at.values[:n]) // they lie in memory that is not ours
 }
 
 // strings gives the column of strings with a number, and puts the values of rows into o.lookups.
