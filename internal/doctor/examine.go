@@ -95,7 +95,7 @@ func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 		why = []string{"no two customers with neighbouring numbers were opened so far"}
 	case d.Judged == 0 && d.Trials == 0:
 		s.Judges = "no"
-		why = append([]string{t.blind(d.Detector)}, why...)
+		why = []string{t.blind(d.Detector)}
 	case 20*unjudged > t.couldJudge(d.Detector):
 		s.Judges = "partly"
 	default:
