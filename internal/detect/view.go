@@ -54,10 +54,14 @@ func (e *Engine) look(v *view, r *whosaw.Record) {
 	}
 	v.outcome = e.routes.outcome(rt, r, len(v.subjects) > 0)
 	v.issued = e.known != nil && r.Credential != "" && e.issued(r)
-	if r.Principal == "" || len(v.subjects) == 0 {
+	if len(v.subjects) == 0 {
 		return
 	}
-	if claimed, ok := strings.CutPrefix(r.Principal, customerPrefix); ok && len(v.subjects) == 1 {
+	principal := e.ref.Claimant(r.Realm, r.Credential, r.Principal, v.issued)
+	if principal == "" {
+		return
+	}
+	if claimed, ok := strings.CutPrefix(principal, customerPrefix); ok && len(v.subjects) == 1 {
 		v.own = claimed == v.subjects[0]
 	}
 	v.explained = true
@@ -65,7 +69,7 @@ func (e *Engine) look(v *view, r *whosaw.Record) {
 		if v.own && v.issued {
 			break // the customer's own issued session
 		}
-		if !e.ref.Explained(r.Realm, r.Principal, s, r.Time, v.issued) {
+		if !e.ref.Explained(r.Realm, principal, s, r.Time, v.issued) {
 			v.explained = false
 			break
 		}

@@ -36,6 +36,18 @@ func (g *realm) explain(k reasonKey, s span) {
 	g.reasons[k] = known
 }
 
+// Claimant gives who an access is by: the principal that its credential claims, or where the record names none, the
+// customer whose log-in issued the credential. "" if neither is known.
+func (x *Index) Claimant(realm, credential, principal string, issued bool) string {
+	if principal != "" || !issued {
+		return principal
+	}
+	if subject, ok := x.SubjectOf(realm, credential); ok {
+		return customer + subject
+	}
+	return ""
+}
+
 // Explained reports whether the principal's access to the subject at event time t is explained: by a reason
 // record that covers it, as the customer's own issued session, or by a household link. Without a principal
 // or a subject there is nothing to explain, and it is not.

@@ -220,7 +220,7 @@ func newPlate(d *Data) plate {
 		return plate{"harvest", "Harvest", says}
 	case len(d.Findings) > 0:
 		return plate{"watch", "Watch", figure.Of(int64(len(d.Findings)), "finding", "findings")}
-	case d.Read.Accepted == 0:
+	case d.empty():
 		return plate{"blind", "Blind", "nothing was read"}
 	case all > 0 && len(no) == all:
 		return plate{"blind", "Blind", "no detector can judge"}

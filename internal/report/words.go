@@ -379,10 +379,15 @@ func (d *Data) verdict() string {
 		return fmt.Sprintf("This looks like %d harvests.", harvests)
 	case tries > 0:
 		return "Somebody tried, and no customer's data was shown."
-	case d.Read.Accepted == 0:
+	case d.empty():
 		return "Nothing could be read, so nothing can be said."
 	}
 	return "No finding."
+}
+
+// empty reports whether there is nothing to answer from: neither these logs nor a kept ledger gave a record.
+func (d *Data) empty() bool {
+	return d.Read.Accepted == 0 && d.Read.Duplicates == 0 && d.Doctor.Accesses == 0
 }
 
 // judged says which detectors could judge and which could not: what stands beside "no finding".
@@ -453,6 +458,8 @@ func (d *Data) readSentences() []string {
 	switch {
 	case d.Suggested:
 		out = append(out, "No catalog was given: routes and ids were guessed from their shape, and what was shown is called unclassified.")
+	case d.Catalog == "suggested":
+		out = append(out, "The records say themselves what was shown.")
 	case d.Catalog != "":
 		out = append(out, "Fields by the catalog "+value(d.Catalog)+".")
 	}

@@ -360,15 +360,18 @@ func (c *chunk) issued(row uint32, world int) bool {
 	return ask.yes
 }
 
-// explained reports whether every subject of an access is explained. Of an access that names no subject or no
-// principal nobody can say why it was made: it is not.
+// explained reports whether every subject of an access is explained. Of an access that names no subject, or of which nobody
+// can say who made it, nobody can say why it was made: it is not.
 func (c *chunk) explained(row uint32, world int, ids []ledger.SubjectID) bool {
-	principal := c.Principal.At(int(row))
-	if len(ids) == 0 || principal == "" {
+	if len(ids) == 0 {
 		return false
 	}
 	issued := c.issued(row, world)
 	index, realm := c.world(world).index, c.Realm.At(int(row))
+	principal := index.Claimant(realm, c.Credential.At(int(row)), c.Principal.At(int(row)), issued)
+	if principal == "" {
+		return false
+	}
 	for _, id := range ids {
 		subject := ""
 		if id&ledger.SubjectString != 0 {

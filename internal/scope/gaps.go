@@ -206,7 +206,7 @@ func rejectedGap(source string, r rejects) whosaw.Gap {
 	g := whosaw.Gap{
 		Kind: whosaw.GapRejected, Source: source, Count: r.count,
 		Says: numbered(r.count, "line of this source was", "lines of this source were") +
-			" rejected and not counted. The reject file tells the reason and the cure",
+			" rejected and not counted. Read the log again with --rejects FILE to see each with its reason and cure",
 	}
 	if r.from != 0 || r.until != 0 {
 		g.From, g.To = stamp(r.from), stamp(r.until)
@@ -252,7 +252,7 @@ func (g *gapSum) saysUnmatched() string {
 		list = append(list, r.route)
 	}
 	return numbered(g.unmatched.count, "access", "accesses") + " on routes that the catalog does not know, and the records do not say what was shown: " +
-		strings.Join(list, ", ") + ". Add them to the catalog; the answer follows at once"
+		strings.Join(list, ", ") + ". Add them to the catalog: their fields follow at once; ids in their paths only when the log is read again into a new data directory"
 }
 
 func sortGaps(gaps []whosaw.Gap) {

@@ -433,7 +433,14 @@ func (o *oracle) issued(a *oRecord, asOf int) bool {
 
 func (o *oracle) explained(a *oRecord, subjects []string, issued bool, asOf int) bool {
 	if a.principal == "" {
-		return false
+		// Whose log-in issued the credential, that customer it is.
+		owner := o.owner(a, asOf)
+		if !issued || owner == "" {
+			return false
+		}
+		named := *a
+		named.principal = "customer:" + owner
+		a = &named
 	}
 	n := 0
 	for _, s := range subjects {
