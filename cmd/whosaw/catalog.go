@@ -64,7 +64,7 @@ func (m *Main) catalogCheckCommand() *cobra.Command {
 		Use:     "check FILE",
 		Short:   "Say what a catalog file says, or what is wrong with it",
 		Example: `  whosaw catalog check catalog.yaml`,
-		Args:    cobra.ExactArgs(1),
+		Args:    needOne("the catalog file"),
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			cat, err := catalog.Load(args[0])
 			if err != nil {

@@ -25,7 +25,7 @@ which detectors can judge and which are blind; when a source was silent; and wha
 			if err != nil {
 				return err
 			}
-			m.notes(&study.read)
+			m.notes(&study.read, f.in.mapping)
 			if f.json {
 				return writeJSON(m.Stdout, study.result.Doctor)
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ func (f *filterFlags) filter(cmd *cobra.Command, stdin io.Reader) (whosaw.Filter
 		if err != nil {
 			return nil, nil, fmt.Errorf("read the filter: %w", err)
 		}
-		filter, err := whosaw.ParseFilter(data)
+		filter, err := whosaw.ParseFilter(datesIn(data, zone))
 		if err != nil {
 			return nil, nil, usagef("filter %s: %w", f.file, err)
 		}
@@ -98,8 +99,8 @@ func (f *filterFlags) filter(cmd *cobra.Command, stdin io.Reader) (whosaw.Filter
 			return nil, nil, fmt.Errorf("--%s: %w", m.name, err)
 		}
 		for _, v := range values {
-			if err := term.Add(strings.ReplaceAll(m.name, "-", "_"), v); err != nil {
-				return nil, nil, usagef("--%s: %w", m.name, err)
+			if err := term.Add(strings.ReplaceAll(m.name, "-", "_"), v.text); err != nil {
+				return nil, nil, usagef("--%s%s: %w", m.name, v.from, err)
 			}
 		}
 	}
@@ -133,6 +134,20 @@ func termValues(t *whosaw.Term) map[string]*[]string {
 	}
 }
 
+var filterDate = regexp.MustCompile(`("(?:from|to)"\s*:\s*)"(\d{4}-\d{2}-\d{2})"`)
+
+// datesIn turns the dates of a filter file, which are midnight of the zone, into instants.
+func datesIn(data []byte, zone *time.Location) []byte {
+	return filterDate.ReplaceAllFunc(data, func(found []byte) []byte {
+		parts := filterDate.FindSubmatch(found)
+		day, err := time.ParseInLocation(time.DateOnly, string(parts[2]), zone)
+		if err != nil {
+			return found // ParseFilter says what is wrong with it
+		}
+		return fmt.Appendf(nil, "%s%q", parts[1], day.Format(time.RFC3339))
+	})
+}
+
 func listNames() []string {
 	names := make([]string, len(listMembers))
 	for i, m := range listMembers {
@@ -141,17 +156,24 @@ func listNames() []string {
 	return names
 }
 
-// expand replaces each @FILE by the file's lines. A literal leading @ is written @@.
-func expand(values []string, stdin io.Reader) ([]string, error) {
-	var out []string
+// value is one value of a member, and where it stands if that is a list.
+type value struct{ text, from string }
+
+// expand replaces each @FILE by the file's lines; blank ones and those that begin with # are passed over. A literal leading
+// @ is written @@.
+func expand(values []string, stdin io.Reader) ([]value, error) {
+	var out []value
 	for _, v := range values {
 		name, isFile := strings.CutPrefix(v, "@")
 		if !isFile {
-			out = append(out, v)
+			if strings.HasPrefix(v, "!@") {
+				return nil, usagef("a list cannot be excluded as a whole: write ! before each value in the list")
+			}
+			out = append(out, value{text: v})
 			continue
 		}
 		if strings.HasPrefix(name, "@") {
-			out = append(out, name)
+			out = append(out, value{text: name})
 			continue
 		}
 		data, err := readFile(name, stdin)
@@ -161,9 +183,9 @@ func expand(values []string, stdin io.Reader) ([]string, error) {
 		n := len(out)
 		lines := bufio.NewScanner(strings.NewReader(strings.TrimPrefix(string(data), "\ufeff")))
 		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			if line := strings.TrimSpace(lines.Text()); line != "" {
-				out = append(out, line)
+		for n := 1; lines.Scan(); n++ {
+			if line := strings.TrimSpace(lines.Text()); line != "" && !strings.HasPrefix(line, "#") {
+				out = append(out, value{line, fmt.Sprintf(", %s line %d", name, n)})
 			}
 		}
 		if err := lines.Err(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/whosaw/whosaw/internal/figure"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ func (m *Main) investigate(ctx context.Context, logs []string, f *investigateFla
 	if err != nil {
 		return err
 	}
-	m.notes(&study.read)
+	m.notes(&study.read, f.in.mapping)
 	if f.failOnFinding && len(result.Findings) > 0 {
 		return errFinding
 	}
@@ -93,7 +94,7 @@ func (m *Main) investigate(ctx context.Context, logs []string, f *investigateFla
 }
 
 // notes says on standard error what a reader of the answer should know about the logs.
-func (m *Main) notes(read *pipeline.Read) {
+func (m *Main) notes(read *pipeline.Read, mapping string) {
 	say := func(format string, args ...any) {
 		fmt.Fprintf(m.Stderr, "whosaw: %s\n", report.Safe(fmt.Sprintf(format, args...)))
 	}
@@ -107,6 +108,9 @@ func (m *Main) notes(read *pipeline.Read) {
 		if in := &read.Inputs[i]; in.Note != "" {
 			say("%s: %s", in.Path, in.Note)
 		}
+	}
+	if mapping != "" && !slices.ContainsFunc(read.Inputs, func(in ingest.InputSummary) bool { return strings.HasPrefix(in.Format, ingest.FormatMapping) }) {
+		say("the mapping %s fitted no log and was not used: none has the member it takes the time from", mapping)
 	}
 	if read.Unknown > 0 {
 		say("%s with names that whosaw does not know were left out", figure.Of(read.Unknown, "member", "members"))
@@ -246,9 +250,12 @@ func writeReport(name string, data report.Data) error {
 // reportData arranges the answer for a person.
 func (m *Main) reportData(s *study, logs []string, f *investigateFlags, zone *time.Location) report.Data {
 	d := report.Data{
-		Made: m.Now(), Version: version(), Zone: zone, Sources: logs, Read: s.result.Read, RejectFile: f.in.rejects,
+		Made: m.Now(), Version: version(), Zone: zone, Sources: logs, Read: s.result.Read,
 		Catalog: s.catalog.Name(), Suggested: s.catalog.Suggested() && s.result.Doctor.Shares["fields"].Count < s.result.Doctor.Accesses, Ledger: f.data,
 		Findings: s.result.Findings, Doctor: s.result.Doctor,
+	}
+	if s.read.Rejected > 0 {
+		d.RejectFile = f.in.rejects
 	}
 	for _, r := range s.read.Rejects {
 		d.Rejects = append(d.Rejects, report.Reject{Source: r.First.File, Line: r.First.Line, Reason: rejectReason(&r)})
@@ -257,7 +264,7 @@ func (m *Main) reportData(s *study, logs []string, f *investigateFlags, zone *ti
 		first := s.read.FirstConflict
 		d.Rejects = append(d.Rejects, report.Reject{
 			Source: fmt.Sprintf("source %s, byte %d", first.Source, first.Position),
-			Reason: fmt.Sprintf("the same id or position as an earlier record, with other content (%s); the earlier one is kept", figure.Of(s.read.Conflicts, "time", "times")),
+			Reason: fmt.Sprintf("the same id or position as an earlier record, with other content (%s); the earlier one is kept. A log that is read with another catalog or mapping than before needs a new data directory", figure.Of(s.read.Conflicts, "time", "times")),
 		})
 	}
 	all := drawn(&s.result.All)
@@ -301,6 +308,8 @@ func next(s *study, logs []string, f *investigateFlags) []report.Command {
 	if dir == "" {
 		dir = "./case"
 		add("keep the ledger, to ask it more", "whosaw investigate --data ./case"+how)
+	} else {
+		how = " --data " + quote(dir) + how
 	}
 	for i := range s.result.Scopes {
 		flags, ok := filterArgs(s.result.Scopes[i].Scope.Filter)
@@ -314,7 +323,7 @@ func next(s *study, logs []string, f *investigateFlags) []report.Command {
 		add("who saw most", "whosaw top --data "+quote(dir)+" --by ip")
 	}
 	if s.catalog.Suggested() {
-		add("say which page shows what", "whosaw catalog suggest"+how+" > catalog.yaml")
+		add("say which page shows what", "whosaw catalog suggest"+f.in.reading()+" "+quoteAll(logs)+" > catalog.yaml")
 	}
 	if f.report == "" {
 		add("the same as a page", "whosaw investigate --report report.html"+how)
@@ -327,10 +336,19 @@ func next(s *study, logs []string, f *investigateFlags) []report.Command {
 
 // reading writes the flags that say how the logs were read, so that the commands offered read them alike.
 func (f *investigateFlags) reading() string {
+	text := f.in.reading()
+	if f.catalog != "" {
+		text = " --catalog " + quote(f.catalog) + text
+	}
+	if f.zone != "UTC" {
+		text += " --zone " + quote(f.zone)
+	}
+	return text
+}
+
+func (in *inputFlags) reading() string {
 	var b strings.Builder
-	for _, flag := range []struct{ name, value string }{
-		{"catalog", f.catalog}, {"format", f.in.format}, {"mapping", f.in.mapping}, {"source", f.in.source},
-	} {
+	for _, flag := range []struct{ name, value string }{{"format", in.format}, {"mapping", in.mapping}, {"source", in.source}} {
 		if flag.value != "" {
 			b.WriteString(" --" + flag.name + " " + quote(flag.value))
 		}

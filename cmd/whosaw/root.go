@@ -58,6 +58,16 @@ func needLogs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// needOne asks for exactly one argument and says what it is.
+func needOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usagef("%s takes one argument, %s; %d are given", cmd.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
 // version is the module's version and commit as the Go tool stamped them.
 func version() string {
 	info, ok := debug.ReadBuildInfo()

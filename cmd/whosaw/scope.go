@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/report"
 	"github.com/whosaw/whosaw/internal/scope"
 )
@@ -56,11 +57,17 @@ alternatives, members must all hold. What the records cannot tell stands in the 
 			}
 			defer q.close()
 			if list != "" {
-				return writeList(ctx, m.Stdout, q.engine, f, list)
+				if err := writeList(ctx, m.Stdout, q.engine, f, list); err != nil {
+					return err
+				}
 			}
 			answer, err := q.engine.Count(ctx, f)
 			if err != nil {
 				return err
+			}
+			if list != "" {
+				m.incomplete(&answer)
+				return nil
 			}
 			if asJSON {
 				return writeJSON(m.Stdout, answer)
@@ -73,6 +80,17 @@ alternatives, members must all hold. What the records cannot tell stands in the 
 	cmd.Flags().StringVar(&list, "list", "", "the disclosed subjects instead of the counts: csv or jsonl")
 	filter.add(cmd.Flags())
 	return cmd
+}
+
+// incomplete says beside a list what the list cannot hold: nobody may take it for everybody.
+func (m *Main) incomplete(a *whosaw.ScopeAnswer) {
+	if len(a.Gaps) == 0 {
+		return
+	}
+	fmt.Fprintf(m.Stderr, "whosaw: the list holds at least these %s; there may be more:\n", figure.Of(a.Subjects, "customer", "customers"))
+	for _, g := range a.Gaps {
+		fmt.Fprintf(m.Stderr, "whosaw: - %s\n", report.Safe(g.Says))
+	}
 }
 
 // writeList streams the disclosed subjects: RFC 4180 with LF, or a JSON object a line.

@@ -19,12 +19,12 @@ func (m *Main) setupCommand() *cobra.Command {
 and which key signed it: the three members that most logs lack and most detectors need.`,
 		Example: `  whosaw setup nginx                the log format and how the service fills it
   whosaw setup nginx > whosaw.conf  to a file`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      needOne("one of " + strings.Join(names, ", ")),
 		ValidArgs: names,
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			text, err := doctor.Setup(args[0])
 			if err != nil {
-				return err
+				return &usageError{err}
 			}
 			if _, err := io.WriteString(m.Stdout, text); err != nil {
 				return fmt.Errorf("write the lines: %w", err)

@@ -24,7 +24,7 @@ credential said so, not that customer 7 was there.`,
 		Example: `  whosaw subject 10482213 --data ./case
   whosaw subject 10482213 --data ./case --issued no --json
   whosaw subject --data ./case -- -5                  an id that begins with a hyphen`,
-		Args: cobra.ExactArgs(1),
+		Args: needOne("the customer's id"),
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			if limit < 1 || limit > 10_000 {
 				return usagef("--limit takes 1 to 10000")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,9 @@ func (m *Main) topCommand() *cobra.Command {
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 || limit > 1_000_000 {
 				return usagef("--limit takes 1 to 1000000")
+			}
+			if !slices.Contains(scope.Dimensions(), by) {
+				return usagef("--by %s: there are %s", by, strings.Join(scope.Dimensions(), ", "))
 			}
 			f, zone, err := filter.filter(cmd, m.Stdin)
 			if err != nil {

@@ -82,6 +82,8 @@ type Status struct {
 	Reached [len(Levels)]int64
 	Tests   int // that each trial drives
 
+	// Waiting counts accesses of the last minutes whose credential was not issued so far: the issuance may still come.
+	Waiting   int64
 	NotJudged []NotJudged
 	Strata    []Stratum // routes not judged, for nonexistent
 	Leavers   []Leaver  // for key_state
@@ -132,6 +134,7 @@ func (e *Engine) Status() []Status {
 			}
 		}
 	}
+	out[unissued].Waiting = int64(e.queue.pending)
 	for _, s := range e.strataList {
 		if s.over > 0 {
 			out[nonexistent].Strata = append(out[nonexistent].Strata, Stratum{s.route, s.w.p0, s.over})

@@ -34,6 +34,10 @@ func Examine(ctx context.Context, view *ledger.View, cat *catalog.Catalog, state
 	}
 	for i := range states {
 		answer.Detectors = append(answer.Detectors, t.state(&states[i]))
+		if n := states[i].Waiting; n > 0 {
+			answer.Says = append(answer.Says, figure.Of(n, "access", "accesses")+" at the end of these records used credentials without an issuance so far. "+
+				"It may still come, so they are not judged yet: read on when the log has grown.")
+		}
 		for _, l := range states[i].Leavers {
 			answer.Says = append(answer.Says, fmt.Sprintf("Key %s could be read by somebody who left on %s and is still accepted (%s since): replace it.",
 				l.Key, l.Since.String()[:len("2006-01-02")], figure.Of(l.Accesses, "access", "accesses")))
