@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -98,11 +99,18 @@ func (m *Main) open(ctx context.Context, d dataFlags, cfg scope.Config, act stri
 	return &asked{ledger: led, view: view, engine: scope.New(view, cat, cfg)}, nil
 }
 
+// maxActFilter is how long a filter is kept whole with the question, in bytes. Of longer ones, lists of thousands of
+// addresses, the hash is kept: enough to tell whether a filter file is the one that was asked.
+const maxActFilter = 4096
+
 // recordAct appends what an operator asked. The filter holds ids, as the ledger does anyway.
 func (m *Main) recordAct(ctx context.Context, led *ledger.Ledger, kind string, filter whosaw.Filter) error {
 	text, err := json.Marshal(filter)
 	if err != nil {
 		return fmt.Errorf("record the question: %w", err)
+	}
+	if len(text) > maxActFilter {
+		text = fmt.Appendf(nil, "a filter of %d bytes, SHA-256 %x", len(text), sha256.Sum256(text))
 	}
 	now := m.Now()
 	act := whosaw.Record{

@@ -87,6 +87,9 @@ func (m *Main) investigate(ctx context.Context, logs []string, f *investigateFla
 		return err
 	}
 	m.notes(&study.read, f.in.mapping)
+	for _, path := range study.short {
+		fmt.Fprintf(m.Stderr, "whosaw: %s is shorter than 4 KiB: when it has grown, its lines count again unless it is read with --source NAME now and then\n", report.Safe(path))
+	}
 	if f.failOnFinding && len(result.Findings) > 0 {
 		return errFinding
 	}
@@ -125,6 +128,22 @@ type study struct {
 	read    pipeline.Read
 	result  pipeline.Result
 	catalog *catalog.Catalog
+	short   []string // logs whose source will change when they grow
+}
+
+// shortLogs lists the logs under 4 KiB that go into a kept ledger: their source is made from the first 4 KiB, so it changes
+// when they grow, and what is in them now would count again.
+func shortLogs(plan *ingest.Plan, in *inputFlags, dir string) []string {
+	if dir == "" || in.source != "" {
+		return nil
+	}
+	var short []string
+	for i := range plan.Inputs {
+		if p := &plan.Inputs[i]; p.Size >= 0 && p.Size < 4096 && p.Compression == "" {
+			short = append(short, p.Path)
+		}
+	}
+	return short
 }
 
 // study reads logs into the data directory (or a throwaway one) and investigates.
@@ -138,6 +157,10 @@ func (m *Main) study(ctx context.Context, logs []string, in *inputFlags, catalog
 		return nil, err
 	}
 	opts.Catalog = cat
+	if dir != "" && in.rejects == "" {
+		in.rejects = filepath.Join(dir, "rejects.jsonl")
+		opts.RejectFile = in.rejects
+	}
 	plan, err := ingest.NewPlan(ctx, logs, opts)
 	if err != nil {
 		return nil, err
@@ -158,7 +181,7 @@ func (m *Main) study(ctx context.Context, logs []string, in *inputFlags, catalog
 			return nil, err
 		}
 	}
-	s := &study{catalog: cat}
+	s := &study{catalog: cat, short: shortLogs(plan, in, dir)}
 	var safe int64
 	s.read, err = c.Import(ctx, plan, opts, func(lines int64) {
 		safe = lines

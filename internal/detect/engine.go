@@ -22,6 +22,12 @@ type Engine struct {
 	clock int64  // greatest event time of accesses and issuances, which judges what is late
 	began int64  // the clock's first value
 	today int32  // day number of the clock
+	sure  int64  // the clock, unmoved by a few records from the future: it says which issuance is overdue
+	ahead int    // accesses and issuances in a row that lie over an hour beyond it
+	next  int64  // the least time among them
+
+	facts    int // findings of single credentials on factsDay
+	factsDay int32
 
 	table    table
 	hot      [nDetectors][nKinds]int // units with an excursion
@@ -96,6 +102,7 @@ func (e *Engine) Observe(seq uint64, r *whosaw.Record) []whosaw.Finding {
 	}
 	e.seen = max(e.seen, r.Time)
 	if r.Type == whosaw.TypeAccess {
+		e.confirm(r.Time)
 		e.advance(r.Time)
 		e.judgeDue()
 		e.look(&e.now, r)
@@ -109,6 +116,7 @@ func (e *Engine) Observe(seq uint64, r *whosaw.Record) []whosaw.Finding {
 		if e.known == nil {
 			e.known = make([]uint64, knownIssued)
 		}
+		e.confirm(r.Time)
 		e.advance(r.Time)
 		e.issuance(r)
 		e.judgeDue()
@@ -120,6 +128,26 @@ func (e *Engine) Observe(seq uint64, r *whosaw.Record) []whosaw.Finding {
 		e.freeze(r)
 	}
 	return e.findings
+}
+
+// aheadAgree is how many records in a row move the sure clock by more than an hour: one machine's wrong clock must not make
+// everybody's issuance overdue.
+const aheadAgree = 8
+
+// confirm moves the sure clock.
+func (e *Engine) confirm(t int64) {
+	switch {
+	case e.sure == 0 || t <= e.sure+hour:
+		e.sure = max(e.sure, t)
+		e.ahead = 0
+		return
+	case e.ahead == 0:
+		e.next = t
+	}
+	e.next = min(e.next, t)
+	if e.ahead++; e.ahead == aheadAgree {
+		e.sure, e.ahead = e.next, 0
+	}
 }
 
 // advance moves the clock.

@@ -6,11 +6,15 @@ import (
 	"github.com/whosaw/whosaw"
 )
 
+// factsPerDay bounds the findings of single credentials in a day of event time. Who forges more of them than that and
+// changes key, client and address with each is told of in Status.
+const factsPerDay = 64
+
 // neverIssued raises a credential that is not in a feed declared complete: one is a fact.
 func (e *Engine) neverIssued(v *view) {
 	k := kindKey
 	switch r := v.r; {
-	case r.Key != "":
+	case r.Key != "" && e.ref.KeyKnown(r.Realm, r.Key):
 	case r.Client != "":
 		k = kindClient
 	case r.Principal != "" && !isCustomer(r.Principal):
@@ -23,10 +27,21 @@ func (e *Engine) neverIssued(v *view) {
 	t, name := e.term(k, v)
 	no := false
 	t.Issued = &no
-	if s := e.scope(v, k); s == nil || k != kindKey && k != kindClient || 2*s.accused <= s.total {
-		t.From = whosaw.Time(v.r.Time)
-	}
 	a := e.fact(unissued, k, name, v)
+	if s := e.scope(v, k); s == nil || k != kindKey && k != kindClient || 2*s.accused <= s.total {
+		// Accesses without any credential are not issued either: a filter that takes them with it would name people whom
+		// nobody robbed. So the credential itself is named, until most of what the wide filter takes is accused.
+		if e.facts == factsPerDay && e.factsDay == e.today {
+			e.stats[unissued].skip(whyMany)
+			return
+		}
+		if e.factsDay != e.today {
+			e.factsDay, e.facts = e.today, 0
+		}
+		e.facts++
+		t.Credential = literal(v.r.Credential)
+		a.narrow = true
+	}
 	a.term = t
 	e.describe(a, v)
 	e.raise(a, v)

@@ -217,7 +217,7 @@ func (e *Engine) issuance(r *whosaw.Record) {
 
 // judgeDue judges the accesses whose issuance is no longer expected.
 func (e *Engine) judgeDue() {
-	for len(e.queue.heap) > 0 && e.queue.heap[0].due <= e.clock {
+	for len(e.queue.heap) > 0 && e.queue.heap[0].due <= e.sure {
 		h := e.queue.pop()
 		r := &h.rec
 		feed := e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)

@@ -27,6 +27,7 @@ const (
 	whyMemory
 	whyNoActor
 	whyTail
+	whyMany
 	nWhy
 )
 
@@ -47,6 +48,7 @@ var whyTexts = [nWhy]string{
 	whyMemory:       "the sets of numbers are full",
 	whyNoActor:      "it names neither key, principal, credential nor address",
 	whyTail:         "credentials given out before their key was retired live on",
+	whyMany:         "never issued, but findings of single credentials are 64 a day at most; ask for all with --issued no",
 }
 
 // stat is a detector's account of itself.

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"reflect"
 	"slices"
 
 	"github.com/whosaw/whosaw"
@@ -15,8 +16,8 @@ type Attack struct {
 	Findings []int // indexes into the findings, in the order they were raised
 }
 
-// attacks groups findings. Two accuse the same when half of what the smaller filter matches is matched
-// by the other too. An attack's filter is the union of the filters of its findings, the plainest first, less those
+// attacks groups findings. Two accuse the same when one detector raised them on one unit, or when half of what the smaller
+// filter matches is matched by the other too. An attack's filter is the union of the filters of its findings, the plainest first, less those
 // that add almost nothing: nine tenths of what they match is covered already, and what they accuse is
 // more than half of that.
 func attacks(ctx context.Context, engine *scope.Engine, findings []whosaw.Finding) ([]Attack, error) {
@@ -41,7 +42,9 @@ func attacks(ctx context.Context, engine *scope.Engine, findings []whosaw.Findin
 	}
 	for i := range findings {
 		for j := range i {
-			if small := min(size[i], size[j]); small > 0 && 2*inter[i][j] >= small {
+			small := min(size[i], size[j])
+			same := findings[i].Detector == findings[j].Detector && findings[i].Unit == findings[j].Unit
+			if same || small > 0 && 2*inter[i][j] >= small {
 				// The earlier finding leads: attacks come in the order they were first seen.
 				a, b := find(i), find(j)
 				group[max(a, b)] = min(a, b)
@@ -84,9 +87,24 @@ func cover(members []int, findings []whosaw.Finding, size []int64, inter [][]int
 	slices.Sort(kept)
 	var f whosaw.Filter
 	for _, i := range kept {
-		f = append(f, findings[i].Filter...)
+		for _, t := range findings[i].Filter {
+			f = unite(f, t)
+		}
 	}
 	return f
+}
+
+// unite adds a term to a filter. One that differs from another only in its credentials joins that.
+func unite(f whosaw.Filter, t whosaw.Term) whosaw.Filter {
+	for i := range f {
+		a, b := f[i], t
+		a.Credential, b.Credential = nil, nil
+		if len(f[i].Credential) > 0 && len(t.Credential) > 0 && reflect.DeepEqual(a, b) {
+			f[i].Credential = append(slices.Clone(f[i].Credential), t.Credential...)
+			return f
+		}
+	}
+	return append(f, t)
 }
 
 // openness ranks filters: 0 for one that takes only never-issued credentials, which no honest access

@@ -92,6 +92,8 @@ type Read struct {
 	ingest.Summary
 	Repeats   int64 // already in the ledger, not counted again
 	Conflicts int64 // the same id or position with other content: not taken
+
+	conflicts map[string]int64 // by source
 	// FirstConflict is where the first of them was read.
 	FirstConflict struct {
 		Source   string
@@ -127,36 +129,63 @@ func (c *Case) Import(ctx context.Context, plan *ingest.Plan, opts ingest.Option
 	if err != nil {
 		return im.read, err
 	}
-	if err := c.recordRejects(ctx, &im.read, opts.Now); err != nil {
+	if err := c.recordRejects(ctx, &im.read, &opts); err != nil {
 		return im.read, err
 	}
 	return im.read, nil
 }
 
 // recordRejects writes into the ledger how many lines of each source could not be read, so that a scope
-// asked later still says so. A log that was given twice is counted once.
-func (c *Case) recordRejects(ctx context.Context, read *Read, now int64) error {
-	worst := map[string]*ingest.InputSummary{}
+// asked later still says so. A source that once had rejects and now has none says that too. The inputs of a source that was
+// made from their content hold the same lines, so the largest counts; a source that the user named is all its files.
+func (c *Case) recordRejects(ctx context.Context, read *Read, opts *ingest.Options) error {
+	type total struct {
+		lines, rejected, from, until int64
+	}
+	totals := map[string]*total{}
+	paths := map[string]bool{}
 	var sources []string
 	for i := range read.Inputs {
 		in := &read.Inputs[i]
-		if in.Rejected == 0 {
+		if paths[in.Path] {
 			continue
 		}
-		if w, ok := worst[in.Source]; !ok || w.Rejected < in.Rejected {
-			if !ok {
-				sources = append(sources, in.Source)
-			}
-			worst[in.Source] = in
+		paths[in.Path] = true
+		t := totals[in.Source]
+		if t == nil {
+			t = &total{}
+			totals[in.Source] = t
+			sources = append(sources, in.Source)
 		}
+		if opts.Source != "" {
+			t.lines += in.Lines
+			t.rejected += in.Rejected
+		} else if in.Lines > t.lines || in.Rejected > t.rejected {
+			t.lines, t.rejected = max(t.lines, in.Lines), in.Rejected
+		}
+		if in.MinTime != 0 && (t.from == 0 || in.MinTime < t.from) {
+			t.from = in.MinTime
+		}
+		t.until = max(t.until, in.MaxTime)
+	}
+	had, err := c.hadRejects(ctx)
+	if err != nil {
+		return err
 	}
 	slices.Sort(sources)
 	var acts []whosaw.Record
 	for _, source := range sources {
-		in := worst[source]
+		t := totals[source]
+		n := t.rejected + read.conflicts[source]
+		if n == 0 && !had[source] {
+			continue
+		}
 		acts = append(acts, whosaw.Record{
-			Type: whosaw.TypeAct, Time: now, Source: "whosaw", Position: now, ID: "rejected:" + source,
-			Ref: &whosaw.Reference{Kind: "rejected", Of: source, Count: in.Rejected, From: in.MinTime, Until: in.MaxTime},
+			Type: whosaw.TypeAct, Time: opts.Now, Source: "whosaw", Position: opts.Now,
+			ID: fmt.Sprintf("rejected:%d of %d:%s", n, t.lines, source),
+			Ref: &whosaw.Reference{
+				Kind: "rejected", Of: source, Count: n, From: t.from, Until: t.until, Note: fmt.Sprintf("lines %d", t.lines),
+			},
 		})
 	}
 	if len(acts) == 0 {
@@ -166,6 +195,22 @@ func (c *Case) recordRejects(ctx context.Context, read *Read, now int64) error {
 		return fmt.Errorf("record the rejected lines: %w", err)
 	}
 	return nil
+}
+
+// hadRejects gives the sources of which the ledger says that lines were rejected.
+func (c *Case) hadRejects(ctx context.Context) (map[string]bool, error) {
+	view, err := c.ledger.View(0)
+	if err != nil {
+		return nil, err
+	}
+	had := map[string]bool{}
+	err = view.References(ctx, func(_ uint64, r *whosaw.Record) error {
+		if r.Type == whosaw.TypeAct && r.Ref != nil && r.Ref.Kind == "rejected" {
+			had[r.Ref.Of] = true
+		}
+		return nil
+	})
+	return had, errors.Join(err, view.Close())
 }
 
 // Suggest reads logs only to suggest a catalog.

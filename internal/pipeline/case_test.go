@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -153,14 +154,95 @@ func TestCountsAddUp(t *testing.T) {
 	if result.All.Scope.Accesses != 21 {
 		t.Errorf("%d accesses, want the first reading's 20 and the new one", result.All.Scope.Accesses)
 	}
-	rejected := int64(0)
+	if n := rejected(result); n != 2 {
+		t.Errorf("the gap of rejected lines has %d, want the one that is no record and the conflict", n)
+	}
+	// The writer has finished its last line, and somebody put the changed one right.
+	whole := append(append([]string(nil), lines...), changed[40], `{"time":"2026-03-02T23:01:00Z","route":"GET /me","status":200}`)
+	if a := read(t, c, whole, "log"); a.Answer().Rejected != 0 || a.Answer().Accepted != 1 {
+		t.Errorf("third reading %+v", a.Answer())
+	}
+	if n := rejected(investigate(t, c)); n != 0 {
+		t.Errorf("all lines are in the ledger, and a gap still has %d of them", n)
+	}
+}
+
+func rejected(result pipeline.Result) int64 {
+	var n int64
 	for _, g := range result.All.Scope.Gaps {
 		if g.Kind == "rejected" {
-			rejected += g.Count
+			n += g.Count
 		}
 	}
-	if rejected != 1 {
-		t.Errorf("the gap of rejected lines has %d, want 1", rejected)
+	return n
+}
+
+const completeFeed = `{"type":"feed","time":"2026-03-01T00:00:00Z","of":"issuance","client":"web","from":"2026-03-01T00:00:00Z","lost":0,"lag":60}`
+
+// people are customers in no order.
+var people = rand.New(rand.NewPCG(1, 2)).Perm(5000)
+
+// session gives a log-in and a page behind it.
+func session(minute, id int, key string) []string {
+	at := fmt.Sprintf("2026-03-%02dT%02d:%02d", 2+minute/1440, minute/60%24, minute%60)
+	return []string{
+		fmt.Sprintf(`{"type":"issuance","time":"%s:20Z","credential":"s%d","client":"web","subject":%d}`, at, minute, id),
+		fmt.Sprintf(`{"time":"%s:00Z","route":"GET /me","status":200,"fields":["name"],"subject":%d,"principal":"customer:%d","credential":"s%d","client":"web","ip":"198.18.0.%d"%s}`, at, id, id, minute, id%200, key),
+	}
+}
+
+// TestOneForgedAmongAnonymous: accesses without any credential are not issued either. They must not be counted with the
+// one that is forged.
+func TestOneForgedAmongAnonymous(t *testing.T) {
+	c := open(t, "")
+	lines := []string{completeFeed}
+	for i := range 400 {
+		lines = append(lines, session(5*i, people[i], "")...)
+		lines = append(lines, fmt.Sprintf(`{"time":"2026-03-%02dT%02d:%02d:40Z","route":"GET /track/{id}","status":200,"fields":["address"],"subject":%d,"client":"web","ip":"198.18.1.%d"}`,
+			2+5*i/1440, 5*i/60%24, 5*i%60, people[2000+i], i%200))
+	}
+	lines = append(lines, `{"time":"2026-03-02T20:02:00Z","route":"GET /me","status":200,"fields":["name"],"subject":77,"principal":"customer:77","credential":"forged","client":"web","ip":"203.0.113.5"}`)
+	read(t, c, lines, "log")
+	result := investigate(t, c)
+	if len(result.Scopes) != 1 || result.Scopes[0].Scope.Accesses != 1 || result.Scopes[0].Scope.Subjects != 1 {
+		t.Errorf("one forged access gives %d scopes: %+v", len(result.Scopes), result.Investigation.Scopes)
+	}
+}
+
+// TestInventedKeys: a forger who makes up a key for each token is one attack, and costs no more than another.
+func TestInventedKeys(t *testing.T) {
+	c := open(t, "")
+	lines := []string{completeFeed}
+	for i := range 200 {
+		lines = append(lines, session(10*i, people[i], "")...)
+	}
+	for i := range 1500 {
+		lines = append(lines, fmt.Sprintf(`{"time":"2026-03-02T%02d:%02d:%02dZ","route":"GET /me","status":200,"fields":["name"],"subject":%d,"principal":"customer:%d","credential":"f%d","key":"k%d","client":"web","ip":"203.0.113.5"}`,
+			10+i/3600, i/60%60, i%60, 9000+3*i, 9000+3*i, i, i))
+	}
+	read(t, c, lines, "log")
+	result := investigate(t, c)
+	if len(result.Findings) > 20 || len(result.Scopes) != 1 || result.Scopes[0].Scope.Subjects != 1500 {
+		t.Errorf("%d findings, %d scopes: %+v", len(result.Findings), len(result.Scopes), result.Investigation.Scopes)
+	}
+}
+
+// TestOneFastClock: one record that lies a day ahead must not make everybody's issuance overdue.
+func TestOneFastClock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "case")
+	c := open(t, dir)
+	lines := []string{completeFeed, `{"time":"2026-03-03T08:00:00Z","route":"GET /","status":200,"fields":[],"client":"web"}`}
+	for i := range 100 {
+		lines = append(lines, session(5*i, people[i], "")...)
+	}
+	read(t, c, lines, "one")
+	lines = nil
+	for i := range 100 {
+		lines = append(lines, session(600+5*i, people[1000+i], "")...)
+	}
+	read(t, c, lines, "two")
+	if result := investigate(t, c); len(result.Findings) != 0 {
+		t.Errorf("honest sessions are accused: %+v", result.Findings)
 	}
 }
 

@@ -140,5 +140,9 @@ func (im *importer) count(r *whosaw.Record, ack ledger.Ack) {
 			read.FirstConflict.Source, read.FirstConflict.Position = r.Source, r.Position
 		}
 		read.Conflicts++
+		if read.conflicts == nil {
+			read.conflicts = map[string]int64{}
+		}
+		read.conflicts[r.Source]++
 	}
 }

@@ -125,6 +125,24 @@ func (f *feeds) declare(seq uint64, r *whosaw.Record) {
 	f.declared[of] = list
 }
 
+// KeyKnown reports whether an issuance, a feed record or a key record names the key: one that nobody names may have been
+// made up by whoever presents it.
+func (x *Index) KeyKnown(realm, key string) bool {
+	g := x.realms[realm]
+	if g == nil || key == "" {
+		return false
+	}
+	if g.feeds.keys[key] != 0 {
+		return true
+	}
+	for of := range g.feeds.declared { // any will do
+		if of.key == key {
+			return true
+		}
+	}
+	return x.Key(realm, key, math.MaxInt64).State != ""
+}
+
 // IssuanceFeed gives the feed that covers an access with this key and client at event time t. Of several
 // feed records the one that names most of key, client and route counts, then the latest.
 func (x *Index) IssuanceFeed(realm, key, client, route string, t int64) Feed {

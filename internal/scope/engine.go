@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -61,6 +62,7 @@ type world struct {
 type rejects struct {
 	count       int64
 	from, until int64 // of the source's accepted records, 0 if it has none
+	lines       int64 // read when they were counted, 0 if not said
 }
 
 // worldAt gives the world as of a sequence. That of the whole view is kept, others are made anew for
@@ -106,9 +108,12 @@ func (e *Engine) makeWorld(ctx context.Context, asOf uint64) (*world, error) {
 		case r.Type == whosaw.TypeFeed && r.Ref.Of == "issuance":
 			w.feeds[r.Realm] = true
 		case r.Type == whosaw.TypeAct && r.Ref.Kind == "rejected":
-			// A source that is read again says its total again: the largest is the one that holds.
-			if old, ok := w.rejected[r.Ref.Of]; !ok || r.Ref.Count > old.count {
-				w.rejected[strings.Clone(r.Ref.Of)] = rejects{r.Ref.Count, r.Ref.From, r.Ref.Until}
+			// A source that is read again says its total again. What read at least as much as before knows better; of two
+			// that do not say how much they read the larger one holds.
+			lines := readLines(r.Ref.Note)
+			old, ok := w.rejected[r.Ref.Of]
+			if !ok || lines > 0 && lines >= old.lines || r.Ref.Count > old.count {
+				w.rejected[strings.Clone(r.Ref.Of)] = rejects{r.Ref.Count, r.Ref.From, r.Ref.Until, max(lines, old.lines)}
 			}
 		}
 		return nil
@@ -118,6 +123,19 @@ func (e *Engine) makeWorld(ctx context.Context, asOf uint64) (*world, error) {
 	}
 	w.rhythms.close()
 	return w, nil
+}
+
+// readLines is how many lines an act about rejected ones was written after, 0 if it does not say.
+func readLines(note string) int64 {
+	text, ok := strings.CutPrefix(note, "lines ")
+	if !ok {
+		return 0
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // question is one call's filters, made ready, with the numbers it gives to names.

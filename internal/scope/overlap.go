@@ -31,6 +31,9 @@ func (e *Engine) Overlap(ctx context.Context, filters []whosaw.Filter) (sizes []
 			words := (c.N + 63) / 64
 			sets = sets[:0]
 			for f := range n {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
 				set := make([]uint64, words)
 				if err := c.match(f, func(row uint32) { set[row/64] |= 1 << (row % 64) }); err != nil {
 					return err
@@ -38,6 +41,9 @@ func (e *Engine) Overlap(ctx context.Context, filters []whosaw.Filter) (sizes []
 				sets = append(sets, set)
 			}
 			for i := range n {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
 				for j := range i + 1 {
 					both := 0
 					for w := range words {
