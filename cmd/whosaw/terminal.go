@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"github.com/whosaw/whosaw/internal/figure"
 	"io"
 	"os"
 	"time"
 
 	"golang.org/x/term"
 
+	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/report"
 )
