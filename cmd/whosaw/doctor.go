@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
+	"github.com/whosaw/whosaw/internal/doctor"
 	"github.com/whosaw/whosaw/internal/report"
 )
 
@@ -29,7 +32,13 @@ which detectors can judge and which are blind; when a source was silent; and wha
 			if f.json {
 				return writeJSON(m.Stdout, study.result.Doctor)
 			}
-			return report.WriteDoctor(m.Stdout, m.reportData(study, args, &f, zone), m.textOptions(zone))
+			if err := report.WriteDoctor(m.Stdout, m.reportData(study, args, &f, zone), m.textOptions(zone)); err != nil {
+				return err
+			}
+			if len(study.result.Doctor.Add) == 0 {
+				return nil
+			}
+			return m.writeSetups()
 		}),
 	}
 	flags := cmd.Flags()
@@ -38,4 +47,18 @@ which detectors can judge and which are blind; when a source was silent; and wha
 	addZone(flags, &f.zone)
 	f.in.add(flags)
 	return cmd
+}
+
+// writeSetups prints the lines to add for every proxy and framework that whosaw knows.
+func (m *Main) writeSetups() error {
+	for _, name := range doctor.SetupNames() {
+		text, err := doctor.Setup(name)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(m.Stdout, "\n──── The lines for %s (whosaw setup %s prints them alone) ────\n\n%s", name, name, text); err != nil {
+			return fmt.Errorf("write the lines: %w", err)
+		}
+	}
+	return nil
 }
