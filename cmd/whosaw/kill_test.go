@@ -42,7 +42,7 @@ func TestKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	buf := bufio.NewWriter(file)
-	if _, err := sim.Run(sim.Config{Seed: 7, Customers: 4000, Days: 7, Start: sim.Example().Start}, buf); err != nil {
+	if _, err := sim.Run(sim.Config{Seed: 7, Customers: 4000, Days: 7, Start: sim.Example().Start, Scenario: "stolen-key"}, buf); err != nil {
 		t.Fatal(err)
 	}
 	if err := buf.Flush(); err != nil {

@@ -114,6 +114,9 @@ var (
 // visit is a customer's session: a log-in, unless the app still holds a credential, then pages.
 func (r *run) visit(c *customer, d *draw, t int64) {
 	base := event{subjects: nil, principal: customerName(c.number), agent: c.agent, client: clientWeb, key: keyLogin, from: c.origin(d), status: 200}
+	if base.from.asn == asnCarrier {
+		base.event = "nat"
+	}
 	if c.app {
 		base.client = clientApp
 		day, _ := r.renewal(c, t)
@@ -339,16 +342,16 @@ func (r *run) staleApps(day int, start int64) {
 			continue
 		}
 		if d := newDraw(r.cfg.Seed, forStale, i, 2+day); d.oneIn(16) {
-			r.ask(&c, start+moment(&d), pageMe, 404)
+			r.ask(&c, start+moment(&d), pageMe, 404, "withdrawn")
 		}
 	}
 }
 
 // ask is one request of an app with the credential it holds.
-func (r *run) ask(c *customer, t int64, p page, status int) {
+func (r *run) ask(c *customer, t int64, p page, status int, why string) {
 	e := event{
 		time: t, page: p, status: status, subjects: r.one(c.number), principal: customerName(c.number),
-		key: keyLogin, client: clientApp, agent: c.agent, from: homeOrigin(c.index),
+		key: keyLogin, client: clientApp, agent: c.agent, from: homeOrigin(c.index), event: why,
 	}
 	if c.index >= r.cfg.Customers {
 		e.credential = r.credential(c, -1)
@@ -375,15 +378,15 @@ func (r *run) storm(day int, t int64) {
 		d := newDraw(r.cfg.Seed, forStorm, i, day)
 		at := t + int64(d.below(int(minute)))
 		for n := d.between(8, 25); n > 0; n-- {
-			r.ask(&c, at, pageAddresses, 503)
+			r.ask(&c, at, pageAddresses, 503, "retry_storm")
 			at += int64(d.between(1_500, 4_000))
 		}
-		r.ask(&c, t+3*minute+int64(d.below(20_000)), pageAddresses, 200)
+		r.ask(&c, t+3*minute+int64(d.below(20_000)), pageAddresses, 200, "retry_storm")
 	}
 	for i := range r.withdrawn {
 		if c, ok := r.stale(i); ok {
 			for n := range int64(60) {
-				r.ask(&c, t+n*1_500, pageMe, 404)
+				r.ask(&c, t+n*1_500, pageMe, 404, "retry_storm")
 			}
 			return
 		}

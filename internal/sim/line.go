@@ -24,7 +24,24 @@ func (r *run) writeRecord(e *event) error {
 	if _, err := r.out.Write(r.line); err != nil {
 		return fmt.Errorf("write records: %w", err)
 	}
-	return nil
+	if r.cfg.Observe == nil {
+		return nil
+	}
+	return r.cfg.Observe(r.line[:len(r.line)-1], r.label(e))
+}
+
+func (r *run) label(e *event) Label {
+	l := Label{Event: e.event, Subjects: r.names[:0]}
+	if e.attack {
+		l.Attack = stolenKey
+	}
+	for _, s := range e.subjects {
+		l.Subjects = append(l.Subjects, strconv.FormatUint(uint64(s), 10))
+	}
+	r.names = l.Subjects
+	fields, masked := e.shown()
+	l.Disclosed = e.kind == kindAccess && fields|masked != 0
+	return l
 }
 
 var kindNames = [...]string{"access", "issuance", "subject", "person", "key", "reason"}

@@ -22,17 +22,48 @@ type Config struct {
 	Days      int   // 1 to 3,660
 	Start     int64 // midnight UTC, milliseconds since 1970; the shop's clocks show nine hours more
 
-	// Honest leaves the theft out: the same shop, the same days, nobody stealing.
-	Honest bool
+	// Scenario is the name of one of Scenarios; "" and "honest" are the same shop and days with nobody stealing.
+	Scenario string
+
+	// Observe, if not nil, is called with each record line in the order of arrival, repeats too: without the newline,
+	// valid only during the call. An error stops the run and is given back.
+	Observe func(line []byte, label Label) error
 
 	// Combined takes, if not nil, the same accesses as a proxy writes them down: combined log format, in
 	// which nobody says whose data it was.
 	Combined io.Writer
 }
 
+// Label is what the generator knows about a record line and the line does not say.
+type Label struct {
+	Attack    string   // the attacker's name; "": honest
+	Event     string   // the awkward thing that made the record: "nat", "retry_storm", "flash_sale", …; "": nothing special
+	Subjects  []string // whose data was asked for; valid only during the call
+	Disclosed bool     // data of them was shown
+}
+
+// Scenario is what may happen in the shop.
+type Scenario struct {
+	Name string
+	Says string // in one sentence
+}
+
+const (
+	honest    = "honest"
+	stolenKey = "stolen-key"
+)
+
+// Scenarios lists what may happen, always in the same order, beginning with the honest shop.
+func Scenarios() []Scenario {
+	return []Scenario{
+		{honest, "Nobody steals."},
+		{stolenKey, "Somebody with a copy of the backup key signs credentials for one member number after the other."},
+	}
+}
+
 // Example is the shop in examples/shop: 2,000 customers, the week from Monday 2 March 2026, a stolen key.
 func Example() Config {
-	return Config{Seed: 1, Customers: 2000, Days: 7, Start: 1772409600000}
+	return Config{Seed: 1, Customers: 2000, Days: 7, Start: 1772409600000, Scenario: stolenKey}
 }
 
 func (c *Config) check() error {
@@ -44,14 +75,23 @@ func (c *Config) check() error {
 	case c.Start < 946684800000 || c.Start > 4102444800000 || c.Start%dayMillis != 0:
 		return fmt.Errorf("check start: %d is not a midnight (UTC, in milliseconds) from 2000 to 2100", c.Start)
 	}
+	known := c.Scenario == "" || slices.ContainsFunc(Scenarios(), func(s Scenario) bool { return s.Name == c.Scenario })
+	if !known {
+		return fmt.Errorf("check scenario: there is none named %q", c.Scenario)
+	}
 	return nil
 }
 
-// Run writes the shop's records to w in the order of their arrival, one JSON object a line, and says what is true of
+func (c *Config) honest() bool { return c.Scenario == "" || c.Scenario == honest }
+
+// Run writes the shop's records to w (unless it is nil) in the order of their arrival, one JSON object a line, and says what is true of
 // them. On an error of a writer it stops and gives that error.
 func Run(cfg Config, w io.Writer) (*Truth, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
+	}
+	if w == nil {
+		w = io.Discard
 	}
 	out := bufio.NewWriterSize(w, 1<<16)
 	r := &run{shop: newShop(cfg), out: out, tally: newTally(), next: 1}
@@ -61,7 +101,7 @@ func Run(cfg Config, w io.Writer) (*Truth, error) {
 	r.opening()
 	for day := range cfg.Days {
 		r.honestDay(day)
-		if !cfg.Honest {
+		if !cfg.honest() {
 			r.attackDay(day)
 		}
 		if err := r.flush(cfg.Start + int64(day+1)*dayMillis); err != nil {
@@ -89,7 +129,8 @@ type run struct {
 	tally         *tally
 	pending       []event // made, not yet written
 	line          []byte
-	next          int // the next record id
+	names         []string // of the label given to Observe
+	next          int      // the next record id
 
 	again     []event  // written once, to come a second time
 	orders    []uint32 // customers who ordered since the last night's invoices
@@ -121,6 +162,7 @@ type event struct {
 	since, till int64
 	list        []string // keys of a person, readers of a key
 	attack      bool
+	event       string // see Label
 }
 
 // kind is the type of a record.

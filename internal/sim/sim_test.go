@@ -33,8 +33,8 @@ var golden = []struct {
 	records, combined, truths string
 }{
 	{"example", sim.Example(), "7c4b4e562e210f7c", "c16e80a83bc16e01", "ccb590112d570a09"},
-	{"honest", sim.Config{Seed: 2, Customers: 150, Days: 3, Start: 1583020800000, Honest: true}, "04a87d434ca2d532", "6376d8743ba2d41c", "9c318f6f3b24f5d0"},
-	{"one day", sim.Config{Seed: 3, Customers: 7, Days: 1, Start: 1709164800000}, "7dcc8cfe7ab8ddf1", "a80e36dbb6c171a7", "535b2c23ba51326c"},
+	{"honest", sim.Config{Seed: 2, Customers: 150, Days: 3, Start: 1583020800000}, "04a87d434ca2d532", "6376d8743ba2d41c", "9c318f6f3b24f5d0"},
+	{"one day", sim.Config{Seed: 3, Customers: 7, Days: 1, Start: 1709164800000, Scenario: "stolen-key"}, "7dcc8cfe7ab8ddf1", "a80e36dbb6c171a7", "535b2c23ba51326c"},
 }
 
 func generate(t testing.TB, cfg sim.Config) (records, combined []byte, truth *sim.Truth) {
@@ -141,7 +141,7 @@ func unpack(t *testing.T, data []byte) []byte {
 
 // A customer's days do not change when the shop grows or is watched for longer.
 func TestDrawsAreIndependent(t *testing.T) {
-	short := sim.Config{Seed: 5, Customers: 60, Days: 2, Start: 1772409600000, Honest: true}
+	short := sim.Config{Seed: 5, Customers: 60, Days: 2, Start: 1772409600000}
 	long := short
 	long.Days = 4
 	a, _, _ := generate(t, short)
@@ -155,6 +155,7 @@ func TestRunRefusesBadConfig(t *testing.T) {
 	for _, cfg := range []sim.Config{
 		{}, {Customers: 1}, {Customers: 1, Days: 1}, {Customers: 1, Days: 1, Start: 1772409600001},
 		{Customers: 10_000_001, Days: 1, Start: 1772409600000}, {Customers: 1, Days: 4000, Start: 1772409600000},
+		{Customers: 1, Days: 1, Start: 1772409600000, Scenario: "stolen-keys"},
 	} {
 		if _, err := sim.Run(cfg, io.Discard); err == nil {
 			t.Errorf("%+v was taken", cfg)
@@ -186,6 +187,38 @@ func TestRunGivesTheWritersError(t *testing.T) {
 			t.Errorf("combined, after %d bytes: got %v, want the writer's error", n, err)
 		}
 		cfg.Combined = nil
+	}
+}
+
+// Observe sees the lines that are written, in their order, and the labels agree with the truth.
+func TestObserve(t *testing.T) {
+	cfg := sim.Example()
+	var seen bytes.Buffer
+	attack, disclosed, storms := int64(0), int64(0), 0
+	cfg.Observe = func(line []byte, l sim.Label) error {
+		seen.Write(line)
+		seen.WriteByte('\n')
+		if l.Event == "retry_storm" {
+			storms++
+		}
+		if l.Attack == "stolen-key" {
+			attack++
+			if l.Disclosed {
+				disclosed += int64(len(l.Subjects))
+			}
+		}
+		return nil
+	}
+	records, _, truth := generate(t, cfg)
+	if !bytes.Equal(seen.Bytes(), records) {
+		t.Error("Observe saw other lines than were written")
+	}
+	if attack < truth.Attack.Accesses || disclosed < truth.Attack.Disclosures || storms < 50 {
+		t.Errorf("labels: %d attack accesses, %d disclosures, %d of a storm; truth says %d, %d", attack, disclosed, storms, truth.Attack.Accesses, truth.Attack.Disclosures)
+	}
+	cfg.Observe = func([]byte, sim.Label) error { return errFull }
+	if _, err := sim.Run(cfg, nil); !errors.Is(err, errFull) {
+		t.Errorf("got %v, want the observer's error", err)
 	}
 }
 

@@ -182,7 +182,7 @@ func (t *tally) truth(s *shop) *Truth {
 		}
 	}
 	a := &out.Attack
-	if !s.cfg.Honest {
+	if !s.cfg.honest() {
 		a.Filter = map[string]any{"key": []string{keyBackup}, "issued": false}
 	}
 	var reached fieldSet
@@ -199,7 +199,7 @@ func (t *tally) truth(s *shop) *Truth {
 		a.DisclosedList = append(a.DisclosedList, strconv.FormatUint(uint64(n), 10))
 	}
 	a.NotDisclosed = s.cfg.Customers - len(list)
-	if !s.cfg.Honest {
+	if !s.cfg.honest() {
 		a.NotReached = append(a.NotReached, elsewhere)
 		for i, n := range fieldNames {
 			if reached>>i&1 == 0 {
