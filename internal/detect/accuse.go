@@ -410,6 +410,7 @@ func (e *Engine) raise(a *accusation, v *view) {
 		e.opened[a.d]++
 	}
 	e.stats[a.d].findings++
+	e.peak.to(a.d, a.statistic/a.threshold)
 	e.findings = append(e.findings, whosaw.Finding{
 		ID:        findingID(a, v.r),
 		Time:      whosaw.Time(v.r.Time),

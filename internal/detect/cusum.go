@@ -202,6 +202,7 @@ func (e *Engine) miss(u *unit, v *view, t trial) {
 func (e *Engine) note(d detector, x *excursion, j int, s float64) {
 	st := &e.stats[d]
 	st.highest = max(st.highest, s)
+	e.peak.to(d, s/e.h)
 	for int(x.level[j]) < len(Levels) && s >= Levels[x.level[j]] {
 		st.reached[x.level[j]]++
 		x.level[j]++

@@ -67,6 +67,9 @@ type Engine struct {
 	canaries    bool // a subject record has named one
 	now         view // the record in hand
 	held        view // a pending access that is judged now
+
+	trace func(Touch) // nil: nobody asks
+	peak  rise        // for the trace
 }
 
 type span struct{ realm, from, until uint64 }
@@ -106,7 +109,12 @@ func (e *Engine) Observe(seq uint64, r *whosaw.Record) []whosaw.Finding {
 		e.advance(r.Time)
 		e.judgeDue()
 		e.look(&e.now, r)
-		e.access(&e.now)
+		e.now.seq = seq
+		if e.trace != nil {
+			e.traced(seq, func() { e.access(&e.now) })
+		} else {
+			e.access(&e.now)
+		}
 		e.judgeDue()
 		return e.findings
 	}

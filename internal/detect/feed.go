@@ -121,7 +121,7 @@ func (e *Engine) unissued(v *view) {
 			return
 		}
 	}
-	e.queue.push(held{due: r.Time + e.lag(feed), realm: v.realm, rec: keep(r)})
+	e.queue.push(held{due: r.Time + e.lag(feed), seq: v.seq, realm: v.realm, rec: keep(r)})
 }
 
 // lag is how long an issuance may be late: as declared. A declared loss without a lag means at once; without either, the
@@ -243,6 +243,14 @@ func (e *Engine) expire() {
 
 // judge decides about an access whose lag has passed.
 func (e *Engine) judge(h *held) {
+	if e.trace != nil {
+		e.traced(h.seq, func() { e.decide(h) })
+		return
+	}
+	e.decide(h)
+}
+
+func (e *Engine) decide(h *held) {
 	v := &e.held
 	e.look(v, &h.rec)
 	if v.issued {

@@ -10,6 +10,7 @@ import (
 type held struct {
 	due   int64 // event time at which it is judged
 	order uint64
+	seq   uint64
 	realm uint64
 	rec   whosaw.Record
 }

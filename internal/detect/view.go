@@ -14,6 +14,7 @@ import (
 // reference records said up to this record.
 type view struct {
 	r         *whosaw.Record
+	seq       uint64
 	count     uint64 // of the views, to tell accesses apart
 	day       int32
 	realm     uint64
