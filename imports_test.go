@@ -20,7 +20,7 @@ const module = "github.com/whosaw/whosaw"
 var importTable = map[string][]string{
 	"":                   {},
 	"internal/catalog":   {"", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml"},
-	"internal/ingest":    {"", "internal/catalog", "github.com/goccy/go-yaml", "github.com/klauspost/compress"},
+	"internal/ingest":    {"", "internal/catalog", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml", "github.com/klauspost/compress"},
 	"internal/ledger":    {"", "github.com/cespare/xxhash/v2", "github.com/klauspost/compress", "golang.org/x/sys"},
 	"internal/reference": {"", "github.com/cespare/xxhash/v2"},
 	"internal/detect":    {"", "internal/catalog", "internal/reference", "github.com/cespare/xxhash/v2"},

@@ -207,3 +207,35 @@ func looksLikeElements(format string, data []byte) bool {
 	s := strings.TrimLeft(strings.TrimPrefix(string(data), "\xef\xbb\xbf"), " \t\r\n")
 	return format != ingest.FormatCombined && (strings.HasPrefix(s, "[") || strings.HasPrefix(s, "{") && strings.Contains(s, `"Records"`))
 }
+
+// FuzzBody: whatever is sent, lines add up, nothing panics, and no reject repeats its line in the reason.
+func FuzzBody(f *testing.F) {
+	f.Add([]byte("{\"time\":1790000000000,\"subject\":1}\nnope\n\n{\"type\":\"issuance\"}"), "")
+	f.Add([]byte(`127.0.0.1 - - [02/Mar/2026:00:00:00 +0000] "GET /c/1 HTTP/1.1" 200 5 "-" "x"`), ingest.FormatCombined)
+	f.Add([]byte("\x1f\x8b\x08\x00"), ingest.FormatRecords)
+	f.Add([]byte("\x28\xb5\x2f\xfd\x00"), ingest.FormatNginx)
+	f.Fuzz(func(t *testing.T, data []byte, format string) {
+		s, err := ingest.NewStream(ingest.StreamOptions{Source: "s", Format: format})
+		if err != nil {
+			return
+		}
+		err = s.DecodeBody(t.Context(), 1795000000000, bytes.NewReader(data), 1<<22, func(b *ingest.Batch) error {
+			n := int64(len(b.Rejects))
+			for i := range b.Records {
+				if !ingest.Derived(&b.Records[i]) {
+					n++
+				}
+				if b.Records[i].Position < 0 {
+					t.Errorf("position %d", b.Records[i].Position)
+				}
+			}
+			if n != b.Lines {
+				t.Errorf("%d lines, %d accounted for", b.Lines, n)
+			}
+			return nil
+		})
+		if err != nil && !ingest.IsBodyError(err) {
+			t.Errorf("error that is not the sender's: %v", err)
+		}
+	})
+}

@@ -330,17 +330,9 @@ func (rd *reader) take(in *Input, sum *InputSummary, r *whosaw.Record) (*whosaw.
 	if rd.o.Observe != nil {
 		rd.o.Observe(r)
 	}
-	path, had := r.Path, len(r.Subjects)
-	iss, derived := rd.resolver.Resolve(r)
-	if in.Format == FormatCloudTrail && path != "" && rd.o.Catalog.Suggested() {
-		objectAsSubject(r, path)
-	}
-	if len(r.Subjects) != had {
-		for _, s := range r.Subjects {
-			if f := checkSubject(s); f != nil {
-				return f, nil
-			}
-		}
+	iss, derived, f := resolve(rd.resolver, rd.o.Catalog, in.Format, r)
+	if f != nil {
+		return f, nil
 	}
 	if sum.MinTime == 0 || r.Time < sum.MinTime {
 		sum.MinTime = r.Time

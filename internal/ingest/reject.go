@@ -109,6 +109,20 @@ func (k *rejects) add(r Reject, raw []byte) {
 	if k.path == "" || k.err != nil {
 		return
 	}
+	data := encodeReject(r, raw)
+	if int64(len(data)) > k.room {
+		k.unkept++
+		k.room = 0 // the file is a beginning, not a selection
+		return
+	}
+	k.room -= int64(len(data))
+	if k.buf = append(k.buf, data...); len(k.buf) >= 64<<10 {
+		k.flush()
+	}
+}
+
+// encodeReject gives a line of the reject file.
+func encodeReject(r Reject, raw []byte) []byte {
 	line := rejectLine{Reject: r, Cut: len(raw) >= headSize}
 	if raw = cutHead(raw); utf8.Valid(raw) {
 		line.Raw = string(raw)
@@ -119,16 +133,7 @@ func (k *rejects) add(r Reject, raw []byte) {
 	if err != nil {
 		panic("BUG: encode reject: " + err.Error())
 	}
-	data = append(data, '\n')
-	if int64(len(data)) > k.room {
-		k.unkept++
-		k.room = 0 // the file is a beginning, not a selection
-		return
-	}
-	k.room -= int64(len(data))
-	if k.buf = append(k.buf, data...); len(k.buf) >= 64<<10 {
-		k.flush()
-	}
+	return append(data, '\n')
 }
 
 func (k *rejects) flush() {
