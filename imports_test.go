@@ -30,6 +30,10 @@ var importTable = map[string][]string{
 	"internal/report":    {"", "internal/figure"},
 	"internal/figure":    {},
 	"internal/sim":       {""},
+
+	// The server's.
+	"internal/store/sqlite": {"github.com/pressly/goose/v3", "modernc.org/sqlite"},
+
 	"cmd/whosaw": {
 		"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor",
 		"internal/pipeline", "internal/report", "internal/figure", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
