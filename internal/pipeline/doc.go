@@ -1,5 +1,6 @@
-// Package pipeline is the spine: logs are read in order of time, appended to the ledger, observed by the
-// detectors in the ledger's order, and what the detectors found becomes attacks with exact scopes.
+// Package pipeline is the spine: records are appended to the ledger, observed by the detectors in the ledger's
+// order, and what the detectors found becomes attacks with exact scopes. A [Case] reads logs, in order of time,
+// and ends; a [Live] takes what many senders hand in, and runs.
 //
 // Invariants:
 //  1. Detectors see records in sequence order, each once, and only after the ledger has acknowledged them:
@@ -8,8 +9,12 @@
 //  3. However the work ends (end of input, cancel, error, kill), what was acknowledged is in the
 //     ledger once, and reading the same logs again completes it.
 //  4. One attack is one scope, however many detectors saw it.
+//  5. A running ledger holds a bounded number of records in memory: when the detectors cannot follow, senders wait.
+//  6. A finding is kept before its record counts as judged: after a crash it is raised again, with the same id.
+//  7. Who handed a batch in stands in the ledger right behind it.
 //
 // It trusts the packages it joins to keep their own promises.
 //
-// Read next: case.go (open, import), importer.go (the stages), investigate.go (the answer), attack.go (findings to scopes).
+// Read next: case.go (open, import), importer.go (the stages), live.go and take.go
+// (the running ledger), investigate.go (the answer), attack.go (findings to scopes).
 package pipeline

@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/doctor"
+	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/scope"
 )
 
@@ -45,20 +48,26 @@ func (c *Case) Investigate(ctx context.Context, cfg scope.Config) (Result, error
 	if err != nil {
 		return Result{}, err
 	}
-	engine := scope.New(view, c.catalog, cfg)
-	result, err := c.answer(ctx, engine)
-	if err == nil {
-		result.Doctor, err = doctor.Examine(ctx, view, c.catalog, c.engine.Status(), silent(result.All.Scope.Gaps))
-	}
+	result, err := investigate(ctx, view, scope.New(view, c.catalog, cfg), c.catalog, c.findings, c.engine.Status())
 	return result, errors.Join(err, view.Close())
 }
 
-func (c *Case) answer(ctx context.Context, engine *scope.Engine) (Result, error) {
-	result := Result{Investigation: whosaw.Investigation{Findings: c.findings, Scopes: []whosaw.ScopeAnswer{}}}
+// investigate answers from a view: the attacks that findings accuse, with exact scopes, and what cannot be judged.
+func investigate(ctx context.Context, view *ledger.View, engine *scope.Engine, cat *catalog.Catalog, findings []whosaw.Finding, status []detect.Status) (Result, error) {
+	result, err := answer(ctx, engine, findings)
+	if err != nil {
+		return result, err
+	}
+	result.Doctor, err = doctor.Examine(ctx, view, cat, status, silent(result.All.Scope.Gaps))
+	return result, err
+}
+
+func answer(ctx context.Context, engine *scope.Engine, findings []whosaw.Finding) (Result, error) {
+	result := Result{Investigation: whosaw.Investigation{Findings: findings, Scopes: []whosaw.ScopeAnswer{}}}
 	if result.Findings == nil {
 		result.Findings = []whosaw.Finding{}
 	}
-	found, err := attacks(ctx, engine, c.findings)
+	found, err := attacks(ctx, engine, findings)
 	if err != nil {
 		return result, fmt.Errorf("group the findings: %w", err)
 	}
@@ -75,7 +84,7 @@ func (c *Case) answer(ctx context.Context, engine *scope.Engine) (Result, error)
 			return result, err
 		}
 		for _, i := range attack.Findings {
-			p.Scope.Findings = append(p.Scope.Findings, c.findings[i].ID)
+			p.Scope.Findings = append(p.Scope.Findings, findings[i].ID)
 		}
 		result.Scopes = append(result.Scopes, p)
 		result.Investigation.Scopes = append(result.Investigation.Scopes, p.Scope)

@@ -60,7 +60,9 @@ type world struct {
 
 // rejects is what the reader said of a source's rejected lines.
 type rejects struct {
-	count       int64
+	count       int64 // of all that was read of the source
+	sent        int64 // in batches that were sent
+	anytime     bool  // some of those were nothing but rejected lines: nobody knows of when
 	from, until int64 // of the source's accepted records, 0 if it has none
 	lines       int64 // read when they were counted, 0 if not said
 }
@@ -108,13 +110,7 @@ func (e *Engine) makeWorld(ctx context.Context, asOf uint64) (*world, error) {
 		case r.Type == whosaw.TypeFeed && r.Ref.Of == "issuance":
 			w.feeds[r.Realm] = true
 		case r.Type == whosaw.TypeAct && r.Ref.Kind == "rejected":
-			// A source that is read again says its total again. What read at least as much as before knows better; of two
-			// that do not say how much they read the larger one holds.
-			lines := readLines(r.Ref.Note)
-			old, ok := w.rejected[r.Ref.Of]
-			if !ok || lines > 0 && lines >= old.lines || r.Ref.Count > old.count {
-				w.rejected[strings.Clone(r.Ref.Of)] = rejects{r.Ref.Count, r.Ref.From, r.Ref.Until, max(lines, old.lines)}
-			}
+			w.reject(r.Ref)
 		}
 		return nil
 	})
@@ -123,6 +119,29 @@ func (e *Engine) makeWorld(ctx context.Context, asOf uint64) (*world, error) {
 	}
 	w.rhythms.close()
 	return w, nil
+}
+
+// reject takes what an act says of rejected lines: of one batch that was sent, or of everything that was read of a source.
+func (w *world) reject(ref *whosaw.Reference) {
+	old, ok := w.rejected[ref.Of]
+	next := old
+	if ref.Note == "batch" {
+		next.sent += ref.Count
+		next.anytime = next.anytime || ref.From == 0
+		if ref.From != 0 && (next.from == 0 || ref.From < next.from) {
+			next.from = ref.From
+		}
+		next.until = max(next.until, ref.Until)
+	} else {
+		// A source that is read again says its total again. What read at least as much as before knows better; of two
+		// that do not say how much they read the larger one holds.
+		lines := readLines(ref.Note)
+		if ok && (lines == 0 || lines < old.lines) && ref.Count <= old.count {
+			return
+		}
+		next.count, next.from, next.until, next.lines = ref.Count, ref.From, ref.Until, max(lines, old.lines)
+	}
+	w.rejected[strings.Clone(ref.Of)] = next
 }
 
 // readLines is how many lines an act about rejected ones was written after, 0 if it does not say.

@@ -153,6 +153,10 @@ func (q *question) gaps(ctx context.Context, s *sum) ([]whosaw.Gap, error) {
 		out = append(out, limitGaps(gaps, "silent stretches of sources")...)
 		gaps = nil
 		for source, r := range w.rejected {
+			if r.anytime {
+				r.from, r.until = 0, 0
+			}
+			r.count = max(r.count, r.sent)
 			if r.count > 0 && (r.from == 0 && r.until == 0 && q.touchesSource(source) || q.touches(source, r.from, r.until, false)) {
 				gaps = append(gaps, rejectedGap(source, r))
 			}

@@ -1,0 +1,374 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/detect"
+	"github.com/whosaw/whosaw/internal/ingest"
+	"github.com/whosaw/whosaw/internal/ledger"
+)
+
+// LiveConfig says how a running ledger is kept and judged.
+type LiveConfig struct {
+	Ledger  ledger.Config
+	Catalog *catalog.Catalog
+	Detect  detect.Config
+	// Raise keeps the findings that a record raised. It is called again until it returns nil, in the order of the
+	// records, and once more for the same findings after a restart: it must know by their ids what it has.
+	Raise func(ctx context.Context, raised []Raised) error
+	// Rejects keeps the lines that could not be taken; nil: they are counted only.
+	Rejects *ingest.RejectLog
+	// Backlog is how many records may wait in memory to be judged before senders are slowed. 0: 131,072.
+	Backlog int
+	Logger  *slog.Logger
+	Now     func() time.Time
+}
+
+// Raised is a finding, and the record that raised it.
+type Raised struct {
+	Sequence uint64
+	whosaw.Finding
+}
+
+// Live is a ledger that takes records from many senders, with the detectors that follow it. Its methods are safe
+// for concurrent use.
+type Live struct {
+	cfg    LiveConfig
+	ledger *ledger.Ledger
+	cancel context.CancelFunc
+	ended  chan struct{} // closed when the judge has ended
+
+	appending sync.WaitGroup
+	sources   sources
+	asked     asked
+	position  atomic.Int64 // of whosaw's own records: never the same twice
+
+	mu      sync.Mutex
+	closed  bool
+	waiting map[uint64]appended // on disk, not yet judged, by first sequence
+	held    int                 // records in waiting and with the judge
+	running int                 // appends under way
+	missed  bool                // a batch was not held: it must be read from the ledger
+	behind  bool                // the judge has not caught up since the start
+	last    uint64              // greatest sequence that an append gave
+	wake    chan struct{}       // for the judge: there may be something
+	room    chan struct{}       // closed and made anew when held falls
+
+	judging  sync.Mutex // held while the engine observes
+	engine   *detect.Engine
+	findings []whosaw.Finding
+	judged   atomic.Uint64 // sequence
+	accesses atomic.Int64  // accepted since the start
+	records  atomic.Int64
+}
+
+const defaultBacklog = 1 << 17
+
+// ErrClosing is returned for what comes when the server is stopping.
+var ErrClosing = errors.New("the server is stopping: send it again later")
+
+// Start opens the ledger and lets the detectors follow it from its first record on. Records are taken at once, while
+// the detectors catch up. Close must be called.
+func Start(cfg LiveConfig) (*Live, error) {
+	if cfg.Backlog <= 0 {
+		cfg.Backlog = defaultBacklog
+	}
+	if cfg.Catalog == nil {
+		cfg.Catalog = catalog.Rules()
+	}
+	led, err := ledger.Open(cfg.Ledger)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &Live{
+		cfg: cfg, ledger: led, cancel: cancel, ended: make(chan struct{}),
+		engine: detect.New(cfg.Detect, cfg.Catalog), waiting: map[uint64]appended{},
+		behind: true, wake: make(chan struct{}, 1), room: make(chan struct{}),
+	}
+	l.position.Store(cfg.Now().UnixNano())
+	view, err := led.View(0)
+	if err == nil {
+		l.last = view.Last()
+		err = errors.Join(l.sources.recover(ctx, view), view.Close())
+	}
+	if err != nil {
+		cancel()
+		return nil, errors.Join(fmt.Errorf("look at the ledger: %w", err), led.Close())
+	}
+	go l.judge(ctx)
+	return l, nil
+}
+
+// Close takes nothing more, waits until what was taken is judged or ctx ends, and gives the directory free. What was not
+// judged is judged after the next start.
+func (l *Live) Close(ctx context.Context) error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil
+	}
+	l.closed = true
+	l.mu.Unlock()
+	l.appending.Wait()
+	err := l.CaughtUp(ctx)
+	if err != nil {
+		l.cfg.Logger.Warn("stopping before all records are judged", "judged", l.judged.Load(), "last", l.Last())
+	}
+	l.cancel()
+	<-l.ended
+	return errors.Join(l.asked.close(), l.ledger.Close())
+}
+
+// Ledger is the ledger itself.
+func (l *Live) Ledger() *ledger.Ledger { return l.ledger }
+
+// Catalog is what questions are answered with.
+func (l *Live) Catalog() *catalog.Catalog { return l.cfg.Catalog }
+
+// Last is the greatest sequence that is on disk.
+func (l *Live) Last() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+// Judged is the sequence up to which the detectors have seen the ledger.
+func (l *Live) Judged() uint64 { return l.judged.Load() }
+
+// CaughtUp waits until the detectors have seen what was on disk at the call.
+func (l *Live) CaughtUp(ctx context.Context) error {
+	want := l.Last()
+	for {
+		l.mu.Lock()
+		room := l.room
+		l.mu.Unlock()
+		if l.judged.Load() >= want {
+			return nil
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.ended:
+			return ErrClosing
+		}
+	}
+}
+
+// append makes records durable and hands them to the judge. It waits while too many wait to be judged. The records are
+// the pipeline's from then on.
+func (l *Live) append(ctx context.Context, records []whosaw.Record) ([]ledger.Receipt, error) {
+	for {
+		l.mu.Lock()
+		if l.closed {
+			l.mu.Unlock()
+			return nil, ErrClosing
+		}
+		if l.behind || l.held < l.cfg.Backlog {
+			break
+		}
+		room := l.room
+		l.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	l.running++
+	l.appending.Add(1)
+	l.mu.Unlock()
+	defer l.appending.Done()
+	receipts, err := l.ledger.Append(ctx, records)
+	var first, last uint64
+	var accesses, taken int64
+	for i := range receipts {
+		if receipts[i].Ack != ledger.Accepted {
+			continue
+		}
+		if first == 0 {
+			first = receipts[i].Sequence
+		}
+		last = receipts[i].Sequence
+		taken++
+		if records[i].Type == whosaw.TypeAccess {
+			accesses++
+		}
+	}
+	l.records.Add(taken)
+	l.accesses.Add(accesses)
+	l.mu.Lock()
+	l.running--
+	if first != 0 {
+		l.last = max(l.last, last)
+		if l.held < 2*l.cfg.Backlog {
+			l.waiting[first] = appended{records, receipts}
+			l.held += len(records)
+		} else {
+			l.missed = true
+		}
+	}
+	l.mu.Unlock()
+	l.alert()
+	return receipts, err
+}
+
+// alert tells the judge to look.
+func (l *Live) alert() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// judge lets the engine see every record in sequence order: what was just appended from memory, what is not there any
+// more (or was there before the start) from the ledger.
+func (l *Live) judge(ctx context.Context) {
+	defer close(l.ended)
+	for ctx.Err() == nil {
+		batch, read := l.next()
+		switch {
+		case batch.records != nil:
+			l.observe(ctx, batch)
+		case read:
+			if err := l.readOn(ctx); err != nil && ctx.Err() == nil {
+				l.cfg.Logger.Error("read the ledger for the detectors", "error", err, "judged", l.judged.Load())
+				l.pause(ctx, time.Second)
+			}
+		default:
+			select {
+			case <-l.wake:
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+func (l *Live) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// next gives the batch that holds the next sequence; read is true if the ledger has it and memory will not.
+func (l *Live) next() (batch appended, read bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	want := l.judged.Load() + 1
+	if b, ok := l.waiting[want]; ok {
+		delete(l.waiting, want)
+		return b, false
+	}
+	if want > l.last {
+		l.behind = false
+		return appended{}, false
+	}
+	read = l.missed || l.running == 0 || l.behind
+	for first, b := range l.waiting {
+		if first < want { // the ledger was read up to its end, or to its middle
+			delete(l.waiting, first)
+			l.held -= len(b.records)
+			read = true
+		}
+	}
+	l.missed = false
+	return appended{}, read
+}
+
+// observe judges a batch from memory.
+func (l *Live) observe(ctx context.Context, b appended) {
+	var raised []Raised
+	seen := l.judged.Load()
+	l.judging.Lock()
+	for i := range b.receipts {
+		if b.receipts[i].Ack != ledger.Accepted {
+			continue
+		}
+		seen = b.receipts[i].Sequence
+		for _, f := range l.engine.Observe(seen, &b.records[i]) {
+			raised = append(raised, Raised{seen, f})
+		}
+	}
+	l.judging.Unlock()
+	l.settle(ctx, seen, raised, len(b.records))
+}
+
+// readBatch is how many records of the ledger are judged before others may ask the engine.
+const readBatch = 4096
+
+// readOn judges what the ledger holds beyond what was judged.
+func (l *Live) readOn(ctx context.Context) error {
+	view, err := l.ledger.View(0)
+	if err != nil {
+		return err
+	}
+	var raised []Raised
+	var seen uint64
+	n := 0
+	locked := false
+	settle := func() {
+		if locked {
+			l.judging.Unlock()
+			locked = false
+		}
+		if n > 0 {
+			l.settle(ctx, seen, raised, 0)
+			raised, n = nil, 0
+		}
+	}
+	err = view.Records(ctx, l.judged.Load()+1, func(seq uint64, r *whosaw.Record) error {
+		if !locked {
+			l.judging.Lock()
+			locked = true
+		}
+		for _, f := range l.engine.Observe(seq, r) {
+			raised = append(raised, Raised{seq, f})
+		}
+		seen = seq
+		if n++; n == readBatch {
+			settle()
+			return ctx.Err()
+		}
+		return nil
+	})
+	settle()
+	return errors.Join(err, view.Close())
+}
+
+// settle keeps what was found before the records count as judged: after a crash they are judged again.
+func (l *Live) settle(ctx context.Context, seen uint64, raised []Raised, held int) {
+	for wait := 100 * time.Millisecond; len(raised) > 0; wait = min(2*wait, 10*time.Second) {
+		err := l.cfg.Raise(ctx, raised)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		l.cfg.Logger.Error("keep findings: trying again", "error", err, "findings", len(raised))
+		l.pause(ctx, wait)
+	}
+	l.judging.Lock()
+	for i := range raised {
+		l.findings = append(l.findings, raised[i].Finding)
+	}
+	l.judging.Unlock()
+	l.judged.Store(seen)
+	l.mu.Lock()
+	l.held -= held
+	close(l.room)
+	l.room = make(chan struct{})
+	l.mu.Unlock()
+}
