@@ -201,3 +201,32 @@ func TestMakeRoomKeepsSuspicion(t *testing.T) {
 func addr(n uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
 }
+
+// What was counted in the generation that lasts need not be asked of the daily set again.
+func TestCountedOnceADay(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var asked, spared daily
+		var k known
+		k.begin()
+		for range rapid.IntRange(1, 60).Draw(t, "uses") {
+			on := int32(rapid.IntRange(20_000, 20_003).Draw(t, "day"))
+			x := mix(rapid.Uint64Range(1, 8).Draw(t, "credential")) | 1<<63
+			if rapid.IntRange(0, 9).Draw(t, "full") == 0 {
+				asked.n, spared.n = bloomFull-1, bloomFull-1 // the next new one begins another generation
+			}
+			want := asked.add(on, x)
+			counted := k.find(x)
+			if counted == nil {
+				counted = k.put(x)
+			}
+			got := false
+			if !spared.done(on, *counted) {
+				got = spared.add(on, x)
+				*counted = spared.gen
+			}
+			if got != want {
+				t.Fatalf("first use of %x on %d: %v, want %v", x, on, got, want)
+			}
+		}
+	})
+}

@@ -47,10 +47,8 @@ type Engine struct {
 	judged     memory // credentials found never issued
 	daily      daily  // credentials counted today
 
-	// known is a cache of issued credentials by hash. Its seed is drawn: a thief must not be able to make a credential
-	// that meets another's hash. It changes no answer, so it is no chance in the findings.
-	known []uint64 // nil until the first issuance
-	seed  maphash.Seed
+	known known // changes no answer, so its seed is no chance in the findings
+	texts struct{ key, client memo }
 
 	routes  routeCache
 	classes map[string]agentClass
@@ -90,7 +88,7 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		keys:    make(map[uint64]*keyWatch),
 		scopes:  make(map[uint64]*feedScope),
 		classes: make(map[string]agentClass),
-		seed:    maphash.MakeSeed(),
+		known:   known{seed: maphash.MakeSeed()},
 		judged:  newMemory(),
 	}
 }
@@ -121,9 +119,7 @@ func (e *Engine) Observe(seq uint64, r *whosaw.Record) []whosaw.Finding {
 	e.ref.Apply(seq, r)
 	switch r.Type {
 	case whosaw.TypeIssuance:
-		if e.known == nil {
-			e.known = make([]uint64, knownIssued)
-		}
+		e.known.begin()
 		e.confirm(r.Time)
 		e.advance(r.Time)
 		e.issuance(r)

@@ -137,7 +137,12 @@ func (e *Engine) lag(f reference.Feed) int64 {
 func (e *Engine) wasIssued(v *view) {
 	st := &e.stats[unissued]
 	st.judged++
-	if !e.daily.add(v.day, mix(text(v.r.Credential)^v.realm)) {
+	if e.daily.done(v.day, *v.counted) {
+		return
+	}
+	fresh := e.daily.add(v.day, mix(text(v.r.Credential)^v.realm))
+	*v.counted = e.daily.gen
+	if !fresh {
 		return
 	}
 	st.trials++

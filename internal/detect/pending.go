@@ -119,7 +119,8 @@ func (m *memory) add(x uint64) {
 // generations, the older half at a time, once it is full.
 type bloom struct {
 	young, old []uint64
-	n          int // in young
+	n          int    // in young
+	gen        uint32 // of the generations: what was found while it lasts is still in
 }
 
 const (
@@ -150,6 +151,7 @@ func (b *bloom) add(x uint64) bool {
 	if fresh {
 		if b.n++; b.n >= bloomFull {
 			b.old, b.young, b.n = b.young, nil, 0
+			b.gen++
 		}
 	}
 	return fresh
@@ -187,10 +189,14 @@ type daily struct {
 	day int32
 }
 
+// done reports whether what was added in a generation is in without a doubt, so that add would say no and change nothing.
+func (d *daily) done(on int32, gen uint32) bool { return gen == d.gen && on <= d.day }
+
 func (d *daily) add(on int32, x uint64) (fresh bool) {
 	if on > d.day {
 		clear(d.young)
 		d.old, d.n, d.day = nil, 0, on
+		d.gen++
 	}
 	if d.old != nil && holds(d.old, x) {
 		return false

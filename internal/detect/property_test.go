@@ -272,3 +272,28 @@ func TestAnyRecords(t *testing.T) {
 		}
 	})
 }
+
+// The caches change no answer.
+func TestCachesChangeNothing(t *testing.T) {
+	for seed := range uint64(6) {
+		records := mixed(seed).sorted()
+		whole, fs := run(detect.Config{}, records)
+		e := detect.New(detect.Config{}, nil)
+		var again []whosaw.Finding
+		for i := range records {
+			e.Forget()
+			again = append(again, e.Observe(uint64(i+1), &records[i])...)
+		}
+		if len(again) != len(fs) {
+			t.Fatalf("%d findings without caches, %d with", len(again), len(fs))
+		}
+		for i := range fs {
+			if d := gocmp.Diff(fs[i].Finding, again[i]); d != "" {
+				t.Errorf("finding %d (-with +without caches):\n%s", i, d)
+			}
+		}
+		if d := gocmp.Diff(whole.Status(), e.Status()); d != "" {
+			t.Errorf("status (-with +without caches):\n%s", d)
+		}
+	}
+}

@@ -1,8 +1,6 @@
 package detect
 
 import (
-	"hash/maphash"
-	"math/bits"
 	"strconv"
 	"strings"
 
@@ -22,8 +20,9 @@ type view struct {
 	subjects  []string
 	one       [1]string
 	issued    bool
-	explained bool // by a reason, an own session, a household
-	own       bool // it claims to be the very customer it opens
+	explained bool    // by a reason, an own session, a household
+	own       bool    // it claims to be the very customer it opens
+	counted   *uint32 // if it is issued: see knownSet
 
 	named     bool // the members below are filled in: identify
 	ids       [nKinds]uint64
@@ -54,7 +53,7 @@ func (e *Engine) look(v *view, r *whosaw.Record) {
 		}
 	}
 	v.outcome = e.routes.outcome(rt, r, len(v.subjects) > 0)
-	v.issued = e.known != nil && r.Credential != "" && e.issued(r)
+	v.issued = e.known.sets != nil && r.Credential != "" && e.issued(v)
 	if len(v.subjects) == 0 {
 		return
 	}
@@ -77,27 +76,19 @@ func (e *Engine) look(v *view, r *whosaw.Record) {
 	}
 }
 
-// issued asks the reference records whether the credential was issued, and remembers a yes: no record takes it back.
-func (e *Engine) issued(r *whosaw.Record) bool {
-	h := maphash.String(e.seed, r.Credential) ^ bits.RotateLeft64(maphash.String(e.seed, r.Principal), 21) ^
-		bits.RotateLeft64(maphash.String(e.seed, r.Key), 42)
-	if r.Realm != "" {
-		h ^= bits.RotateLeft64(maphash.String(e.seed, r.Realm), 7)
-	}
-	known := &e.known[h%uint64(len(e.known))]
-	if *known == h {
+// issued asks the reference records whether the credential was issued, and remembers a yes.
+func (e *Engine) issued(v *view) bool {
+	r := v.r
+	h := e.known.hash(r)
+	if v.counted = e.known.find(h); v.counted != nil {
 		return true
 	}
 	if !e.ref.Issued(r.Realm, r.Credential, r.Key, r.Principal) {
 		return false
 	}
-	*known = h
+	v.counted = e.known.put(h)
 	return true
 }
-
-// knownIssued is how many issued credentials are remembered, 8 bytes each: a session asks for several pages within minutes, and
-// the reference records, which are exact, cost several cache misses.
-const knownIssued = 1 << 18
 
 // joined gives the subject of a route that finds it through the principal or the credential.
 func (e *Engine) joined(rt *catalog.Route, r *whosaw.Record) (string, bool) {
@@ -117,7 +108,7 @@ func (e *Engine) identify(v *view) {
 	}
 	v.named = true
 	r := v.r
-	v.key, v.client = text(r.Key), text(r.Client)
+	v.key, v.client = e.texts.key.of(r.Key), e.texts.client.of(r.Client)
 	if r.Agent != "" {
 		v.class = e.agentClass(r.Agent)
 	}
@@ -153,9 +144,9 @@ func (e *Engine) idOf(v *view, k kind) uint64 {
 	if !v.named {
 		switch k {
 		case kindKey:
-			return unitID(kindKey, v.realm, text(v.r.Key))
+			return unitID(kindKey, v.realm, e.texts.key.of(v.r.Key))
 		case kindClient:
-			return unitID(kindClient, v.realm, text(v.r.Client))
+			return unitID(kindClient, v.realm, e.texts.client.of(v.r.Client))
 		}
 		e.identify(v)
 	}
