@@ -240,7 +240,7 @@ func TestAnyRecords(t *testing.T) {
 			r := whosaw.Record{
 				Type: whosaw.Type(rapid.IntRange(0, 10).Draw(t, "type")), Time: start + rapid.Int64Range(0, 3*day).Draw(t, "time"),
 				Realm: rapid.SampledFrom([]string{"", "", "r"}).Draw(t, "realm"), Principal: word.Draw(t, "principal"),
-				Credential: word.Draw(t, "credential"), Key: word.Draw(t, "key"), Client: word.Draw(t, "client"),
+				Credential: whosaw.HashCredential(word.Draw(t, "credential")), Key: word.Draw(t, "key"), Client: word.Draw(t, "client"),
 				Outcome: whosaw.Outcome(rapid.IntRange(0, 4).Draw(t, "outcome")), Status: rapid.SampledFrom([]int{0, 200, 404, 500}).Draw(t, "status"),
 				Agent: word.Draw(t, "agent"), Country: rapid.SampledFrom([]string{"", "KR"}).Draw(t, "country"),
 			}
