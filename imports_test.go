@@ -34,9 +34,13 @@ var importTable = map[string][]string{
 	// The server's.
 	"internal/store/sqlite": {"github.com/pressly/goose/v3", "modernc.org/sqlite"},
 
+	"internal/drill": {
+		"", "internal/catalog", "internal/ingest", "internal/detect", "internal/scope", "internal/pipeline", "internal/report", "internal/figure",
+		"internal/sim",
+	},
 	"cmd/whosaw": {
 		"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor",
-		"internal/pipeline", "internal/report", "internal/figure", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
+		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/drill", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
 }
 

@@ -29,6 +29,7 @@ type Case struct {
 	catalog  *catalog.Catalog
 	findings []whosaw.Finding
 	remove   string // the throwaway directory
+	watch    func(seq uint64, r *whosaw.Record)
 }
 
 // Open opens or makes the ledger and lets the detectors see what it holds already.
@@ -84,6 +85,9 @@ func (c *Case) replay(ctx context.Context) error {
 }
 
 func (c *Case) observe(seq uint64, r *whosaw.Record) {
+	if c.watch != nil {
+		c.watch(seq, r)
+	}
 	c.findings = append(c.findings, c.engine.Observe(seq, r)...)
 }
 

@@ -15,15 +15,9 @@ func (e *Engine) Overlap(ctx context.Context, filters []whosaw.Filter) (sizes []
 	if err != nil {
 		return nil, nil, err
 	}
-	var late ledger.Columns
-	for _, t := range q.terms {
-		if !t.plain() {
-			late = q.columns()
-		}
-	}
 	var sums [][]int64 // one a worker, of len(filters)²
 	n := len(filters)
-	err = q.scan(ctx, late, func() work {
+	err = q.scan(ctx, q.late(), func() work {
 		sum := make([]int64, n*n)
 		sums = append(sums, sum)
 		var sets [][]uint64
@@ -76,4 +70,14 @@ func (e *Engine) Overlap(ctx context.Context, filters []whosaw.Filter) (sizes []
 		sizes[i] = inter[i][i]
 	}
 	return sizes, inter, nil
+}
+
+// late gives the columns that matching needs beside those that pick candidates.
+func (q *question) late() ledger.Columns {
+	for _, t := range q.terms {
+		if !t.plain() {
+			return q.columns()
+		}
+	}
+	return 0
 }

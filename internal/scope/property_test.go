@@ -363,7 +363,31 @@ func (b *built) compareOverlap(g gen) string {
 			want, got = append(want, n), append(got, inter[i][j])
 		}
 	}
-	return cmp.Diff(want, got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		return diff
+	}
+	return b.compareAgainst(filters, sizes, inter)
+}
+
+// compareAgainst asks the same of Against, of more filters than it takes at once.
+func (b *built) compareAgainst(filters []whosaw.Filter, sizes []int64, inter [][]int64) string {
+	var many []whosaw.Filter
+	for range 8 {
+		many = append(many, filters...)
+	}
+	got, both, err := scope.New(b.view, b.cat, scope.Config{}).Against(context.Background(), filters[:2], many)
+	if err != nil {
+		return err.Error()
+	}
+	var want [][]int64
+	for i := range many {
+		k := i % len(filters)
+		if got[i] != sizes[k] {
+			return fmt.Sprintf("against: filter %d matches %d, not %d", i, got[i], sizes[k])
+		}
+		want = append(want, inter[k][:2])
+	}
+	return cmp.Diff(want, both)
 }
 
 // report looks for a smaller ledger and filter that still differ, and prints them.

@@ -262,6 +262,7 @@ func TestCancel(t *testing.T) {
 		"top":      func() error { _, err := e.Top(ctx, "key", all, 1); return err },
 		"timeline": func() error { _, err := e.Timeline(ctx, []whosaw.Filter{all}, time.Hour); return err },
 		"overlap":  func() error { _, _, err := e.Overlap(ctx, []whosaw.Filter{all}); return err },
+		"against":  func() error { _, _, err := e.Against(ctx, []whosaw.Filter{all}, []whosaw.Filter{all}); return err },
 	} {
 		if err := ask(); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s called off: %v", name, err)

@@ -1,0 +1,92 @@
+package drill_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/whosaw/whosaw/internal/drill"
+	"github.com/whosaw/whosaw/internal/sim"
+)
+
+// TestCase runs the case at 1 : 1000 (33,674 customers) and holds every figure against a count over lines and labels.
+func TestCase(t *testing.T) {
+	cfg := drill.Config{Scenario: "stolen-key", Seed: 6, Customers: 33_674, Days: 6}
+	if raceOn || testing.Short() {
+		cfg.Customers = 2000
+	}
+	o, err := drill.Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newBrute(t, cfg).check(t, o)
+	a := o.Attackers[0]
+	if !a.All.Noticed || a.All.Lost > 20 || a.All.Missed > 0 {
+		t.Errorf("the case: %+v", a.All)
+	}
+	if got := drill.Untouched([]*drill.Outcome{o}); len(got) > 0 {
+		t.Errorf("no test looked at %v", got)
+	}
+}
+
+// TestScenarios holds every scenario's figures, in a small shop, against a count.
+func TestScenarios(t *testing.T) {
+	for _, s := range sim.Scenarios() {
+		t.Run(s.Name, func(t *testing.T) {
+			cfg := drill.Config{Scenario: s.Name, Seed: 3, Customers: 600, Days: 18}
+			o, err := drill.Run(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			newBrute(t, cfg).check(t, o)
+			if (s.Name == "honest") != (len(o.Attackers) == 0) {
+				t.Errorf("%d attackers", len(o.Attackers))
+			}
+		})
+	}
+}
+
+// TestUpperLimit holds the limit against the table in Garwood (1936), one-sided 95 %.
+func TestUpperLimit(t *testing.T) {
+	for n, want := range map[int64]float64{0: 3, 1: 4.744, 2: 6.296, 3: 7.754, 5: 10.513, 10: 16.962, 30: 40.691, 1000: 1053.6} {
+		if got := drill.UpperLimit(n); math.Abs(got-want) > 0.001*math.Max(1, want/10) {
+			t.Errorf("limit for %d: %v, want %v", n, got, want)
+		}
+	}
+}
+
+func i64(n int64) *int64 { return &n }
+
+// TestSummary: never is worse than any number, and a median of an even number is the worse of the two in the middle.
+func TestSummary(t *testing.T) {
+	run := func(seed uint64, lost *int64) *drill.Outcome {
+		s := drill.Score{Detector: "unissued", Lost: 900}
+		if lost != nil {
+			s.Noticed, s.Lost, s.After, s.First, s.Findings, s.Missed = true, *lost, i64(*lost*10), "unissued", 1, *lost+1
+		}
+		all := s
+		all.Detector = ""
+		return &drill.Outcome{
+			Seed: seed, Accesses: 1000, Honest: 990, Attackers: []drill.Attacker{{Name: "a", Accesses: 10, Customers: 900, Scores: []drill.Score{s}, All: all}},
+			Findings: []drill.Found{{Attacker: "a"}, {}},
+			Events:   []drill.Event{{Name: "nat", Accesses: 5, Answers: int64(seed - 6), Highest: float64(seed) / 100, Detector: "unissued"}, {Name: "idle", Accesses: 1}},
+		}
+	}
+	s := drill.Summarize(drill.Config{Scenario: "x"}, []*drill.Outcome{run(6, i64(4)), run(7, nil), run(8, i64(2))})
+	row := s.Attackers[0].Rows[0]
+	if row.Noticed != 2 || row.Of != 3 || *row.LostMedian != 4 || row.LostWorst != nil || *row.AfterMedian != 40 || row.AfterWorst != nil ||
+		row.Missed != (drill.Spread{Median: 5, Worst: 5}) {
+		t.Errorf("row %+v", row)
+	}
+	if all := s.Attackers[0].All; all.First["unissued"] != 2 || *all.LostMedian != 4 {
+		t.Errorf("over all %+v", all)
+	}
+	if h := s.Honest; h.Accesses != 2970 || h.Alarms != 3 || math.Abs(h.PerMillion-7.754/2970*1e6) > 1 {
+		t.Errorf("honest %+v", h)
+	}
+	if e := s.Events; len(e) != 2 || e[1].Name != "nat" || e[1].Accesses != 15 || e[1].Answers != 3 || e[1].Highest != 0.08 {
+		t.Errorf("events %+v", e)
+	}
+	if got := drill.Untouched(s.Runs); len(got) != 1 || got[0] != "idle" {
+		t.Errorf("untouched %v", got)
+	}
+}
