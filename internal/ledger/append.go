@@ -30,6 +30,7 @@ type request struct {
 	ends     []int  // of each record in encoded
 	receipts []Receipt
 	seal     bool
+	hold     *held // for a backup: to be filled
 	err      error
 	done     chan struct{} // closed by the writer when the rest is set
 }
@@ -136,11 +137,18 @@ func (l *Ledger) answer(group []*request) {
 	pending := 0 // requests of the group that are answered already
 	settle := func(upTo int, err error) {
 		for ; pending < upTo; pending++ {
-			group[pending].err = err
+			if group[pending].hold == nil {
+				group[pending].err = err
+			}
 			close(group[pending].done)
 		}
 	}
 	l.batch.reset()
+	for _, r := range group {
+		if r.hold != nil { // also of a ledger that writes no more
+			r.err = l.hold(r.hold)
+		}
+	}
 	for i, r := range group {
 		if err := l.failure(); err != nil {
 			settle(len(group), stopped(err))

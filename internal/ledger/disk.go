@@ -21,6 +21,8 @@ type disk interface {
 	Remove(name string) error
 	// SyncDir makes the creations, renames and removals in a directory last.
 	SyncDir(name string) error
+	// Free is how many bytes more can be written in a directory.
+	Free(name string) (int64, error)
 }
 
 // file is an open file of a disk.
@@ -65,6 +67,11 @@ func (d osDisk) SyncDir(name string) error {
 	}
 	defer f.Close()
 	return f.Sync()
+}
+
+func (d osDisk) Free(name string) (int64, error) {
+	free, _, err := Space(name)
+	return free, err
 }
 
 type osFile struct {

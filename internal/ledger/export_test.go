@@ -128,3 +128,15 @@ func ReadLog(name string) error {
 		}
 	}
 }
+
+// BackupOn makes a backup on a disk.
+func (l *Ledger) BackupOn(ctx context.Context, cfg BackupConfig, d Disk) (Backup, error) {
+	cfg.disk = d
+	return l.Backup(ctx, cfg)
+}
+
+// RestoreOn restores on a disk.
+func RestoreOn(ctx context.Context, cfg RestoreConfig, d Disk) (Manifest, error) {
+	cfg.disk = d
+	return Restore(ctx, cfg)
+}

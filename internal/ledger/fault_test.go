@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,20 +103,58 @@ func (d *faultyDisk) Open(name string) (ledger.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.files[name] == nil { // it was made past us
+		d.files[name] = &content{}
+	}
 	return &faultyFile{f, d, d.files[name], name}, nil
 }
 
 func (d *faultyDisk) Rename(from, to string) error {
 	return d.do(func() error {
+		was, before := d.files[to], []byte(nil)
+		if was != nil { // it is replaced
+			var err error
+			if before, err = os.ReadFile(to); err != nil {
+				return err
+			}
+		}
 		if err := d.Disk.Rename(from, to); err != nil {
 			return err
 		}
+		if info, err := os.Stat(to); err == nil && info.IsDir() {
+			d.moved(from, to)
+			d.undo = append(d.undo, func() { os.Rename(to, from); d.moved(to, from) })
+			return nil
+		}
 		c := d.files[from]
+		if c == nil { // it was made past us
+			c = &content{}
+		}
 		delete(d.files, from)
 		d.files[to] = c
-		d.undo = append(d.undo, func() { os.Rename(to, from); d.files[from] = c; delete(d.files, to) })
+		d.undo = append(d.undo, func() {
+			os.Rename(to, from)
+			d.files[from] = c
+			delete(d.files, to)
+			if was != nil {
+				os.WriteFile(to, before, 0o600)
+				d.files[to] = was
+			}
+		})
 		return nil
 	}, nil)
+}
+
+// moved has the files of a directory under its new name.
+func (d *faultyDisk) moved(from, to string) {
+	for name, c := range d.files {
+		if rest, ok := strings.CutPrefix(name, from+"/"); ok {
+			delete(d.files, name)
+			d.files[filepath.Join(to, rest)] = c
+		}
+	}
 }
 
 func (d *faultyDisk) Remove(name string) error {
@@ -125,6 +164,9 @@ func (d *faultyDisk) Remove(name string) error {
 			return err
 		}
 		c := d.files[name]
+		if c == nil { // it was made past us
+			c = &content{}
+		}
 		delete(d.files, name)
 		d.undo = append(d.undo, func() { os.WriteFile(name, was, 0o600); d.files[name] = c })
 		return d.Disk.Remove(name)
@@ -200,11 +242,7 @@ func (d *faultyDisk) crash(t *testing.T) {
 
 func newFaultyDisk(t *testing.T, dir string, f fault, at int) *faultyDisk {
 	d := &faultyDisk{Disk: ledger.OSDisk(), fault: f, at: at, files: map[string]*content{}}
-	names, err := filepath.Glob(filepath.Join(dir, "ledger", "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
+	for _, name := range regularFiles(t, dir) {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -212,6 +250,21 @@ func newFaultyDisk(t *testing.T, dir string, f fault, at int) *faultyDisk {
 		d.files[name] = &content{synced: b}
 	}
 	return d
+}
+
+// regularFiles gives the files in a directory that are more than nothing or a lock.
+func regularFiles(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() && e.Name() != "lock" {
+			names = append(names, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
 
 const faultSegment = 16

@@ -17,6 +17,10 @@ var ErrClosed = errors.New("ledger is closed")
 // ErrReadOnly is returned where a ledger that was opened to read would have to write.
 var ErrReadOnly = errors.New("ledger was opened read-only: open it without that to write")
 
+// ErrDiskFull is returned where there is not enough space. Nothing was written, and what was there
+// before is whole: the same call works when there is space again.
+var ErrDiskFull = errors.New("the disk is full")
+
 // Config says where a ledger lies and how it is kept.
 type Config struct {
 	Dir            string // the data directory; the ledger is Dir/ledger

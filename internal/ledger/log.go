@@ -31,6 +31,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
+// updateChecksum goes on with a checksum of what came before b.
+func updateChecksum(sum uint32, b []byte) uint32 { return crc32.Update(sum, castagnoli, b) }
+
 const (
 	logSuffix     = ".log"
 	segmentSuffix = ".seg"
@@ -172,6 +175,17 @@ func (r *logReader) header() error {
 		return fmt.Errorf("open log: %w", err)
 	}
 	r.size = info.Size()
+	if err := r.head(); err != nil {
+		return err
+	}
+	if want := partName(filepath.Dir(r.name), r.first, logSuffix); want != r.name {
+		return r.damage(12, "the header names another first sequence than the file's name")
+	}
+	return nil
+}
+
+// head reads the block that a log begins with.
+func (r *logReader) head() error {
 	if r.size < logBlock {
 		return r.damage(r.size, "the file ends within its header")
 	}
@@ -189,9 +203,8 @@ func (r *logReader) header() error {
 	case !filled(b[logHeader:]):
 		return r.damage(logHeader, "the header is not filled up as it should be")
 	}
-	r.first = binary.LittleEndian.Uint64(b[12:])
-	if want := partName(filepath.Dir(r.name), r.first, logSuffix); r.first == 0 || want != r.name {
-		return r.damage(12, "the header names another first sequence than the file's name")
+	if r.first = binary.LittleEndian.Uint64(b[12:]); r.first == 0 {
+		return r.damage(12, "the header names no first sequence")
 	}
 	r.next, r.pos = r.first, logBlock
 	return nil
