@@ -33,6 +33,7 @@ var importTable = map[string][]string{
 
 	// The server's.
 	"internal/store/sqlite": {"github.com/pressly/goose/v3", "modernc.org/sqlite"},
+	"internal/alarm":        {"", "internal/figure", "internal/report", "internal/store/sqlite", "github.com/wneessen/go-mail"},
 
 	"internal/drill": {
 		"", "internal/catalog", "internal/ingest", "internal/detect", "internal/scope", "internal/pipeline", "internal/report", "internal/figure",

@@ -136,7 +136,7 @@ func TestWriteIsAllOrNothing(t *testing.T) {
 	}
 	// A broken rule is the caller's error, not a fault of the file.
 	err := db.Write(t.Context(), func(tx *sql.Tx) error {
-		_, err := tx.Exec(`INSERT INTO delivery (finding, channel, made, due) VALUES ('nobody', 'c', 1, 1)`)
+		_, err := tx.Exec(`INSERT INTO delivery (finding, channel, number, made, due) VALUES ('nobody', 'c', 1, 1, 1)`)
 		return err
 	})
 	if err == nil {

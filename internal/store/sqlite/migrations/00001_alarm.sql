@@ -49,18 +49,19 @@ CREATE TABLE suppression (
 CREATE TABLE delivery (
     finding  TEXT    NOT NULL REFERENCES finding (id),
     channel  TEXT    NOT NULL,
+    number   INTEGER NOT NULL, -- the finding's
     made     INTEGER NOT NULL,
-    due      INTEGER NOT NULL, -- not to be tried before
+    due      INTEGER NOT NULL, -- a refused one is not to be tried before
     attempts INTEGER NOT NULL DEFAULT 0,
     state    TEXT    NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent')),
-    held     INTEGER NOT NULL DEFAULT 0, -- 1: waits for the end of quiet hours
+    refused  INTEGER NOT NULL DEFAULT 0, -- 1: the other side said no to this message, and will be asked again
     tried    INTEGER,          -- the last try
     sent     INTEGER,
     error    TEXT    NOT NULL DEFAULT '', -- of the last try, without secrets
     PRIMARY KEY (finding, channel)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX delivery_pending ON delivery (channel, due) WHERE state = 'pending';
+CREATE INDEX delivery_pending ON delivery (channel, attempts, number) WHERE state = 'pending';
 CREATE INDEX delivery_channel ON delivery (channel, state);
 
 -- +goose Down
