@@ -36,6 +36,7 @@ Nothing leaves this machine.`,
 		m.topCommand(),
 		m.catalogCommand(),
 		m.setupCommand(),
+		m.drillCommand(),
 	)
 	return root
 }

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/whosaw/whosaw/internal/drill"
+	"github.com/whosaw/whosaw/internal/sim"
+)
+
+// drillFlags are the flags of drill.
+type drillFlags struct {
+	scenario        string
+	all, json       bool
+	seed            uint64
+	seeds           int
+	customers, days int
+	quiet           bool
+}
+
+const (
+	// The seeds from 6 on are for figures; 1 to 5 are for tuning.
+	firstSeed    = 6
+	defaultSeeds = 5
+)
+
+func (m *Main) drillCommand() *cobra.Command {
+	var f drillFlags
+	cmd := &cobra.Command{
+		Use:   "drill",
+		Short: "A fire drill: how many customers would be lost before you noticed?",
+		Long: `Lets an attacker whose every access is known loose on a made-up shop, runs its records through the same ledger and
+detectors as live traffic, and says how many customers were lost before somebody could have noticed, what the findings'
+filters miss and catch, and what the detectors made of honest traffic. Nothing is kept.
+
+Scenarios:
+` + scenarioList() + `
+docs/drill.md explains how to read the answer.`,
+		Example: `  whosaw drill                                         the theft of a signing key
+  whosaw drill --scenario insider-agent --seeds 10
+  whosaw drill --all > table.md                        every scenario at full size: takes long`,
+		Args: cobra.NoArgs,
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("customers") && f.all {
+				f.customers = 100_000
+			}
+			return m.drill(cmd.Context(), &f)
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.scenario, "scenario", "stolen-key", "what happens in the shop")
+	flags.BoolVar(&f.all, "all", false, "every scenario, as the tables of docs/BENCHMARKS.md")
+	flags.Uint64Var(&f.seed, "seed", firstSeed, "the first seed; 1 to 5 are the ones that detectors are tuned with")
+	flags.IntVar(&f.seeds, "seeds", defaultSeeds, "how many runs, each with the next seed")
+	flags.IntVar(&f.customers, "customers", 10_000, "customers of the shop (with --all: 100000)")
+	flags.IntVar(&f.days, "days", 30, "days of the shop")
+	flags.BoolVar(&f.json, "json", false, "the answer as one JSON document")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
+	cmd.MarkFlagsMutuallyExclusive("all", "scenario")
+	return cmd
+}
+
+// scenarioList is a line for each scenario, for the help.
+func scenarioList() string {
+	var b strings.Builder
+	for _, s := range sim.Scenarios() {
+		fmt.Fprintf(&b, "  %-20s %s\n", s.Name, s.Says)
+	}
+	return b.String()
+}
+
+// drill runs the scenarios that the flags name.
+func (m *Main) drill(ctx context.Context, f *drillFlags) error {
+	names := []string{f.scenario}
+	known := make([]string, 0, len(sim.Scenarios()))
+	for _, s := range sim.Scenarios() {
+		known = append(known, s.Name)
+	}
+	switch {
+	case f.all:
+		names = known
+	case !slices.Contains(known, f.scenario):
+		return usagef("--scenario %s: there are %s", f.scenario, strings.Join(known, ", "))
+	}
+	if f.seeds < 1 || f.seeds > 1000 {
+		return usagef("--seeds %d: give a number from 1 to 1000", f.seeds)
+	}
+	bar := m.newProgress(f.quiet)
+	defer bar.clear()
+	var all []drill.Summary
+	for i, name := range names {
+		s, err := m.drillScenario(ctx, f, name, bar, fmt.Sprintf("%d of %d", i+1, len(names)))
+		if err != nil {
+			return err
+		}
+		all = append(all, s)
+	}
+	bar.clear()
+	if err := m.writeDrill(f, all); err != nil {
+		return err
+	}
+	var runs []*drill.Outcome
+	for i := range all {
+		runs = append(runs, all[i].Runs...)
+	}
+	if idle := drill.Untouched(runs); len(idle) > 0 {
+		return fmt.Errorf("no test looked at the accesses of %s: this drill shows nothing about them", strings.Join(idle, ", "))
+	}
+	return nil
+}
+
+func (m *Main) writeDrill(f *drillFlags, all []drill.Summary) error {
+	switch {
+	case f.json && f.all:
+		return writeJSON(m.Stdout, all)
+	case f.json:
+		return writeJSON(m.Stdout, all[0])
+	case f.all:
+		return drill.WriteTable(m.Stdout, all)
+	}
+	return all[0].WriteText(m.Stdout, m.textOptions(nil))
+}
+
+// drillScenario runs one scenario with every seed.
+func (m *Main) drillScenario(ctx context.Context, f *drillFlags, name string, bar *progress, of string) (drill.Summary, error) {
+	cfg := drill.Config{Scenario: name, Customers: f.customers, Days: f.days, TempDir: os.Getenv("TMPDIR")}
+	var runs []*drill.Outcome
+	began := m.Now()
+	for i := range f.seeds {
+		cfg.Seed = f.seed + uint64(i)
+		cfg.Progress = bar.steps(fmt.Sprintf("drill %s (%s)", name, of), i, f.seeds, began)
+		o, err := drill.Run(ctx, cfg)
+		if err != nil {
+			if ctx.Err() != nil {
+				bar.clear()
+				fmt.Fprintln(m.Stderr, "whosaw: stopped; a drill keeps nothing, so the next one begins anew.")
+				return drill.Summary{}, errors.Join(errInterrupted, err)
+			}
+			return drill.Summary{}, err
+		}
+		runs = append(runs, o)
+	}
+	return drill.Summarize(cfg, runs), nil
+}
+
+// steps gives what draws the progress of the n-th of several equal steps; nil where nobody would see it.
+func (p *progress) steps(what string, n, of int, began time.Time) func(float64) {
+	if p == nil {
+		return nil
+	}
+	var last time.Time
+	return func(done float64) {
+		now := p.now()
+		if now.Sub(last) < 100*time.Millisecond {
+			return
+		}
+		last = now
+		p.note(what + left(int64(1e6*(float64(n)+done)), int64(1e6*float64(of)), now.Sub(began).Seconds()))
+	}
+}
