@@ -36,7 +36,7 @@ var importTable = map[string][]string{
 	"internal/alarm":        {"", "internal/figure", "internal/report", "internal/store/sqlite", "github.com/wneessen/go-mail"},
 
 	"internal/drill": {
-		"", "internal/catalog", "internal/ingest", "internal/detect", "internal/scope", "internal/pipeline", "internal/report", "internal/figure",
+		"", "internal/catalog", "internal/ledger", "internal/detect", "internal/scope", "internal/pipeline", "internal/report", "internal/figure",
 		"internal/sim",
 	},
 	"cmd/whosaw": {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -22,7 +21,10 @@ type drillFlags struct {
 	seed            uint64
 	seeds           int
 	customers, days int
-	quiet           bool
+
+	onto    bool
+	catalog string
+	in      inputFlags
 }
 
 const (
@@ -34,20 +36,36 @@ const (
 func (m *Main) drillCommand() *cobra.Command {
 	var f drillFlags
 	cmd := &cobra.Command{
-		Use:   "drill",
+		Use:   "drill [--onto LOG…]",
 		Short: "A fire drill: how many customers would be lost before you noticed?",
 		Long: `Lets an attacker whose every access is known loose on a made-up shop, runs its records through the same ledger and
 detectors as live traffic, and says how many customers were lost before somebody could have noticed, what the findings'
-filters miss and catch, and what the detectors made of honest traffic. Nothing is kept.
+filters miss and catch, and what the detectors made of honest traffic.
 
-Scenarios:
-` + scenarioList() + `
-docs/drill.md explains how to read the answer.`,
+With --onto the attack is woven, at the share it had in the case, into your own records: what would you have noticed,
+what are you blind to, and what would each missing member of the log have bought? Nothing is sent anywhere.
+
+No drill keeps anything. docs/drill.md explains how to read the answers.
+
+Scenarios (` + strings.Join(drill.Weaves(), ", ") + ` with --onto too):
+` + scenarioList(),
 		Example: `  whosaw drill                                         the theft of a signing key
-  whosaw drill --scenario insider-agent --seeds 10
+  whosaw drill --onto /var/log/nginx/access.log*       the same, woven into your own records
+  whosaw drill --scenario stolen-key --seeds 10 --customers 100000
   whosaw drill --all > table.md                        every scenario at full size: takes long`,
-		Args: cobra.NoArgs,
-		RunE: run(func(cmd *cobra.Command, _ []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case f.onto:
+				return needLogs(cmd, args)
+			case len(args) > 0:
+				return usagef("%s takes logs only with --onto: whosaw drill --onto %s", cmd.CommandPath(), strings.Join(args, " "))
+			}
+			return nil
+		},
+		RunE: run(func(cmd *cobra.Command, args []string) error {
+			if f.onto {
+				return m.drillOnto(cmd.Context(), args, &f)
+			}
 			if !cmd.Flags().Changed("customers") && f.all {
 				f.customers = 100_000
 			}
@@ -62,8 +80,11 @@ docs/drill.md explains how to read the answer.`,
 	flags.IntVar(&f.customers, "customers", 10_000, "customers of the shop (with --all: 100000)")
 	flags.IntVar(&f.days, "days", 30, "days of the shop")
 	flags.BoolVar(&f.json, "json", false, "the answer as one JSON document")
-	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
+	flags.BoolVar(&f.onto, "onto", false, "weave the attack into the records of LOG…")
+	flags.StringVar(&f.catalog, "catalog", "", "with --onto: which route shows which fields (default: a suggested one)")
+	f.in.add(flags)
 	cmd.MarkFlagsMutuallyExclusive("all", "scenario")
+	cmd.MarkFlagsMutuallyExclusive("all", "onto")
 	return cmd
 }
 
@@ -92,7 +113,7 @@ func (m *Main) drill(ctx context.Context, f *drillFlags) error {
 	if f.seeds < 1 || f.seeds > 1000 {
 		return usagef("--seeds %d: give a number from 1 to 1000", f.seeds)
 	}
-	bar := m.newProgress(f.quiet)
+	bar := m.newProgress(f.in.quiet)
 	defer bar.clear()
 	var all []drill.Summary
 	for i, name := range names {
@@ -138,12 +159,7 @@ func (m *Main) drillScenario(ctx context.Context, f *drillFlags, name string, ba
 		cfg.Progress = bar.steps(fmt.Sprintf("drill %s (%s)", name, of), i, f.seeds, began)
 		o, err := drill.Run(ctx, cfg)
 		if err != nil {
-			if ctx.Err() != nil {
-				bar.clear()
-				fmt.Fprintln(m.Stderr, "whosaw: stopped; a drill keeps nothing, so the next one begins anew.")
-				return drill.Summary{}, errors.Join(errInterrupted, err)
-			}
-			return drill.Summary{}, err
+			return drill.Summary{}, m.drillStopped(ctx, bar, err)
 		}
 		runs = append(runs, o)
 	}

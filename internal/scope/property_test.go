@@ -366,11 +366,11 @@ func (b *built) compareOverlap(g gen) string {
 	if diff := cmp.Diff(want, got); diff != "" {
 		return diff
 	}
-	return b.compareAgainst(filters, sizes, inter)
+	return b.compareAgainst(filters, sets, sizes, inter)
 }
 
 // compareAgainst asks the same of Against, of more filters than it takes at once.
-func (b *built) compareAgainst(filters []whosaw.Filter, sizes []int64, inter [][]int64) string {
+func (b *built) compareAgainst(filters []whosaw.Filter, sets []map[int]bool, sizes []int64, inter [][]int64) string {
 	var many []whosaw.Filter
 	for range 8 {
 		many = append(many, filters...)
@@ -387,7 +387,24 @@ func (b *built) compareAgainst(filters []whosaw.Filter, sizes []int64, inter [][
 		}
 		want = append(want, inter[k][:2])
 	}
-	return cmp.Diff(want, both)
+	if diff := cmp.Diff(want, both); diff != "" {
+		return diff
+	}
+	return b.compareSequences(filters[0], sets[0])
+}
+
+// compareSequences asks which accesses they are.
+func (b *built) compareSequences(filter whosaw.Filter, set map[int]bool) string {
+	got, err := scope.New(b.view, b.cat, scope.Config{}).Sequences(context.Background(), filter)
+	if err != nil {
+		return err.Error()
+	}
+	var want []uint64
+	for seq := range set {
+		want = append(want, uint64(seq))
+	}
+	slices.Sort(want)
+	return cmp.Diff(want, got)
 }
 
 // report looks for a smaller ledger and filter that still differ, and prints them.
