@@ -27,6 +27,7 @@ var importTable = map[string][]string{
 	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger"},
 	"internal/doctor":    {"", "internal/catalog", "internal/reference", "internal/detect", "internal/ledger", "internal/figure"},
 	"internal/pipeline":  {"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor"},
+	"internal/follow":    {"", "internal/catalog", "internal/ingest", "internal/pipeline", "internal/store/sqlite"},
 	"internal/report":    {"", "internal/figure"},
 	"internal/figure":    {},
 	"internal/sim":       {""},
