@@ -23,6 +23,7 @@ type drillFlags struct {
 	customers, days int
 
 	onto    bool
+	server  serverFlags
 	catalog string
 	in      inputFlags
 }
@@ -45,12 +46,15 @@ filters miss and catch, and what the detectors made of honest traffic.
 With --onto the attack is woven, at the share it had in the case, into your own records: what would you have noticed,
 what are you blind to, and what would each missing member of the log have bought? Nothing is sent anywhere.
 
-No drill keeps anything. docs/drill.md explains how to read the answers.
+With --server customers are planted at a running server, in a realm of their own, and opened: does the alarm come, and when?
+
+Only the last leaves anything behind: the planted customers, at that server. docs/drill.md explains how to read the answers.
 
 Scenarios (` + strings.Join(drill.Weaves(), ", ") + ` with --onto too):
 ` + scenarioList(),
 		Example: `  whosaw drill                                         the theft of a signing key
   whosaw drill --onto /var/log/nginx/access.log*       the same, woven into your own records
+  whosaw drill --server https://whosaw.example --token-file send.token --read-token-file read.token
   whosaw drill --scenario stolen-key --seeds 10 --customers 100000
   whosaw drill --all > table.md                        every scenario at full size: takes long`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -63,8 +67,11 @@ Scenarios (` + strings.Join(drill.Weaves(), ", ") + ` with --onto too):
 			return nil
 		},
 		RunE: run(func(cmd *cobra.Command, args []string) error {
-			if f.onto {
+			switch {
+			case f.onto:
 				return m.drillOnto(cmd.Context(), args, &f)
+			case f.server.url != "":
+				return m.drillServer(cmd.Context(), &f)
 			}
 			if !cmd.Flags().Changed("customers") && f.all {
 				f.customers = 100_000
@@ -82,9 +89,10 @@ Scenarios (` + strings.Join(drill.Weaves(), ", ") + ` with --onto too):
 	flags.BoolVar(&f.json, "json", false, "the answer as one JSON document")
 	flags.BoolVar(&f.onto, "onto", false, "weave the attack into the records of LOG…")
 	flags.StringVar(&f.catalog, "catalog", "", "with --onto: which route shows which fields (default: a suggested one)")
+	f.server.add(flags)
 	f.in.add(flags)
-	cmd.MarkFlagsMutuallyExclusive("all", "scenario")
-	cmd.MarkFlagsMutuallyExclusive("all", "onto")
+	cmd.MarkFlagsMutuallyExclusive("all", "scenario", "server")
+	cmd.MarkFlagsMutuallyExclusive("all", "onto", "server")
 	return cmd
 }
 

@@ -3,6 +3,7 @@ package drill
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -165,7 +166,7 @@ func share(n, of int64) string {
 	if p >= 10 {
 		return fmt.Sprintf("%.0f %%", p)
 	}
-	return strconv.FormatFloat(p, 'g', 2, 64) + " %"
+	return limit(p) + " %"
 }
 
 func (h *Honest) says(runs int) string {
@@ -186,7 +187,17 @@ func noOr(n int64, one, many string) string {
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-func limit(f float64) string { return strconv.FormatFloat(f, 'g', 2, 64) }
+// limit writes a figure that is no count with two digits that say something.
+func limit(f float64) string {
+	if f >= 10 {
+		return figure.Int(int64(math.Ceil(f)))
+	}
+	places := 1
+	for x := f; x > 0 && x < 1 && places < 12; x *= 10 {
+		places++
+	}
+	return strconv.FormatFloat(f, 'f', places, 64)
+}
 
 // alarms lists the false alarms, the first few.
 func (s *Summary) alarms(m *report.Message) {
