@@ -43,7 +43,7 @@ kill: ## kill -9 in a loop during `investigate --data`, longer than the test doe
 	$(GO) test ./cmd/whosaw -run TestKill -count=1 -v -whosaw.kills=200
 
 example: ## makes examples/ again from the generator
-	$(GO) test ./internal/sim -run Example -count=1 -update
+	$(GO) test ./internal/market -run Example -count=1 -update
 
 clean:
 	rm -rf bin out

@@ -30,7 +30,10 @@ var importTable = map[string][]string{
 	"internal/follow":    {"", "internal/catalog", "internal/ingest", "internal/pipeline", "internal/store/sqlite"},
 	"internal/report":    {"", "internal/figure"},
 	"internal/figure":    {},
-	"internal/sim":       {""},
+	"internal/draw":      {},
+	"internal/market":    {"internal/draw"},
+	"internal/post":      {"github.com/klauspost/compress"},
+	"internal/sim":       {"internal/draw", "github.com/goccy/go-yaml"},
 
 	// The server's.
 	"internal/store/sqlite": {"github.com/pressly/goose/v3", "modernc.org/sqlite"},
@@ -42,7 +45,7 @@ var importTable = map[string][]string{
 	},
 	"cmd/whosaw": {
 		"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor",
-		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/drill", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
+		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
 }
 

@@ -37,6 +37,7 @@ Nothing leaves this machine.`,
 		m.catalogCommand(),
 		m.setupCommand(),
 		m.drillCommand(),
+		m.simCommand(),
 	)
 	return root
 }

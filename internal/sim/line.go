@@ -1,126 +1,128 @@
 package sim
 
-import (
-	"fmt"
-	"strconv"
+import "strconv"
+
+// Parts of lines that do not change are made once.
+var (
+	routeParts  = parts(len(pages), func(b []byte, i int) []byte { return appendMember(b, "route", pages[i].route) })
+	shownParts  = parts(len(pages), func(b []byte, i int) []byte { return appendShown(b, page(i)) })
+	keyParts    = parts(len(keyNames), func(b []byte, i int) []byte { return appendMember(b, "key", keyNames[i]) })
+	clientParts = parts(len(clientNames), func(b []byte, i int) []byte { return appendMember(b, "client", clientNames[i]) })
+	agentParts  = parts(len(agentNames), func(b []byte, i int) []byte { return appendMember(b, "agent", agentNames[i]) })
+	netParts    = parts(len(networks), appendNetwork)
 )
 
-// write writes an event as a record, and as a line of the combined log if it is an access.
-func (r *run) write(e *event) error {
-	if err := r.writeRecord(e); err != nil {
-		return err
+func parts(n int, part func(b []byte, i int) []byte) [][]byte {
+	all := make([][]byte, n)
+	for i := range all {
+		all[i] = part(nil, i)
 	}
-	if r.combined == nil || e.kind != kindAccess {
-		return nil
-	}
-	if _, err := r.combined.Write(appendCombined(r.line[:0], r.cfg.Seed, e)); err != nil {
-		return fmt.Errorf("write combined log: %w", err)
-	}
-	return nil
+	return all
 }
 
-func (r *run) writeRecord(e *event) error {
-	r.line = appendRecord(r.line[:0], e)
-	if _, err := r.out.Write(r.line); err != nil {
-		return fmt.Errorf("write records: %w", err)
+// appendRecord writes the record line, without a newline, as whosaw itself would write it. It is written out here, and not
+// left to an encoder, so that its bytes stay. No string in it needs escaping: all come from the tables.
+func appendRecord(b []byte, e *event, subjects []uint32) []byte {
+	if e.kind == kindAccess {
+		b = append(b, `{"id":"r`...)
+	} else {
+		b = appendText(b, `{"type":"`, kindNames[e.kind])
+		b = append(b, `","id":"r`...)
 	}
-	if r.cfg.Observe == nil {
-		return nil
-	}
-	return r.cfg.Observe(r.line[:len(r.line)-1], r.label(e))
-}
-
-func (r *run) label(e *event) Label {
-	l := Label{Event: e.event, Subjects: r.names[:0]}
-	if e.attack {
-		l.Attack = stolenKey
-	}
-	for _, s := range e.subjects {
-		l.Subjects = append(l.Subjects, strconv.FormatUint(uint64(s), 10))
-	}
-	r.names = l.Subjects
-	fields, masked := e.shown()
-	l.Disclosed = e.kind == kindAccess && fields|masked != 0
-	return l
-}
-
-var kindNames = [...]string{"access", "issuance", "subject", "person", "key", "reason"}
-
-// appendRecord writes the record line. It is written out here, and not left to an encoder, so that its bytes
-// stay. No string in it needs escaping: all come from the tables.
-func appendRecord(b []byte, e *event) []byte {
-	b = append(b, `{"id":"r`...)
-	b = strconv.AppendInt(b, int64(e.id), 10)
-	if e.kind != kindAccess {
-		b = appendText(b, `","type":"`, kindNames[e.kind])
-	}
+	b = strconv.AppendUint(b, e.id, 10)
 	b = append(b, `","time":"`...)
 	b = appendTime(b, e.time)
 	b = append(b, '"')
 	switch e.kind {
 	case kindAccess:
-		b = appendAccess(b, e)
+		b = appendAccess(b, e, subjects)
 	case kindIssuance:
-		b = appendSubjects(b, e.subjects)
-		b = appendMember(b, "principal", e.principal)
+		b = appendSubjects(b, subjects)
+		b = appendPrincipal(b, e)
 		b = appendCredential(b, e)
-		b = appendMember(b, "ip", ipText(e))
+		b = appendAddress(b, e)
 	case kindSubject:
-		b = appendSubjects(b, e.subjects)
-		b = appendMember(b, "state", e.state)
+		b = appendSubjects(b, subjects)
+		b = appendMember(b, "state", stateNames[e.state])
+		if e.into != 0 {
+			b = append(b, `,"into":"`...)
+			b = strconv.AppendUint(b, uint64(e.into), 10)
+			b = append(b, '"')
+		}
 		b = appendInstant(b, "since", e.since)
 		b = appendInstant(b, "last_login", e.till)
 	case kindPerson:
-		b = appendMember(b, "person", e.principal)
-		b = appendMember(b, "state", e.state)
+		b = appendMember(b, "state", stateNames[e.state])
+		b = appendMember(b, "person", builder)
 		b = appendInstant(b, "since", e.since)
-		b = appendList(b, "keys", e.list)
+		b = appendText(b, `,"keys":["`, keyNames[e.key])
+		b = append(b, `"]`...)
 	case kindKey:
-		b = appendMember(b, "key", e.key)
-		b = appendMember(b, "state", e.state)
+		b = appendMember(b, "state", stateNames[e.state])
+		b = append(b, keyParts[e.key]...)
 		b = appendInstant(b, "since", e.since)
-		b = appendMember(b, "use", e.client)
-		b = appendList(b, "readers", e.list)
+		if e.key == keyBackup {
+			b = append(b, `,"readers":["`+builder+`"]`...)
+		}
+		b = appendMember(b, "use", keyUses[e.key])
 	case kindReason:
-		b = appendSubjects(b, e.subjects)
-		b = appendMember(b, "principal", e.principal)
-		b = appendMember(b, "kind", e.state)
+		b = appendSubjects(b, subjects)
+		b = appendMember(b, "kind", stateNames[e.state])
+		b = appendPrincipal(b, e)
 		b = appendInstant(b, "from", e.since)
 		b = appendInstant(b, "until", e.till)
+	case kindChange:
+		b = appendMember(b, "kind", stateNames[e.state])
+		b = appendInstant(b, "from", e.since)
+		b = appendInstant(b, "until", e.till)
+	case kindFeed:
+		b = append(b, `,"of":"issuance"`...)
+		b = append(b, keyParts[e.key]...)
+		b = appendInstant(b, "from", e.since)
+		b = append(b, `,"lag":`...)
+		b = strconv.AppendUint(b, uint64(e.who), 10)
+		b = append(b, `,"lost":`...)
+		b = appendShare(b, int64(e.into))
 	}
-	return append(b, "}\n"...)
+	return append(b, '}')
 }
 
-func appendAccess(b []byte, e *event) []byte {
-	p := &pages[e.page]
-	b = appendSubjects(b, e.subjects)
-	b = appendMember(b, "route", p.route)
-	b = append(b, `,"status":`...)
-	b = strconv.AppendInt(b, int64(e.status), 10)
-	fields, masked := e.shown()
-	b = appendFields(b, "fields", fields)
-	if masked != 0 {
-		b = appendFields(b, "masked", masked)
-	}
+func appendAccess(b []byte, e *event, subjects []uint32) []byte {
+	b = appendSubjects(b, subjects)
 	if e.others > 0 {
 		b = append(b, `,"others":`...)
-		b = strconv.AppendInt(b, int64(e.others), 10)
+		b = strconv.AppendUint(b, uint64(e.others), 10)
 	}
-	b = appendMember(b, "principal", e.principal)
+	b = append(b, routeParts[e.page]...)
+	if e.status == 200 {
+		b = append(b, shownParts[e.page]...)
+	} else {
+		b = append(b, `,"fields":[]`...)
+	}
+	b = append(b, `,"status":`...)
+	b = strconv.AppendUint(b, uint64(e.status), 10)
+	b = appendPrincipal(b, e)
 	b = appendCredential(b, e)
-	b = appendMember(b, "ip", ipText(e))
-	b = appendMember(b, "country", e.from.country)
-	b = append(b, `,"asn":`...)
-	b = strconv.AppendInt(b, int64(e.from.asn), 10)
-	return appendMember(b, "agent", e.agent)
+	b = appendAddress(b, e)
+	b = append(b, netParts[e.from.net]...)
+	return append(b, agentParts[e.agent]...)
 }
 
-// shown gives what the answer showed: what the page shows, if it answered 200.
-func (e *event) shown() (fields, masked fieldSet) {
-	if e.status != 200 {
-		return 0, 0
+func appendShown(b []byte, p page) []byte {
+	b = appendFields(b, "fields", pages[p].fields)
+	if pages[p].masked != 0 {
+		b = appendFields(b, "masked", pages[p].masked)
 	}
-	return pages[e.page].fields, pages[e.page].masked
+	return b
+}
+
+func appendNetwork(b []byte, i int) []byte {
+	if network(i) == netNone {
+		return b
+	}
+	b = appendMember(b, "country", networks[i].country)
+	b = append(b, `,"asn":`...)
+	return strconv.AppendInt(b, int64(networks[i].asn), 10)
 }
 
 func appendText(b []byte, before, text string) []byte {
@@ -135,22 +137,6 @@ func appendMember(b []byte, member, value string) []byte {
 	b = appendText(b, `,"`, member)
 	b = appendText(b, `":"`, value)
 	return append(b, '"')
-}
-
-func appendList(b []byte, member string, values []string) []byte {
-	if len(values) == 0 {
-		return b
-	}
-	b = appendText(b, `,"`, member)
-	b = append(b, `":[`...)
-	for i, v := range values {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendText(b, `"`, v)
-		b = append(b, '"')
-	}
-	return append(b, ']')
 }
 
 func appendFields(b []byte, member string, set fieldSet) []byte {
@@ -187,22 +173,50 @@ func appendSubjects(b []byte, subjects []uint32) []byte {
 	return append(b, `"]`...)
 }
 
+func appendPrincipal(b []byte, e *event) []byte {
+	if e.role == roleNone {
+		return b
+	}
+	r := &roleNames[e.role]
+	b = appendText(b, `,"principal":"`, r.name)
+	if r.numbered {
+		b = strconv.AppendUint(b, uint64(e.who), 10)
+	}
+	return append(b, '"')
+}
+
 func appendCredential(b []byte, e *event) []byte {
 	if e.credential != 0 {
 		b = append(b, `,"credential":"jti-`...)
 		b = appendHex(b, e.credential)
 		b = append(b, '"')
 	}
-	b = appendMember(b, "key", e.key)
-	return appendMember(b, "client", e.client)
+	b = append(b, keyParts[e.key]...)
+	return append(b, clientParts[e.client]...)
 }
 
-// appendHex writes the low 48 bits: 12 digits.
 func appendHex(b []byte, v uint64) []byte {
-	for shift := 44; shift >= 0; shift -= 4 {
+	for shift := 60; shift >= 0; shift -= 4 {
 		b = append(b, "0123456789abcdef"[v>>shift&15])
 	}
 	return b
+}
+
+func appendAddress(b []byte, e *event) []byte {
+	if e.from.net == netNone {
+		return b
+	}
+	b = append(b, `,"ip":"`...)
+	if e.from.hi != 0 {
+		return append(e.from.addr().AppendTo(b), '"')
+	}
+	for shift := 24; shift >= 0; shift -= 8 {
+		b = strconv.AppendUint(b, e.from.lo>>shift&255, 10)
+		if shift > 0 {
+			b = append(b, '.')
+		}
+	}
+	return append(b, '"')
 }
 
 func appendInstant(b []byte, member string, t int64) []byte {
@@ -215,11 +229,15 @@ func appendInstant(b []byte, member string, t int64) []byte {
 	return append(b, '"')
 }
 
-func ipText(e *event) string {
-	if !e.from.ip.IsValid() {
-		return ""
+// appendShare writes so many in 100,000 as the share that whosaw's own encoder would write.
+func appendShare(b []byte, per100000 int64) []byte {
+	b = append(b, "0."...)
+	var digits [5]byte
+	d := appendPadded(digits[:0], per100000, 5)
+	for len(d) > 1 && d[len(d)-1] == '0' {
+		d = d[:len(d)-1]
 	}
-	return e.from.ip.String()
+	return append(b, d...)
 }
 
 // appendTime writes milliseconds since 1970 as 2006-01-02T15:04:05.000Z.
@@ -229,24 +247,21 @@ func appendTime(b []byte, t int64) []byte {
 	b = append(appendPadded(b, y, 4), '-')
 	b = append(appendPadded(b, m, 2), '-')
 	b = append(appendPadded(b, d, 2), 'T')
-	b = append(appendClock(b, in), '.')
+	b = append(appendPadded(b, in/hour, 2), ':')
+	b = append(appendPadded(b, in/minute%60, 2), ':')
+	b = append(appendPadded(b, in/second%60, 2), '.')
 	return append(appendPadded(b, in%1000, 3), 'Z')
 }
 
-// appendClock writes 15:04:05.
-func appendClock(b []byte, in int64) []byte {
-	b = append(appendPadded(b, in/hour, 2), ':')
-	b = append(appendPadded(b, in/minute%60, 2), ':')
-	return appendPadded(b, in/second%60, 2)
-}
-
 func appendPadded(b []byte, v int64, width int) []byte {
-	var digits [20]byte
-	for i := width - 1; i >= 0; i-- {
-		digits[i] = byte('0' + v%10)
+	for range width {
+		b = append(b, '0')
+	}
+	for i := len(b) - 1; v > 0; i-- {
+		b[i] += byte(v % 10)
 		v /= 10
 	}
-	return append(b, digits[:width]...)
+	return b
 }
 
 // civil gives the date of a day since 1970 in the Gregorian calendar (Hinnant's days algorithm).
@@ -267,44 +282,4 @@ func civil(days int64) (y, m, d int64) {
 		y++
 	}
 	return y, m, d
-}
-
-const monthNames = "JanFebMarAprMayJunJulAugSepOctNovDec"
-
-// appendCombined writes an access as nginx and Apache do: nine hours ahead of UTC, whole seconds, nobody's name.
-func appendCombined(b []byte, seed uint64, e *event) []byte {
-	b = append(b, e.from.ip.String()...)
-	local := e.time + 9*hour
-	y, m, d := civil(local / dayMillis)
-	b = append(b, " - - ["...)
-	b = append(appendPadded(b, d, 2), '/')
-	b = appendText(b, monthNames[3*m-3:3*m], "/")
-	b = append(appendPadded(b, y, 4), ':')
-	b = append(appendClock(b, local%dayMillis), ` +0900] "`...)
-	p := &pages[e.page]
-	for i, c := range p.route {
-		if c == ' ' {
-			b = append(b, p.route[:i+1]...)
-			break
-		}
-	}
-	for _, c := range []byte(p.path) {
-		if c == '*' {
-			b = strconv.AppendUint(b, uint64(e.number), 10)
-			continue
-		}
-		b = append(b, c)
-	}
-	b = append(b, ` HTTP/1.1" `...)
-	b = strconv.AppendInt(b, int64(e.status), 10)
-	size := 153
-	if e.status == 200 {
-		draws := newDraw(seed, forSize, int(e.subject()+e.number), int(e.page))
-		size = p.size + draws.below(p.size/4) + 90*e.others
-	}
-	b = append(b, ' ')
-	b = strconv.AppendInt(b, int64(size), 10)
-	b = append(b, ` "-" "`...)
-	b = append(b, e.agent...)
-	return append(b, "\"\n"...)
 }

@@ -1,244 +1,158 @@
 package sim
 
 import (
-	"bufio"
-	"cmp"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
+	"strconv"
 )
 
-const (
-	second    int64 = 1000
-	minute          = 60 * second
-	hour            = 60 * minute
-	dayMillis       = 24 * hour
-)
-
-// Config says which shop, for how long. The zero value is not a shop; Example is.
+// Config says which shop, for how long, and who steals. The zero value is not a shop.
 type Config struct {
-	Seed      uint64
-	Customers int   // 1 to 10,000,000
-	Days      int   // 1 to 3,660
-	Start     int64 // midnight UTC, milliseconds since 1970; the shop's clocks show nine hours more
-
 	// Scenario is the name of one of Scenarios; "" and "honest" are the same shop and days with nobody stealing.
-	Scenario string
+	Scenario  string
+	Seed      uint64
+	Customers int   // 10 to 10,000,000
+	Days      int   // 1 to 3,660, after the warm-up days
+	Start     int64 // midnight UTC after the warm-up days, milliseconds since 1970; the shop's clocks show nine hours more
+
+	// Share is the part of the watched days' accesses that is the attack, per million; 0: what shop.yaml says.
+	Share int
 
 	// Observe, if not nil, is called with each record line in the order of arrival, repeats too: without the newline,
 	// valid only during the call. An error stops the run and is given back.
 	Observe func(line []byte, label Label) error
 
-	// Combined takes, if not nil, the same accesses as a proxy writes them down: combined log format, in
-	// which nobody says whose data it was.
-	Combined io.Writer
+	// Attacks takes, if not nil, a line for each access of an attack: its id, the attack, subjects, disclosed or not.
+	Attacks io.Writer
+
+	// Progress, if not nil, is called after each day. An error stops the run and is given back.
+	Progress func(day, of int, lines int64) error
+
+	// Workers is how many goroutines make records; 0: one for each processor. The bytes are the same.
+	Workers int
 }
 
 // Label is what the generator knows about a record line and the line does not say.
 type Label struct {
 	Attack    string   // the attacker's name; "": honest
-	Event     string   // the awkward thing that made the record: "nat", "retry_storm", "flash_sale", …; "": nothing special
+	Event     string   // the awkward thing that made the record, one of Events; "": nothing special
 	Subjects  []string // whose data was asked for; valid only during the call
 	Disclosed bool     // data of them was shown
 }
 
-// Scenario is what may happen in the shop.
-type Scenario struct {
-	Name string
-	Says string // in one sentence
-}
-
-const (
-	honest    = "honest"
-	stolenKey = "stolen-key"
-)
-
-// Scenarios lists what may happen, always in the same order, beginning with the honest shop.
-func Scenarios() []Scenario {
-	return []Scenario{
-		{honest, "Nobody steals."},
-		{stolenKey, "Somebody with a copy of the backup key signs credentials for one member number after the other."},
-	}
-}
-
-// Example is the shop in examples/shop: 2,000 customers, the week from Monday 2 March 2026, a stolen key.
+// Example is a small shop and a theft, for trying things out.
 func Example() Config {
-	return Config{Seed: 1, Customers: 2000, Days: 7, Start: 1772409600000, Scenario: stolenKey}
+	return Config{Scenario: stolenKey.name, Seed: 1, Customers: 2000, Days: 7, Start: 1772409600000}
 }
 
-func (c *Config) check() error {
+// WarmUpDays is how many days of honest traffic come before Config.Start.
+func WarmUpDays() int { return shopParams().WarmUpDays }
+
+// Check says what is wrong with a Config; Run does so too.
+func (c *Config) Check() error {
 	switch {
-	case c.Customers < 1 || c.Customers > 10_000_000:
-		return fmt.Errorf("check customers: %d is not between 1 and 10000000", c.Customers)
+	case c.Customers < 10 || c.Customers > 10_000_000:
+		return fmt.Errorf("check customers: %d is not between 10 and 10000000", c.Customers)
 	case c.Days < 1 || c.Days > 3660:
 		return fmt.Errorf("check days: %d is not between 1 and 3660", c.Days)
-	case c.Start < 946684800000 || c.Start > 4102444800000 || c.Start%dayMillis != 0:
-		return fmt.Errorf("check start: %d is not a midnight (UTC, in milliseconds) from 2000 to 2100", c.Start)
+	case c.Start < 946684800000+31*dayMillis || c.Start > 4102444800000 || c.Start%dayMillis != 0:
+		return fmt.Errorf("check start: %d is not a midnight (UTC, in milliseconds) from February 2000 to 2100", c.Start)
+	case c.Share < 0 || c.Share > 500_000:
+		return fmt.Errorf("check share: %d per million is not between 0 and 500000", c.Share)
+	case c.Workers < 0:
+		return fmt.Errorf("check workers: %d is below zero", c.Workers)
 	}
-	known := c.Scenario == "" || slices.ContainsFunc(Scenarios(), func(s Scenario) bool { return s.Name == c.Scenario })
-	if !known {
-		return fmt.Errorf("check scenario: there is none named %q", c.Scenario)
+	if c.Scenario != "" && !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.Name == c.Scenario }) {
+		return fmt.Errorf("check scenario: there is none named %q; there are %s", c.Scenario, scenarioNames())
 	}
 	return nil
 }
 
-func (c *Config) honest() bool { return c.Scenario == "" || c.Scenario == honest }
-
-// Run writes the shop's records to w (unless it is nil) in the order of their arrival, one JSON object a line, and says what is true of
-// them. On an error of a writer it stops and gives that error.
+// Run writes the shop's records to w (unless it is nil) in the order of their arrival, one JSON object a line, and says what
+// is true of them. On an error of a writer or observer it stops and gives that error.
 func Run(cfg Config, w io.Writer) (*Truth, error) {
-	if err := cfg.check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	if w == nil {
-		w = io.Discard
-	}
-	out := bufio.NewWriterSize(w, 1<<16)
-	r := &run{shop: newShop(cfg), out: out, tally: newTally(), next: 1}
-	if cfg.Combined != nil {
-		r.combined = bufio.NewWriterSize(cfg.Combined, 1<<16)
-	}
-	r.opening()
-	for day := range cfg.Days {
-		r.honestDay(day)
-		if !cfg.honest() {
-			r.attackDay(day)
-		}
-		if err := r.flush(cfg.Start + int64(day+1)*dayMillis); err != nil {
-			return nil, err
-		}
-	}
-	if err := r.flush(1 << 62); err != nil {
+	r := newRun(cfg)
+	o := &output{run: r, w: w, tally: newTally(r, cfg.Attacks)}
+	if err := r.produce(o); err != nil {
 		return nil, err
 	}
-	if err := out.Flush(); err != nil {
-		return nil, fmt.Errorf("write records: %w", err)
-	}
-	if r.combined != nil {
-		if err := r.combined.Flush(); err != nil {
-			return nil, fmt.Errorf("write combined log: %w", err)
+	if o.tally.list != nil {
+		if err := o.tally.list.Flush(); err != nil {
+			return nil, fmt.Errorf("write truth: %w", err)
 		}
 	}
-	return r.tally.truth(r.shop), nil
+	return o.tally.truth(), nil
 }
 
 // run is one call of Run.
 type run struct {
 	*shop
-	out, combined *bufio.Writer
-	tally         *tally
-	pending       []event // made, not yet written
-	line          []byte
-	names         []string // of the label given to Observe
-	next          int      // the next record id
-
-	again     []event  // written once, to come a second time
-	orders    []uint32 // customers who ordered since the last night's invoices
-	delivered []uint32 // those whose orders go out with the couriers next
+	workers int
+	attacks []*attack
+	orders  []uint32 // customers, by index, who ordered yesterday
+	warm    int64    // accesses of the warm-up days
 }
 
-// event is one record on its way out.
-type event struct {
-	kind   kind
-	id     int
-	time   int64 // when it happened
-	at     int64 // when its line arrives
-	double int64 // 0, or how much later the same line comes again
-
-	page     page
-	status   int
-	subjects []uint32
-	others   int
-	number   uint32 // stands in the path
-
-	principal  string
-	credential uint64 // 0: none
-	key        string
-	client     string
-	agent      string
-	from       origin
-
-	state       string // of a subject, person or key; the kind of a reason
-	since, till int64
-	list        []string // keys of a person, readers of a key
-	attack      bool
-	event       string // see Label
-}
-
-// kind is the type of a record.
-type kind uint8
-
-const (
-	kindAccess kind = iota
-	kindIssuance
-	kindSubject
-	kindPerson
-	kindKey
-	kindReason
-)
-
-// add takes an event that arrives when it happens, a little later, or, once in thousands, hours later or twice.
-func (r *run) add(e event) {
-	if e.at == 0 {
-		e.at = e.time
+func newRun(cfg Config) *run {
+	r := &run{shop: newShop(cfg, shopParams()), workers: cfg.Workers}
+	if r.workers == 0 {
+		r.workers = runtime.GOMAXPROCS(0)
 	}
-	if e.kind == kindAccess {
-		d := newDraw(r.cfg.Seed, forDelay, int(e.time%dayMillis), int((e.time-r.cfg.Start)/dayMillis))
-		switch {
-		case d.oneIn(3000):
-			e.at += int64(d.between(20, 300)) * minute
-		case d.oneIn(2500):
-			e.double = int64(d.between(2_000, 90_000))
+	r.attacks = r.planAttacks()
+	return r
+}
+
+// output takes the lines in order: counts them, writes them, shows them.
+type output struct {
+	run   *run
+	w     io.Writer
+	tally *tally
+
+	one   [1]uint32
+	names []string
+	text  []byte
+}
+
+// take takes a slot's lines.
+func (o *output) take(b *batch) error {
+	if o.w != nil {
+		if _, err := o.w.Write(b.text); err != nil {
+			return fmt.Errorf("write records: %w", err)
 		}
 	}
-	r.pending = append(r.pending, e)
-}
-
-func (e *event) subject() uint32 {
-	if len(e.subjects) == 0 {
-		return 0
-	}
-	return e.subjects[0]
-}
-
-// flush writes what arrives before until. What arrives at the same instant keeps the order in which it was made, so a
-// log-in stays before its use.
-func (r *run) flush(until int64) error {
-	slices.SortStableFunc(r.pending, byArrival)
-	n := 0
-	for ; n < len(r.pending) && r.pending[n].at < until; n++ {
-		e := &r.pending[n]
-		if err := r.repeat(e.at); err != nil {
+	from := 0
+	for i := range b.lines {
+		l := &b.lines[i]
+		subjects := l.sink.subjects(l.event, &o.one)
+		if l.repeat {
+			o.tally.duplicates++
+		} else if err := o.tally.add(l.event, subjects); err != nil {
 			return err
 		}
-		e.id = r.next
-		r.next++
-		if err := r.write(e); err != nil {
-			return err
+		if observe := o.run.cfg.Observe; observe != nil {
+			if err := observe(b.text[from:l.end-1], o.label(l.event, subjects)); err != nil {
+				return err
+			}
 		}
-		r.tally.add(e)
-		if e.double > 0 {
-			again := *e
-			again.at += e.double
-			r.again = append(r.again, again)
-			slices.SortStableFunc(r.again, byArrival)
-		}
-	}
-	clear(r.pending[copy(r.pending, r.pending[n:]):])
-	r.pending = r.pending[:len(r.pending)-n]
-	return r.repeat(until - 1)
-}
-
-// repeat writes the doubled lines that are due: the same bytes as before.
-func (r *run) repeat(until int64) error {
-	for len(r.again) > 0 && r.again[0].at <= until {
-		if err := r.writeRecord(&r.again[0]); err != nil {
-			return err
-		}
-		r.tally.duplicates++
-		r.again = r.again[1:]
+		from = l.end
 	}
 	return nil
 }
 
-func byArrival(a, b event) int { return cmp.Compare(a.at, b.at) }
+func (o *output) label(e *event, subjects []uint32) Label {
+	l := Label{Event: whatNames[e.what], Disclosed: e.disclosed()}
+	if e.attack > 0 {
+		l.Attack = o.run.attacks[e.attack-1].name
+	}
+	o.names = o.names[:0]
+	for _, s := range subjects {
+		o.names = append(o.names, strconv.FormatUint(uint64(s), 10))
+	}
+	l.Subjects = o.names
+	return l
+}

@@ -5,53 +5,49 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"flag"
 	"io"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/klauspost/compress/gzip"
 
+	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/sim"
 )
 
-var update = flag.Bool("update", false, "write examples/shop again")
+// start is Monday 2 March 2026.
+const start = 1772409600000
 
-const exampleDir = "../../examples/shop"
+const dayMillis = 24 * 60 * 60 * 1000
 
-// maxExample is how much the example may take in the repository, all files together.
-const maxExample = 2 << 20
-
-// golden are hashes of what the generator writes. They change only when the shop is changed on purpose: same bytes on
-// any machine and with any Go.
-var golden = []struct {
-	name                      string
-	cfg                       sim.Config
-	records, combined, truths string
-}{
-	{"example", sim.Example(), "7c4b4e562e210f7c", "c16e80a83bc16e01", "ccb590112d570a09"},
-	{"honest", sim.Config{Seed: 2, Customers: 150, Days: 3, Start: 1583020800000}, "04a87d434ca2d532", "6376d8743ba2d41c", "9c318f6f3b24f5d0"},
-	{"one day", sim.Config{Seed: 3, Customers: 7, Days: 1, Start: 1709164800000, Scenario: "stolen-key"}, "7dcc8cfe7ab8ddf1", "a80e36dbb6c171a7", "535b2c23ba51326c"},
-}
-
-func generate(t testing.TB, cfg sim.Config) (records, combined []byte, truth *sim.Truth) {
+func generate(t testing.TB, cfg sim.Config) (records, attacks []byte, truth *sim.Truth) {
 	t.Helper()
-	var r, c bytes.Buffer
-	cfg.Combined = &c
+	var r, a bytes.Buffer
+	cfg.Attacks = &a
 	truth, err := sim.Run(cfg, &r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.Bytes(), c.Bytes(), truth
+	return r.Bytes(), a.Bytes(), truth
+}
+
+// golden are hashes of what the generator writes. They change only when the shop is changed on purpose: same bytes on
+// any machine and with any Go.
+var golden = []struct {
+	name                    string
+	cfg                     sim.Config
+	records, attacks, truth string
+}{
+	{"stolen key", sim.Config{Scenario: "stolen-key", Seed: 1, Customers: 900, Days: 4, Start: start}, "d429cf34aec7d7bd", "efa0b220aa4b0d34", "1d6b76642da15a62"},
+	{"honest", sim.Config{Seed: 2, Customers: 150, Days: 3, Start: 1583020800000}, "96e2f23531cc9fc7", "e3b0c44298fc1c14", "050fe0907bb86ce0"},
+	{"mixed", sim.Config{Scenario: "mixed", Seed: 4, Customers: 400, Days: 9, Start: 1709164800000, Share: 20_000}, "32cb0352e8b69864", "12cf483c74cb1397", "6f3fc94b3689402f"},
 }
 
 func TestGolden(t *testing.T) {
 	for _, g := range golden {
 		t.Run(g.name, func(t *testing.T) {
-			records, combined, truth := generate(t, g.cfg)
+			records, attacks, truth := generate(t, g.cfg)
 			js, err := truth.JSON()
 			if err != nil {
 				t.Fatal(err)
@@ -60,7 +56,7 @@ func TestGolden(t *testing.T) {
 				name string
 				data []byte
 				want string
-			}{{"records", records, g.records}, {"combined", combined, g.combined}, {"truth", js, g.truths}} {
+			}{{"records", records, g.records}, {"attacks", attacks, g.attacks}, {"truth", js, g.truth}} {
 				sum := sha256.Sum256(part.data)
 				if got := hex.EncodeToString(sum[:8]); got != part.want {
 					t.Errorf("%s: SHA-256 begins %q, want %q", part.name, got, part.want)
@@ -70,93 +66,169 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestExample holds the committed files to the generator; with -update it makes them.
-func TestExample(t *testing.T) {
-	records, combined, truth := generate(t, sim.Example())
-	js, err := truth.JSON()
-	if err != nil {
-		t.Fatal(err)
+// However many goroutines make it, it is the same.
+func TestWorkersMakeNoDifference(t *testing.T) {
+	cfg := sim.Config{Scenario: "mixed", Seed: 3, Customers: 5000, Days: 2, Start: start}
+	var want []byte
+	for _, cfg.Workers = range []int{1, 2, 7} {
+		records, attacks, _ := generate(t, cfg)
+		sum := sha256.New()
+		sum.Write(records)
+		sum.Write(attacks)
+		switch got := sum.Sum(nil); {
+		case want == nil:
+			want = got
+		case !bytes.Equal(got, want):
+			t.Errorf("%d workers make other bytes than one", cfg.Workers)
+		}
 	}
-	total := int64(0)
-	for _, f := range []struct {
-		name string
-		want []byte
-	}{{"access.jsonl.gz", records}, {"nginx-access.log.gz", combined}, {"truth.json", js}} {
-		path := filepath.Join(exampleDir, f.name)
-		packed := strings.HasSuffix(f.name, ".gz")
-		if *update {
-			data := f.want
-			if packed {
-				data = pack(t, data)
+}
+
+// Every line is one that whosaw takes, and as whosaw itself would write it.
+func TestLinesAreRecords(t *testing.T) {
+	for _, s := range sim.Scenarios() {
+		cfg := sim.Config{Scenario: s.Name, Seed: 5, Customers: 600, Days: 3, Start: start}
+		if s.Name != "honest" && s.Name != "mixed" {
+			cfg.Customers = 60
+		}
+		var d whosaw.Decoder
+		var again []byte
+		bad := 0
+		cfg.Observe = func(line []byte, _ sim.Label) error {
+			var r whosaw.Record
+			if err := d.Decode(line, cfg.Start+int64(cfg.Days+1)*dayMillis, &r); err != nil {
+				t.Errorf("%s: %v\n%s", s.Name, err, line)
+				bad++
+			} else if again = whosaw.AppendJSON(again[:0], &r); !bytes.Equal(bytes.TrimSuffix(again, []byte("\n")), line) {
+				t.Errorf("%s: whosaw writes this line otherwise:\n%s\n%s", s.Name, line, again)
+				bad++
 			}
-			if err := os.WriteFile(path, data, 0o644); err != nil {
-				t.Fatal(err)
+			if bad > 5 {
+				return errors.New("enough")
 			}
+			return nil
 		}
-		got, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatalf("%v (make it with: make example)", err)
+		if _, err := sim.Run(cfg, nil); err != nil {
+			t.Fatal(err)
 		}
-		total += int64(len(got))
-		if packed {
-			got = unpack(t, got)
-		}
-		if !bytes.Equal(got, f.want) {
-			t.Errorf("%s is not what the generator makes (make it again with: make example)", f.name)
+		if d.Unknown != 0 {
+			t.Errorf("%s: %d members are not known to whosaw", s.Name, d.Unknown)
 		}
 	}
-	if total > maxExample {
-		t.Errorf("the example takes %d bytes, want at most %d", total, maxExample)
-	}
-	t.Logf("%d bytes in all, %d lines", total, truth.Lines)
 }
 
-// pack compresses without a name or a time, so that equal content gives equal files.
-func pack(t *testing.T, data []byte) []byte {
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err != nil {
-		t.Fatal(err)
+// Observe sees the lines that are written, in their order, and an error of its ends the run.
+func TestObserve(t *testing.T) {
+	cfg := sim.Config{Scenario: "stolen-key", Seed: 3, Customers: 500, Days: 2, Start: start}
+	var seen bytes.Buffer
+	cfg.Observe = func(line []byte, _ sim.Label) error {
+		seen.Write(line)
+		seen.WriteByte('\n')
+		return nil
 	}
-	if _, err := z.Write(data); err != nil {
-		t.Fatal(err)
+	records, _, _ := generate(t, cfg)
+	if !bytes.Equal(seen.Bytes(), records) {
+		t.Error("Observe saw other lines than were written")
 	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
+	n := 0
+	cfg.Observe = func([]byte, sim.Label) error {
+		if n++; n > 1000 {
+			return errFull
+		}
+		return nil
 	}
-	return b.Bytes()
+	if _, err := sim.Run(cfg, nil); !errors.Is(err, errFull) {
+		t.Errorf("got %v, want the observer's error", err)
+	}
+	cfg.Observe, cfg.Progress = nil, func(day, of int, _ int64) error {
+		if day == 3 && of == 2+sim.WarmUpDays() {
+			return errFull
+		}
+		return nil
+	}
+	if _, err := sim.Run(cfg, nil); !errors.Is(err, errFull) {
+		t.Errorf("got %v, want the error of who looks on", err)
+	}
 }
 
-func unpack(t *testing.T, data []byte) []byte {
-	z, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
+// Whoever steals, the honest records are the same, but for their ids.
+func TestAttacksLeaveTheHonestAlone(t *testing.T) {
+	honest := func(scenario string) [32]byte {
+		sum := sha256.New()
+		cfg := sim.Config{Scenario: scenario, Seed: 9, Customers: 300, Days: 5, Start: start, Share: 30_000}
+		cfg.Observe = func(line []byte, l sim.Label) error {
+			if l.Attack == "" {
+				at := bytes.Index(line, []byte(`"time"`))
+				sum.Write(line[at:])
+			}
+			return nil
+		}
+		if _, err := sim.Run(cfg, nil); err != nil {
+			t.Fatal(err)
+		}
+		return [32]byte(sum.Sum(nil))
 	}
-	out, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
+	want := honest("honest")
+	for _, s := range sim.Scenarios() {
+		if honest(s.Name) != want {
+			t.Errorf("%s changes honest records", s.Name)
+		}
 	}
-	return out
 }
 
-// A customer's days do not change when the shop grows or is watched for longer.
-func TestDrawsAreIndependent(t *testing.T) {
-	short := sim.Config{Seed: 5, Customers: 60, Days: 2, Start: 1772409600000}
-	long := short
-	long.Days = 4
-	a, _, _ := generate(t, short)
-	b, _, _ := generate(t, long)
-	if cut := bytes.Index(b, []byte(`"time":"2026-03-03T00:00`)); cut < 0 || !bytes.Equal(a[:cut], b[:cut]) {
-		t.Error("the first day of a shop of two days and of four differ")
+// A shop that is watched for longer has the same first days, as far as they do not hang on what happens once: the
+// warm-up days.
+func TestDaysAreIndependent(t *testing.T) {
+	warmUp := func(days int) []string {
+		var lines []string
+		cfg := sim.Config{Seed: 5, Customers: 200, Days: days, Start: start}
+		cfg.Observe = func(line []byte, l sim.Label) error {
+			if s := string(line); strings.Contains(s, `"principal":"customer:`) && l.Event != "signup" && l.Event != "withdrawn" && l.Event != "release" {
+				lines = append(lines, s[strings.Index(s, `"time"`):])
+			}
+			return nil
+		}
+		if _, err := sim.Run(cfg, nil); err != nil {
+			t.Fatal(err)
+		}
+		end := slices.IndexFunc(lines, func(s string) bool { return strings.HasPrefix(s, `"time":"2026-02-20`) })
+		return lines[:end]
+	}
+	a, b := warmUp(2), warmUp(3)
+	if len(a) < 500 {
+		t.Fatalf("only %d lines", len(a))
+	}
+	missing := 0
+	for _, l := range a {
+		if !slices.Contains(b, l) {
+			missing++
+		}
+	}
+	// Who joins or leaves does so on another day.
+	if missing > len(a)/20 {
+		t.Errorf("%d of %d lines of the first days are others when the shop is watched for longer", missing, len(a))
 	}
 }
 
 func TestRunRefusesBadConfig(t *testing.T) {
-	for _, cfg := range []sim.Config{
-		{}, {Customers: 1}, {Customers: 1, Days: 1}, {Customers: 1, Days: 1, Start: 1772409600001},
-		{Customers: 10_000_001, Days: 1, Start: 1772409600000}, {Customers: 1, Days: 4000, Start: 1772409600000},
-		{Customers: 1, Days: 1, Start: 1772409600000, Scenario: "stolen-keys"},
+	ok := sim.Config{Customers: 10, Days: 1, Start: start}
+	if err := ok.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []func(*sim.Config){
+		func(c *sim.Config) { *c = sim.Config{} },
+		func(c *sim.Config) { c.Customers = 9 },
+		func(c *sim.Config) { c.Customers = 10_000_001 },
+		func(c *sim.Config) { c.Days = 0 },
+		func(c *sim.Config) { c.Days = 4000 },
+		func(c *sim.Config) { c.Start++ },
+		func(c *sim.Config) { c.Start = 946684800000 },
+		func(c *sim.Config) { c.Scenario = "stolen-keys" },
+		func(c *sim.Config) { c.Share = -1 },
+		func(c *sim.Config) { c.Workers = -1 },
 	} {
+		cfg := ok
+		change(&cfg)
 		if _, err := sim.Run(cfg, io.Discard); err == nil {
 			t.Errorf("%+v was taken", cfg)
 		}
@@ -177,70 +249,31 @@ func (f *full) Write(p []byte) (int, error) {
 }
 
 func TestRunGivesTheWritersError(t *testing.T) {
-	cfg := sim.Example()
-	for _, n := range []int{0, 1 << 17, 1 << 20} {
+	cfg := sim.Config{Scenario: "stolen-key", Seed: 2, Customers: 2000, Days: 1, Start: start, Share: 100_000}
+	for _, n := range []int{0, 1 << 17, 1 << 21} {
 		if _, err := sim.Run(cfg, &full{n}); !errors.Is(err, errFull) {
 			t.Errorf("after %d bytes: got %v, want the writer's error", n, err)
 		}
-		cfg.Combined = &full{n}
-		if _, err := sim.Run(cfg, io.Discard); !errors.Is(err, errFull) {
-			t.Errorf("combined, after %d bytes: got %v, want the writer's error", n, err)
-		}
-		cfg.Combined = nil
+	}
+	cfg.Attacks = &full{1 << 10}
+	if _, err := sim.Run(cfg, io.Discard); !errors.Is(err, errFull) {
+		t.Errorf("attacks: got %v, want the writer's error", err)
 	}
 }
 
-// Observe sees the lines that are written, in their order, and the labels agree with the truth.
-func TestObserve(t *testing.T) {
-	cfg := sim.Example()
-	var seen bytes.Buffer
-	attack, disclosed, storms := int64(0), int64(0), 0
-	cfg.Observe = func(line []byte, l sim.Label) error {
-		seen.Write(line)
-		seen.WriteByte('\n')
-		if l.Event == "retry_storm" {
-			storms++
-		}
-		if l.Attack == "stolen-key" {
-			attack++
-			if l.Disclosed {
-				disclosed += int64(len(l.Subjects))
+// The smallest shops have everything too, and nothing fails in them.
+func TestSmallShops(t *testing.T) {
+	for _, s := range sim.Scenarios() {
+		for seed := range uint64(3) {
+			_, attacks, truth := generate(t, sim.Config{Scenario: s.Name, Seed: seed, Customers: 10 + int(seed)*7, Days: 1 + int(seed), Start: start})
+			if n := int64(bytes.Count(attacks, []byte{'\n'})); n != truth.Attack.Accesses {
+				t.Errorf("%s, seed %d: %d attack lines, truth says %d", s.Name, seed, n, truth.Attack.Accesses)
+			}
+			if s.Name == "honest" {
+				if diff := cmp.Diff(truth.Honest, truth.All); diff != "" || len(truth.Attacks) > 0 {
+					t.Errorf("honest and all differ (-honest +all):\n%s", diff)
+				}
 			}
 		}
-		return nil
 	}
-	records, _, truth := generate(t, cfg)
-	if !bytes.Equal(seen.Bytes(), records) {
-		t.Error("Observe saw other lines than were written")
-	}
-	if attack < truth.Attack.Accesses || disclosed < truth.Attack.Disclosures || storms < 50 {
-		t.Errorf("labels: %d attack accesses, %d disclosures, %d of a storm; truth says %d, %d", attack, disclosed, storms, truth.Attack.Accesses, truth.Attack.Disclosures)
-	}
-	cfg.Observe = func([]byte, sim.Label) error { return errFull }
-	if _, err := sim.Run(cfg, nil); !errors.Is(err, errFull) {
-		t.Errorf("got %v, want the observer's error", err)
-	}
-}
-
-func TestTruthOfAnHonestShop(t *testing.T) {
-	_, _, truth := generate(t, golden[1].cfg)
-	if truth.Attack.Accesses != 0 || truth.Attack.Filter != nil {
-		t.Errorf("an honest shop has an attack: %+v", truth.Attack)
-	}
-	if diff := cmp.Diff(truth.Honest, truth.All); diff != "" {
-		t.Errorf("honest and all differ (-honest +all):\n%s", diff)
-	}
-}
-
-func BenchmarkRun(b *testing.B) {
-	cfg := sim.Example()
-	lines := int64(0)
-	for b.Loop() {
-		truth, err := sim.Run(cfg, io.Discard)
-		if err != nil {
-			b.Fatal(err)
-		}
-		lines += truth.Lines
-	}
-	b.ReportMetric(float64(lines)/b.Elapsed().Seconds(), "records/s")
 }

@@ -1,12 +1,10 @@
 package sim_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,6 +34,8 @@ type record struct {
 	Agent      string   `json:"agent"`
 	State      string   `json:"state"`
 	LastLogin  string   `json:"last_login"`
+
+	label sim.Label
 }
 
 func (r *record) subjects() []string {
@@ -45,54 +45,37 @@ func (r *record) subjects() []string {
 	return r.Subjects
 }
 
-// customer is the issuance's principal: its own, or its subject's.
-func (r *record) customer() string {
-	if r.Principal == "" && r.Subject != "" {
-		return "customer:" + r.Subject
-	}
-	return r.Principal
-}
-
-// readLines gives the lines in order, repeats left out, and how many those were.
-func readLines(t *testing.T, data []byte) (records []record, repeats int64) {
+// observed gives the lines as records, repeats left out, and how many those were.
+func observed(t *testing.T, cfg sim.Config) (records []record, repeats int64, truth *sim.Truth) {
 	t.Helper()
 	seen := make(map[string][]byte)
-	sc := bufio.NewScanner(bytes.NewReader(data))
-	for sc.Scan() {
+	cfg.Observe = func(line []byte, l sim.Label) error {
 		var r record
-		d := json.NewDecoder(bytes.NewReader(sc.Bytes()))
-		if err := d.Decode(&r); err != nil {
-			t.Fatal(err)
+		if err := json.Unmarshal(line, &r); err != nil {
+			return err
 		}
 		if before, ok := seen[r.ID]; ok {
-			if !bytes.Equal(before, sc.Bytes()) {
-				t.Fatalf("%s came twice with different content", r.ID)
+			if !bytes.Equal(before, line) {
+				t.Errorf("%s came twice with different content", r.ID)
 			}
 			repeats++
-			continue
+			return nil
 		}
-		seen[r.ID] = bytes.Clone(sc.Bytes())
+		seen[r.ID] = bytes.Clone(line)
+		r.label = l
+		r.label.Subjects = slices.Clone(l.Subjects)
 		records = append(records, r)
+		return nil
 	}
-	return records, repeats
-}
-
-// issuedIn gives the question "was it issued?" over all records.
-func issuedIn(records []record) func(*record) bool {
-	issuances := make(map[string]record)
-	for _, r := range records {
-		if r.Type == "issuance" {
-			issuances[r.Credential] = r
-		}
+	truth, err := sim.Run(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return func(r *record) bool {
-		i, ok := issuances[r.Credential]
-		return ok && i.Key == r.Key && i.customer() == r.Principal
-	}
+	return records, repeats, truth
 }
 
 // count makes the totals of the accesses that keep picks, in the plainest way.
-func count(records []record, keep func(*record) bool) (sim.Totals, []string) {
+func count(records []record, keep func(*record) bool) sim.Totals {
 	t := sim.Totals{Fields: map[string]int64{}, Masked: map[string]int64{}}
 	clear, masked := map[[2]string]bool{}, map[[2]string]bool{}
 	others := map[string]int64{}
@@ -142,172 +125,168 @@ func count(records []record, keep func(*record) bool) (sim.Totals, []string) {
 		t.Others += n
 	}
 	t.Subjects = int64(len(disclosed))
-	var list []string
-	for s := range disclosed {
-		list = append(list, s)
-	}
-	slices.SortFunc(list, func(a, b string) int {
-		if len(a) != len(b) {
-			return len(a) - len(b)
-		}
-		return strings.Compare(a, b)
-	})
-	return t, list
+	return t
 }
 
 func TestTruthAgainstASecondCount(t *testing.T) {
-	for seed := range uint64(4) {
-		cfg := sim.Example()
-		if seed > 0 {
-			cfg.Seed, cfg.Customers, cfg.Days = seed, int(seed)*170, 2+2*int(seed)
-		} else {
-			cfg.Seed = 1
-		}
-		data, combined, truth := generate(t, cfg)
-		records, repeats := readLines(t, data)
-		if got := int64(len(records)) + repeats; got != truth.Lines || repeats != truth.Duplicates || repeats == 0 {
-			t.Errorf("seed %d: %d lines, %d of them repeats; truth says %d, %d", cfg.Seed, got, repeats, truth.Lines, truth.Duplicates)
-		}
-		if truth.Late == 0 {
-			t.Errorf("seed %d: no line is late", cfg.Seed)
-		}
-		issued := issuedIn(records)
-		attack := func(r *record) bool { return r.Key == "backup-2024" && !issued(r) }
-		got, list := count(records, attack)
-		if diff := cmp.Diff(got, truth.Attack.Totals); diff != "" {
-			t.Errorf("seed %d: attack (-counted +truth):\n%s", cfg.Seed, diff)
-		}
-		if diff := cmp.Diff(list, truth.Attack.DisclosedList); diff != "" {
-			t.Errorf("seed %d: disclosed (-counted +truth):\n%s", cfg.Seed, diff)
-		}
-		got, _ = count(records, func(r *record) bool { return !attack(r) })
-		if diff := cmp.Diff(got, truth.Honest); diff != "" {
-			t.Errorf("seed %d: honest (-counted +truth):\n%s", cfg.Seed, diff)
-		}
-		got, _ = count(records, func(*record) bool { return true })
-		if diff := cmp.Diff(got, truth.All); diff != "" {
-			t.Errorf("seed %d: all (-counted +truth):\n%s", cfg.Seed, diff)
-		}
-		if n := int64(bytes.Count(combined, []byte{'\n'})); n != truth.All.Accesses {
-			t.Errorf("seed %d: %d lines in the combined log, %d accesses", cfg.Seed, n, truth.All.Accesses)
-		}
-		checkAttack(t, records, attack, truth)
+	for seed, s := range sim.Scenarios() {
+		t.Run(s.Name, func(t *testing.T) {
+			cfg := sim.Config{Scenario: s.Name, Seed: uint64(seed), Customers: 700, Days: 6, Start: start, Share: 20_000}
+			var attacks bytes.Buffer
+			cfg.Attacks = &attacks
+			records, repeats, truth := observed(t, cfg)
+			if got := int64(len(records)) + repeats; got != truth.Lines || repeats != truth.Duplicates || repeats == 0 {
+				t.Errorf("%d lines, %d of them repeats; truth says %d, %d", got, repeats, truth.Lines, truth.Duplicates)
+			}
+			for _, part := range []struct {
+				name string
+				got  sim.Totals
+				keep func(*record) bool
+			}{
+				{"attack", truth.Attack, func(r *record) bool { return r.label.Attack != "" }},
+				{"honest", truth.Honest, func(r *record) bool { return r.label.Attack == "" }},
+				{"all", truth.All, func(*record) bool { return true }},
+			} {
+				if diff := cmp.Diff(count(records, part.keep), part.got); diff != "" {
+					t.Errorf("%s (-counted +truth):\n%s", part.name, diff)
+				}
+			}
+			for _, a := range truth.Attacks {
+				checkAttack(t, records, a)
+			}
+			checkAttackLines(t, records, attacks.Bytes())
+			checkHours(t, records, truth)
+			checkNames(t, records, truth)
+		})
 	}
 }
 
-func checkAttack(t *testing.T, records []record, attack func(*record) bool, truth *sim.Truth) {
-	tried, gone, ips, credentials := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+func checkAttack(t *testing.T, records []record, a sim.Attack) {
+	t.Helper()
+	mine := func(r *record) bool { return r.label.Attack == a.Name }
+	if diff := cmp.Diff(count(records, mine), a.Totals); diff != "" {
+		t.Errorf("%s (-counted +truth):\n%s", a.Name, diff)
+	}
+	canaries := map[string]bool{}
+	tried, gone, ips, credentials, planted := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for i := range records {
 		r := &records[i]
-		if r.Type != "" || !attack(r) {
+		if r.Type == "subject" && r.State == "canary" {
+			canaries[r.Subject] = true
+		}
+		if r.Type != "" || !mine(r) {
 			continue
 		}
-		tried[r.Subject], ips[r.IP], credentials[r.Credential] = true, true, true
-		if r.Status == 404 {
-			gone[r.Subject] = true
+		ips[r.IP] = true
+		if r.Credential != "" {
+			credentials[r.Credential] = true
+		}
+		for _, s := range r.subjects() {
+			tried[s] = true
+			if r.Status == 404 {
+				gone[s] = true
+			}
+			if r.Status == 200 && len(r.Fields) > 0 && canaries[s] {
+				planted[s] = true
+			}
 		}
 	}
-	a := truth.Attack
-	got := [4]int{len(tried), len(gone), len(ips), len(credentials)}
-	if want := [4]int{a.Tried, a.NotExisting, a.Addresses, a.Credentials}; got != want {
-		t.Errorf("tried, not existing, addresses, credentials: counted %v, truth says %v", got, want)
+	got := [5]int{len(tried), len(gone), len(ips), len(credentials), len(planted)}
+	if want := [5]int{int(a.Tried), int(a.NotExisting), int(a.Addresses), int(a.Credentials), int(a.Canaries)}; got != want {
+		t.Errorf("%s: tried, not existing, addresses, credentials, canaries: counted %v, truth says %v", a.Name, got, want)
 	}
-	if share := 1000 * a.NotExisting / a.Tried; share < 540 || share > 600 {
-		t.Errorf("%d of 1000 tried numbers do not exist, want about 570", share)
-	}
-	if a.NotDisclosed != truth.Customers-int(a.Subjects) || a.NotDisclosed == 0 {
-		t.Errorf("%d customers were not reached, of %d with %d disclosed", a.NotDisclosed, truth.Customers, a.Subjects)
+	if a.Accesses == 0 || a.Subjects == 0 {
+		t.Errorf("%s took nothing", a.Name)
 	}
 }
 
-// What makes the shop like a real one, and the theft hard to see by anything but what it is.
-func TestShopIsLikeAShop(t *testing.T) {
-	data, _, truth := generate(t, sim.Example())
-	records, _ := readLines(t, data)
-	issued := issuedIn(records)
-	given := make(map[string]bool)
-	exists, dormant := 0, 0
-	hours := make(map[int]int)
-	behind := make(map[string]map[string]bool)
-	type values struct{ agents, asns, countries, clients map[string]bool }
-	sets := func() values {
-		return values{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
+// truth.jsonl names the accesses of the attack and no other.
+func checkAttackLines(t *testing.T, records []record, lines []byte) {
+	t.Helper()
+	type line struct {
+		ID        string   `json:"id"`
+		Attack    string   `json:"attack"`
+		Subjects  []string `json:"subjects"`
+		Disclosed bool     `json:"disclosed"`
 	}
-	honest, forged := sets(), sets()
-	showing, withSubject, absent := 0, 0, 0
+	var got, want []line
+	for l := range bytes.Lines(lines) {
+		var x line
+		if err := json.Unmarshal(l, &x); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, x)
+	}
 	for i := range records {
 		r := &records[i]
-		switch r.Type {
-		case "issuance":
-			given[r.Credential] = true
-			continue
-		case "subject":
-			if r.State == "active" {
-				exists++
-				if r.LastLogin < "2025-09-03" {
-					dormant++
-				}
-			}
-			continue
-		case "":
-		default:
+		if r.Type != "" {
 			continue
 		}
-		into := honest
-		if r.Key == "backup-2024" && !issued(r) {
-			into = forged
-			if given[r.Credential] {
-				t.Fatalf("%s: a forged credential was issued", r.ID)
-			}
-		} else if r.Credential != "" && !given[r.Credential] {
-			t.Fatalf("%s: a credential is used before its log-in", r.ID)
-		} else {
-			hour, _ := strconv.Atoi(r.Time[11:13])
-			hours[(hour+9)%24]++
-			if len(r.subjects()) > 0 {
-				withSubject++
-				if r.Status == 404 {
-					absent++
-				}
-				if behind[r.IP] == nil {
-					behind[r.IP] = map[string]bool{}
-				}
-				behind[r.IP][r.subjects()[0]] = true
-			}
-			if len(r.Fields) > 0 {
-				showing++
-			}
+		if shown := r.Status == 200 && len(r.Fields)+len(r.Masked) > 0; shown != r.label.Disclosed {
+			t.Errorf("%s: the label says disclosed %v", r.ID, r.label.Disclosed)
 		}
-		into.agents[r.Agent], into.countries[r.Country] = true, true
-		into.asns[strconv.Itoa(r.ASN)], into.clients[r.Client] = true, true
-	}
-	for _, pair := range [][2]map[string]bool{
-		{forged.agents, honest.agents}, {forged.asns, honest.asns}, {forged.countries, honest.countries}, {forged.clients, honest.clients},
-	} {
-		for v := range pair[0] {
-			if !pair[1][v] {
-				t.Errorf("%q occurs only in the attack", v)
-			}
+		if !slices.Equal(r.subjects(), r.label.Subjects) {
+			t.Errorf("%s: the label names other subjects", r.ID)
+		}
+		if r.label.Attack != "" {
+			want = append(want, line{r.ID, r.label.Attack, append([]string{}, r.subjects()...), r.label.Disclosed})
 		}
 	}
-	if night, evening := hours[3]+hours[4], hours[20]+hours[21]; night*6 > evening {
-		t.Errorf("%d accesses at 3 and 4 in the night, %d at 20 and 21: no rhythm", night, evening)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("attack lines (-records +truth.jsonl):\n%.2000s", diff)
 	}
-	largest := 0
-	for _, s := range behind {
-		largest = max(largest, len(s))
+}
+
+func checkHours(t *testing.T, records []record, truth *sim.Truth) {
+	t.Helper()
+	got := map[string]sim.Hour{}
+	for i := range records {
+		r := &records[i]
+		if r.Type != "" {
+			continue
+		}
+		at := r.Time[:13] + ":00:00.000Z"
+		h := got[at]
+		h.Hour = at
+		h.Accesses++
+		n := int64(0)
+		if r.label.Disclosed {
+			n = max(1, int64(len(r.subjects())))
+		}
+		h.Disclosures += n
+		if r.label.Attack != "" {
+			h.AttackAccesses++
+			h.AttackDisclosures += n
+		}
+		got[at] = h
 	}
-	if largest < 80 {
-		t.Errorf("at most %d customers behind one honest address, want a carrier's or a help desk's many", largest)
+	var list []sim.Hour
+	for _, at := range slices.Sorted(maps.Keys(got)) {
+		list = append(list, got[at])
 	}
-	if share := 1000 * dormant / exists; share < 200 || share > 300 {
-		t.Errorf("%d of 1000 customers are dormant, want about 250", share)
+	if diff := cmp.Diff(list, truth.Hours); diff != "" {
+		t.Errorf("hours (-counted +truth):\n%.2000s", diff)
 	}
-	if share := 1000 * absent / withSubject; share < 2 || share > 25 {
-		t.Errorf("%d of 1000 honest accesses with a subject find nobody, want a few", share)
+}
+
+func checkNames(t *testing.T, records []record, truth *sim.Truth) {
+	t.Helper()
+	events, references := map[string]int64{}, map[string]int64{}
+	for i := range records {
+		r := &records[i]
+		if r.Type != "" {
+			references[r.Type]++
+		} else if e := r.label.Event; e != "" {
+			events[e]++
+		}
+		if e := r.label.Event; e != "" && !slices.Contains(sim.Events(), e) {
+			t.Errorf("%s has the event %q, which Events does not list", r.ID, e)
+		}
 	}
-	if share := 1000 * showing / int(truth.Honest.Accesses); share < 80 || share > 300 {
-		t.Errorf("%d of 1000 honest pages show data, want a small part", share)
+	if diff := cmp.Diff(events, truth.Events); diff != "" {
+		t.Errorf("events (-counted +truth):\n%s", diff)
 	}
-	t.Logf("%d accesses, largest address %d customers, dormant %d of %d, absent %d of %d, showing %d", truth.All.Accesses, largest, dormant, exists, absent, withSubject, showing)
+	if diff := cmp.Diff(references, truth.References); diff != "" {
+		t.Errorf("references (-counted +truth):\n%s", diff)
+	}
 }

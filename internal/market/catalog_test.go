@@ -1,4 +1,4 @@
-package sim_test
+package market_test
 
 import (
 	"slices"
@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/whosaw/whosaw/internal/catalog"
-	"github.com/whosaw/whosaw/internal/sim"
+	"github.com/whosaw/whosaw/internal/market"
 )
 
 // The example's catalog says of every page what the records of the example say of it.
@@ -17,7 +17,7 @@ func TestExampleCatalogAgreesWithTheRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, _, truth := generate(t, sim.Example())
+	data, _, truth := generate(t, market.Example())
 	records, _ := readLines(t, data)
 	v := c.At(1772409600000)
 	same := cmpopts.EquateEmpty()

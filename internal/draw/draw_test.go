@@ -1,4 +1,4 @@
-package sim
+package draw
 
 import "testing"
 
@@ -17,15 +17,15 @@ func TestPhiloxKnownAnswers(t *testing.T) {
 }
 
 func TestDrawStaysInRange(t *testing.T) {
-	d := newDraw(7, forDay, 3, -29)
+	d := New(7, 4, 3, -29)
 	seen := make(map[int]int)
 	for range 30_000 {
-		v := d.between(-2, 3)
+		v := d.Between(-2, 3)
 		if v < -2 || v > 3 {
 			t.Fatalf("between(-2, 3) gave %d", v)
 		}
 		seen[v]++
-		if i := d.pick([]int{1, 0, 5}); i == 1 || i > 2 {
+		if i := d.Pick([]int{1, 0, 5}); i == 1 || i > 2 {
 			t.Fatalf("pick took index %d, which has no weight", i)
 		}
 	}
