@@ -61,10 +61,27 @@ func (s *sink) link(e *event, h uint64) {
 	s.add(*e)
 }
 
-// probes is the house's own monitor, which asks every four minutes whether the shop is up. So the log has no silent hour.
+// probes is the house's own monitor, which asks every four minutes whether the shop is up, so the log has no silent hour,
+// and each hour whether one can log in.
 func (s *sink) probes() {
+	r := s.run
+	e := event{status: 200, agent: agentProbe, from: server(), what: whatProbe}
 	for t := s.start; t < s.start+dayMillis; t += 4 * minute {
-		s.add(event{kind: kindAccess, time: t, status: 200, page: pageHealth, agent: agentProbe, from: server(), what: whatProbe})
+		e.time, e.page = t, pageHealth
+		s.add(e)
+	}
+	m := r.member(1) // a test account in every shop
+	m.app = false
+	d := r.draw(forQA, m.index, -1-s.day)
+	for t := s.start + minute; t < s.start+dayMillis; t += hour {
+		credential, k := d.Next(), r.signer(t)
+		s.issue(&m, t, credential, k, e.from, e.what)
+		e.time, e.page = t, pageLogin
+		s.add(e)
+		me := e
+		me.time, me.page, me.subject, me.role, me.who, me.client = t+second, pageMe, m.number, roleCustomer, m.number, clientWeb
+		me.credential, me.key = credential, k
+		s.add(me)
 	}
 }
 
