@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"unsafe"
 
 	"github.com/whosaw/whosaw"
 )
@@ -120,53 +121,42 @@ func (o *openPart) addRows(rows []*whosaw.Record) {
 		}
 		o.subjectStart = push(o.subjectStart, uint32(len(o.subjectIDs)))
 	}
-	at := &o.lookups
-	for c := range 13 {
-		column := o.strings(c, rows)
-		column.add(row, len(rows), at, &o.arena, nil)
-	}
+	o.addStrings(row, rows)
 	o.addIPs(row, rows)
 	o.addSets(row, rows, &o.fields, &o.fieldSets, func(r *whosaw.Record) []string { return r.Fields })
 	o.addSets(row, rows, &o.masked, &o.maskedSets, func(r *whosaw.Record) []string { return r.Masked })
-	clear(at.values[:n]) // they lie in memory that is not ours
+	clear(o.lookups.values[:n]) // they lie in memory that is not ours
 }
 
-// strings gives the column of strings with a number, and puts the values of rows into o.lookups.
-func (o *openPart) strings(column int, rows []*whosaw.Record) *interned {
-	var c *interned
-	var of func(r *whosaw.Record) string
-	switch column {
-	case 0:
-		c, of = &o.realm, func(r *whosaw.Record) string { return r.Realm }
-	case 1:
-		c, of = &o.source, func(r *whosaw.Record) string { return r.Source }
-	case 2:
-		c, of = &o.route, func(r *whosaw.Record) string { return r.Route }
-	case 3:
-		c, of = &o.principal, func(r *whosaw.Record) string { return r.Principal }
-	case 4:
-		c, of = &o.credential, func(r *whosaw.Record) string { return r.Credential }
-	case 5:
-		c, of = &o.key, func(r *whosaw.Record) string { return r.Key }
-	case 6:
-		c, of = &o.client, func(r *whosaw.Record) string { return r.Client }
-	case 7:
-		c, of = &o.country, func(r *whosaw.Record) string { return r.Country }
-	case 8:
-		c, of = &o.agent, func(r *whosaw.Record) string { return r.Agent }
-	case 9:
-		c, of = &o.tls, func(r *whosaw.Record) string { return r.TLS }
-	case 10:
-		c, of = &o.id, func(r *whosaw.Record) string { return r.ID }
-	case 11:
-		c, of = &o.reason, func(r *whosaw.Record) string { return r.Reason }
-	default:
-		c, of = &o.request, func(r *whosaw.Record) string { return r.Request }
+// stringColumns says which member of a record each column of strings holds.
+var stringColumns = [...]struct {
+	column func(*openPart) *interned
+	member uintptr
+}{
+	{func(o *openPart) *interned { return &o.realm }, unsafe.Offsetof(whosaw.Record{}.Realm)},
+	{func(o *openPart) *interned { return &o.source }, unsafe.Offsetof(whosaw.Record{}.Source)},
+	{func(o *openPart) *interned { return &o.route }, unsafe.Offsetof(whosaw.Record{}.Route)},
+	{func(o *openPart) *interned { return &o.principal }, unsafe.Offsetof(whosaw.Record{}.Principal)},
+	{func(o *openPart) *interned { return &o.credential }, unsafe.Offsetof(whosaw.Record{}.Credential)},
+	{func(o *openPart) *interned { return &o.key }, unsafe.Offsetof(whosaw.Record{}.Key)},
+	{func(o *openPart) *interned { return &o.client }, unsafe.Offsetof(whosaw.Record{}.Client)},
+	{func(o *openPart) *interned { return &o.country }, unsafe.Offsetof(whosaw.Record{}.Country)},
+	{func(o *openPart) *interned { return &o.agent }, unsafe.Offsetof(whosaw.Record{}.Agent)},
+	{func(o *openPart) *interned { return &o.tls }, unsafe.Offsetof(whosaw.Record{}.TLS)},
+	{func(o *openPart) *interned { return &o.id }, unsafe.Offsetof(whosaw.Record{}.ID)},
+	{func(o *openPart) *interned { return &o.reason }, unsafe.Offsetof(whosaw.Record{}.Reason)},
+	{func(o *openPart) *interned { return &o.request }, unsafe.Offsetof(whosaw.Record{}.Request)},
+}
+
+// addStrings adds the values of rows to all columns of strings.
+func (o *openPart) addStrings(row int, rows []*whosaw.Record) {
+	for i := range stringColumns {
+		c := &stringColumns[i]
+		for i, r := range rows {
+			o.lookups.values[i] = *(*string)(unsafe.Add(unsafe.Pointer(r), c.member))
+		}
+		c.column(o).add(row, len(rows), &o.lookups, &o.arena, nil)
 	}
-	for i, r := range rows {
-		o.lookups.values[i] = of(r)
-	}
-	return c
 }
 
 func (o *openPart) addIPs(row int, rows []*whosaw.Record) {
