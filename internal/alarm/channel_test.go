@@ -339,7 +339,7 @@ func TestSlack(t *testing.T) {
 	if err := json.Unmarshal(receive(t, got).body, &body); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"*Credentials that were never issued are accepted: key &lt;!channel&gt; &amp; ∗x∗*\n", "15 accesses; the data of 12 customers shown",
+	for _, want := range []string{"*Credentials that were never issued are accepted: key &lt;!channel&gt; &amp; ∗x∗*\n", "15 accesses; the data of 12 customers was shown",
 		"<https://whosaw.shop.example/findings/f-0001|Judge it>", "Nobody has judged this yet."} {
 		if !strings.Contains(body.Text, want) {
 			t.Errorf("the text lacks %q:\n%s", want, body.Text)

@@ -1,6 +1,7 @@
 package alarm
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -31,9 +32,20 @@ func (m *Message) cloudEvent(source string) ([]byte, error) {
 	if m.Test {
 		e.Type = typeTest
 	}
-	b, err := json.Marshal(&e)
+	b, err := marshal(&e)
 	if err != nil {
 		return nil, fmt.Errorf("write cloud event %s: %w", m.ID, err)
 	}
 	return b, nil
+}
+
+// marshal writes JSON for programs, not for pages: < and > stay as they are.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

@@ -171,7 +171,7 @@ func TestMail(t *testing.T) {
 	if err != nil || subject != "Credentials that were never issued are accepted: key login-2024-b" {
 		t.Errorf("subject %q, %v", subject, err)
 	}
-	want := "Someone uses credentials – nothing else.\r\n\r\nUp to 2025-10-09 08:53 UTC: 4,383 accesses; the data of 4,012 customers shown.\r\n" +
+	want := "Someone uses credentials – nothing else.\r\n\r\nUp to 2025-10-09 08:53 UTC: 4,383 accesses; the data of 4,012 customers was shown.\r\n" +
 		"Accused: key login-2024-b in realm shop.\r\nDetector unissued, T1606. Finding f-0001.\r\n\r\nNobody has judged this yet.\r\n" +
 		"Judge it: https://whosaw.shop.example/findings/f-0001\r\n"
 	if body != want {

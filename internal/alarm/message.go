@@ -217,7 +217,7 @@ func (m *Message) lines() []string {
 
 func (m *Message) evidence() string {
 	return "Up to " + minute(m.Seen) + " UTC: " + figure.Of(m.Accesses, "access", "accesses") + "; the data of " +
-		figure.Of(m.Subjects, "customer", "customers") + " shown."
+		figure.Of(m.Subjects, "customer", "customers") + " was shown."
 }
 
 // clip is harmless text of at most n characters.

@@ -1,7 +1,6 @@
 package alarm
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -123,7 +122,7 @@ func (m *Message) ocsf(version string) ([]byte, error) {
 			e.Evidences[0].SrcEndpoint = &ocsfEndpoint{IP: ip.String()}
 		}
 	}
-	b, err := json.Marshal(&e)
+	b, err := marshal(&e)
 	if err != nil {
 		return nil, fmt.Errorf("write OCSF finding %s: %w", m.ID, err)
 	}

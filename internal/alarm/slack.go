@@ -2,7 +2,6 @@ package alarm
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -28,7 +27,7 @@ func (m *Message) slack() ([]byte, error) {
 	if m.Link != "" {
 		lines[len(lines)-1] = "<" + m.Link + "|Judge it>"
 	}
-	b, err := json.Marshal(map[string]any{
+	b, err := marshal(map[string]any{
 		"text":         "*" + mrkdwn.Replace(m.subject()) + "*\n" + strings.Join(lines, "\n"),
 		"unfurl_links": false,
 	})
