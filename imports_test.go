@@ -25,6 +25,7 @@ var importTable = map[string][]string{
 	"internal/reference": {"", "github.com/cespare/xxhash/v2"},
 	"internal/detect":    {"", "internal/catalog", "internal/reference", "github.com/cespare/xxhash/v2"},
 	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger"},
+	"internal/auth":      {"internal/store/sqlite"},
 	"internal/doctor":    {"", "internal/catalog", "internal/reference", "internal/detect", "internal/ledger", "internal/figure"},
 	"internal/pipeline":  {"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor"},
 	"internal/follow":    {"", "internal/catalog", "internal/ingest", "internal/pipeline", "internal/store/sqlite"},
