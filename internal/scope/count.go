@@ -56,7 +56,7 @@ type sum struct {
 
 // sum runs over the accesses that match the question's first filter.
 func (q *question) sum(ctx context.Context, late ledger.Columns, withGaps bool) (*sum, *table, error) {
-	people := newTable(q.sets)
+	people := newTable(q.sets, q.budget)
 	var sums []*sum
 	var writers []*writer
 	err := q.scan(ctx, late, func() work {
@@ -81,6 +81,9 @@ func (q *question) sum(ctx context.Context, late ledger.Columns, withGaps bool) 
 	for i, s := range sums {
 		writers[i].flush()
 		total.merge(s)
+	}
+	if q.budget.spent() {
+		return nil, nil, ErrMemory
 	}
 	return total, people, nil
 }

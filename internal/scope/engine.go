@@ -20,6 +20,7 @@ import (
 type Config struct {
 	Workers int            // parts read at once; 0: as many as there are processors to use
 	Zone    *time.Location // where days begin in Top and Timeline; nil: UTC
+	Memory  int64          // bytes that one question may use for what it counts, see ErrMemory; 0: no limit
 }
 
 // Engine answers questions about one view. It keeps no answers: only what the view's reference records say
@@ -30,6 +31,7 @@ type Engine struct {
 	cat     *catalog.Catalog // nil: no route is known
 	workers int
 	zone    *time.Location
+	memory  int64
 	last    uint64
 
 	mu    sync.Mutex // held while one of these is worked out, so that it is done once
@@ -45,7 +47,7 @@ func New(view *ledger.View, cat *catalog.Catalog, cfg Config) *Engine {
 	if cfg.Zone == nil {
 		cfg.Zone = time.UTC
 	}
-	return &Engine{view: view, cat: cat, workers: cfg.Workers, zone: cfg.Zone, last: view.Last()}
+	return &Engine{view: view, cat: cat, workers: cfg.Workers, zone: cfg.Zone, memory: cfg.Memory, last: view.Last()}
 }
 
 // world is what the reference records up to a sequence say.
@@ -160,6 +162,7 @@ func readLines(note string) int64 {
 // question is one call's filters, made ready, with the numbers it gives to names.
 type question struct {
 	*Engine
+	budget  *budget
 	filters [][]*term
 	terms   []*term  // of all filters
 	asOf    []uint64 // of the terms, distinct
@@ -174,7 +177,8 @@ type question struct {
 // ask makes filters ready.
 func (e *Engine) ask(filters ...whosaw.Filter) (*question, error) {
 	p := compiler{last: e.last}
-	q := &question{Engine: e, ids: newNames(), realms: newNames(), sets: newSets()}
+	b := newBudget(e.memory)
+	q := &question{Engine: e, budget: b, ids: newNames(b), realms: newNames(b), sets: newSets()}
 	for _, f := range filters {
 		terms, err := p.compile(f)
 		if err != nil {

@@ -37,9 +37,13 @@ type names struct {
 	mu   sync.RWMutex
 	ids  map[string]uint32
 	list []string
+	b    *budget
 }
 
-func newNames() *names { return &names{ids: make(map[string]uint32)} }
+// nameBytes is about what a name takes beside its text: an entry of the map and one of the list.
+const nameBytes = 64
+
+func newNames(b *budget) *names { return &names{ids: make(map[string]uint32), b: b} }
 
 // id gives the number of s. It keeps a copy of s, so that a chunk's memory is not held by one name.
 func (n *names) id(s string) uint32 {
@@ -57,6 +61,7 @@ func (n *names) id(s string) uint32 {
 	if uint64(len(n.list)) >= 1<<32-1 {
 		panic("BUG: more than 4 billion distinct names in one question")
 	}
+	n.b.take(len(s) + nameBytes)
 	s = strings.Clone(s)
 	id = uint32(len(n.list))
 	n.list = append(n.list, s)

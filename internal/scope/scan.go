@@ -75,7 +75,11 @@ func (q *question) scanParts(ctx context.Context, late ledger.Columns, order []i
 				if skip != nil && skip(parts[order[i]]) {
 					continue
 				}
-				if err := r.read(ctx, order[i], &parts[order[i]], do); err != nil {
+				err := r.read(ctx, order[i], &parts[order[i]], do)
+				if err == nil && q.budget.spent() {
+					err = ErrMemory
+				}
+				if err != nil {
 					cancel(err)
 					return
 				}

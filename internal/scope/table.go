@@ -25,6 +25,8 @@ type entry struct {
 	realm       uint32 // number in the question's realms
 }
 
+const entryBytes = 48
+
 // update is one disclosed access of one subject.
 type update struct {
 	key    subjectKey
@@ -37,6 +39,7 @@ type update struct {
 // table sums disclosures per subject.
 type table struct {
 	sets   *sets
+	b      *budget
 	seed   uint64
 	shards [shards]shard
 }
@@ -48,7 +51,7 @@ type shard struct {
 	unions  map[uint64]uint32 // of two set numbers
 }
 
-func newTable(s *sets) *table { return &table{sets: s, seed: rand.Uint64()} }
+func newTable(s *sets, b *budget) *table { return &table{sets: s, b: b, seed: rand.Uint64()} }
 
 // hash spreads a subject. The seed keeps a sender of ids from choosing ones that collide.
 func hash(seed uint64, k subjectKey, realm uint32) uint64 {
@@ -99,6 +102,10 @@ func (t *table) apply(s int, updates []update) {
 	for i := range updates {
 		u := &updates[i]
 		if len(sh.entries) >= len(sh.slots)/4*3 {
+			// What grows takes the new room beside the old.
+			if n := max(16, 2*len(sh.slots)); !t.b.take((n - len(sh.slots)) * (4 + entryBytes)) {
+				return // the question is given up
+			}
 			sh.grow(t.seed)
 		}
 		mask := uint64(len(sh.slots) - 1)
@@ -182,8 +189,11 @@ type member struct {
 	realm uint32
 }
 
+const memberBytes = 16
+
 // memberSet holds distinct subjects of numbered groups, sharded like a table.
 type memberSet struct {
+	b      *budget
 	seed   uint64
 	shards [shards]memberShard
 }
@@ -194,7 +204,7 @@ type memberShard struct {
 	n     int
 }
 
-func newMemberSet() *memberSet { return &memberSet{seed: rand.Uint64()} }
+func newMemberSet(b *budget) *memberSet { return &memberSet{b: b, seed: rand.Uint64()} }
 
 // memberWriter is one worker's way into a memberSet.
 type memberWriter struct {
@@ -239,7 +249,11 @@ func (m *memberSet) apply(s int, members []member) {
 	for i := range members {
 		if sh.n >= len(sh.slots)/4*3 {
 			old := sh.slots
-			sh.slots = make([]member, max(16, 2*len(old)))
+			n := max(16, 2*len(old))
+			if !m.b.take((n - len(old)) * memberBytes) {
+				return // the question is given up
+			}
+			sh.slots = make([]member, n)
 			for j := range old {
 				if old[j].group != 0 {
 					*m.slot(sh, &old[j]) = old[j]

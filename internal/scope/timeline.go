@@ -32,9 +32,9 @@ func (e *Engine) Timeline(ctx context.Context, filters []whosaw.Filter, bucket t
 	if err != nil {
 		return nil, err
 	}
-	t := timeliner{question: q, length: bucket.Milliseconds(), groups: newGroups(), members: newMemberSet()}
+	t := timeliner{question: q, length: bucket.Milliseconds(), groups: newGroups(), members: newMemberSet(q.budget)}
 	for range filters {
-		t.people = append(t.people, newTable(q.sets))
+		t.people = append(t.people, newTable(q.sets, q.budget))
 	}
 	var workers []*timeWorker
 	err = q.scan(ctx, q.columns(), func() work {
@@ -50,6 +50,9 @@ func (e *Engine) Timeline(ctx context.Context, filters []whosaw.Filter, bucket t
 		for _, p := range w.people {
 			p.flush()
 		}
+	}
+	if q.budget.spent() {
+		return nil, ErrMemory
 	}
 	return t.buckets(workers)
 }

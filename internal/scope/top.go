@@ -120,7 +120,7 @@ func (e *Engine) Top(ctx context.Context, by string, filter whosaw.Filter, limit
 	if err != nil {
 		return nil, err
 	}
-	t := topper{dimension: dimensions[at], values: newNames(), groups: newGroups(), members: newMemberSet()}
+	t := topper{dimension: dimensions[at], values: newNames(q.budget), groups: newGroups(), members: newMemberSet(q.budget)}
 	var writers []*memberWriter
 	var tallies []*[]int64
 	err = q.scan(ctx, q.columns()|t.cols, func() work {
@@ -138,6 +138,9 @@ func (e *Engine) Top(ctx context.Context, by string, filter whosaw.Filter, limit
 		for g, n := range *tallies[i] {
 			accesses[g] += n
 		}
+	}
+	if q.budget.spent() {
+		return nil, ErrMemory
 	}
 	return t.rows(by, accesses, limit), nil
 }

@@ -1,0 +1,297 @@
+package config
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/whosaw/whosaw/internal/detect"
+	"github.com/whosaw/whosaw/internal/ingest"
+)
+
+// Config is whosaw.yaml.
+type Config struct {
+	// Where HTTP is served. Loopback unless you name another address; beyond loopback, TLS is asked for.
+	Listen string `yaml:"listen"`
+	// The address under which people reach the server, for the links in alarms. Empty: http(s)://LISTEN.
+	URL string `yaml:"url"`
+	// Certificate and key of the server.
+	TLS TLS `yaml:"tls"`
+	// The catalog: which route shows which fields to whom. A relative path begins at this file. Empty: the one kept in the
+	// data directory, else the suggested rules.
+	Catalog string `yaml:"catalog"`
+	// The time zone of days in answers and of quiet hours, as in Asia/Seoul.
+	Zone string `yaml:"zone"`
+	// What the server says of itself, on standard error.
+	Log Log `yaml:"log"`
+	// How much memory the server aims to stay under; beyond it the garbage collector works harder. 0: no limit.
+	Memory Size `yaml:"memory"`
+	// How records come over HTTP.
+	Ingest Ingest `yaml:"ingest"`
+	// How much a question may cost: one analyst must not stop the records from coming in.
+	Query Query `yaml:"query"`
+	// How sensitive the detectors are, and how much they hold.
+	Detect Detect `yaml:"detect"`
+
+	file string
+}
+
+// TLS names a certificate.
+type TLS struct {
+	// File with the certificate chain, PEM. It is read again when it changes.
+	Cert string `yaml:"cert"`
+	// File with the private key, PEM.
+	Key string `yaml:"key"`
+	// Serve beyond loopback without TLS: only where something in front of the server does it.
+	Off bool `yaml:"off"`
+}
+
+// Log is what the server says of itself.
+type Log struct {
+	// debug, info, warn or error.
+	Level string `yaml:"level"`
+	// text or json.
+	Format string `yaml:"format"`
+}
+
+// Ingest is how records come over HTTP.
+type Ingest struct {
+	// The longest body of a request, as it is sent.
+	MaxBody Size `yaml:"max_body"`
+	// The longest body of a request, decompressed.
+	MaxDecompressed Size `yaml:"max_decompressed"`
+	// How many records may wait for the detectors before senders are slowed down.
+	Backlog int `yaml:"backlog"`
+	// The greatest size of DIR/rejects.jsonl, in which rejected lines are kept. There may be one older file of that size.
+	RejectFile Size `yaml:"reject_file"`
+	// Appends are refused, for senders to try again later, when the disk has less than this left.
+	DiskReserve Size `yaml:"disk_reserve"`
+	// Sources whose lines are not whosaw's own records.
+	Sources []Source `yaml:"sources"`
+}
+
+// Source is a source that is sent in a format of its own.
+type Source struct {
+	// The name of the source, as senders give it.
+	Name string `yaml:"name"`
+	// records, combined, nginx, envoy, traefik, caddy, cloudtrail or mapping.
+	Format string `yaml:"format"`
+	// A mapping file, for JSON lines with members of other names. A relative path begins at this file.
+	Mapping string `yaml:"mapping"`
+}
+
+// Query is how much a question may cost.
+type Query struct {
+	// A question that takes longer is given up.
+	Timeout Duration `yaml:"timeout"`
+	// How many questions are worked on at once; others wait for their turn.
+	Concurrent int `yaml:"concurrent"`
+	// The processors that one question may use.
+	Workers int `yaml:"workers"`
+	// The memory that one question may use for what it counts.
+	Memory Size `yaml:"memory"`
+}
+
+// Detect is how sensitive the detectors are, and how much they hold. docs/detection.md has the formulas.
+type Detect struct {
+	// The load that the bound on false alarms is stated for, in trials a month.
+	TrialsPerMonth float64 `yaml:"trials_per_month"`
+	// How many false alarms of the sequential tests a month, at that load, may come.
+	AlarmsPerMonth float64 `yaml:"alarms_per_month"`
+	// How long an issuance may come after its access where no feed record says so.
+	FeedLag Duration `yaml:"feed_lag"`
+	// How long credentials signed with a key may be met after it was retired.
+	RetiredGrace Duration `yaml:"retired_grace"`
+	// How many units (keys, principals, addresses, …) are held; about 200 bytes each.
+	MaxUnits int `yaml:"max_units"`
+	// How many accesses may wait for their issuance.
+	MaxPending int `yaml:"max_pending"`
+	// How many accesses are held as evidence over all units; about 100 bytes each.
+	MaxEvidence int `yaml:"max_evidence"`
+}
+
+// Reference is whosaw.yaml with every key, its meaning and its default.
+//
+//go:embed reference.yaml
+var Reference string
+
+// DefaultListen is where a server listens that was told nothing.
+const DefaultListen = "127.0.0.1:8470"
+
+// Default is what holds where the file says nothing.
+func Default() *Config {
+	return &Config{
+		Listen: DefaultListen,
+		Zone:   "UTC",
+		Log:    Log{Level: "info", Format: "text"},
+		Ingest: Ingest{MaxBody: 64 << 20, MaxDecompressed: 1 << 30, Backlog: 1 << 17, RejectFile: 64 << 20, DiskReserve: 256 << 20},
+		Query:  Query{Timeout: Duration(time.Minute), Concurrent: 2, Workers: 1, Memory: 1 << 30},
+		Detect: Detect{
+			TrialsPerMonth: 3e9, AlarmsPerMonth: 1, FeedLag: Duration(time.Minute), RetiredGrace: Duration(24 * time.Hour),
+			MaxUnits: 1 << 20, MaxPending: 1 << 17, MaxEvidence: 1 << 20,
+		},
+	}
+}
+
+// Load reads a file; "" gives the defaults.
+func Load(file string) (*Config, error) {
+	c := Default()
+	if file == "" {
+		return c, c.Check()
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	c.file = file
+	if err := c.decode(data); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Config) decode(data []byte) error {
+	err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.DisallowUnknownField()).Decode(c)
+	if err == nil || errors.Is(err, io.EOF) {
+		return nil
+	}
+	text := strings.TrimRight(yaml.FormatError(err, false, false), "\n")
+	if strings.Contains(text, "unknown field") {
+		text += "; whosaw config example prints every key there is"
+	}
+	return errors.New(text)
+}
+
+// Write prints the configuration as a file that can be read again.
+func (c *Config) Write(w io.Writer) error {
+	data, err := yaml.MarshalWithOptions(c, yaml.IndentSequence(true))
+	if err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	_, err = w.Write(data)
+	return err
+}
+
+// faults collects what is wrong, so that a person mends it all at once.
+type faults struct {
+	file string
+	errs []error
+}
+
+func (f *faults) add(key, format string, args ...any) {
+	f.errs = append(f.errs, fmt.Errorf("%s: %s: %s", f.file, key, fmt.Sprintf(format, args...)))
+}
+
+// Check finds what cannot work. Each line of the error names a key and the cure.
+func (c *Config) Check() error {
+	f := &faults{file: c.file}
+	if f.file == "" {
+		f.file = "configuration"
+	}
+	c.checkListen(f)
+	if _, err := c.Location(); err != nil {
+		f.add("zone", "%v: give a name as in Asia/Seoul or UTC", err)
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
+		f.add("log.level", "%q: give debug, info, warn or error", c.Log.Level)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		f.add("log.format", "%q: give text or json", c.Log.Format)
+	}
+	if c.Memory != 0 && c.Memory < 128<<20 {
+		f.add("memory", "less than 128MiB is not enough for the detectors: give more, or 0 for no limit")
+	}
+	c.checkIngest(f)
+	if c.Query.Timeout <= 0 || c.Query.Concurrent <= 0 || c.Query.Workers <= 0 || c.Query.Memory <= 0 {
+		f.add("query", "timeout, concurrent, workers and memory must be above zero")
+	}
+	d := &c.Detect
+	if d.TrialsPerMonth < 1 || d.AlarmsPerMonth <= 0 || d.AlarmsPerMonth > d.TrialsPerMonth {
+		f.add("detect", "alarms_per_month must be above 0 and below trials_per_month")
+	}
+	if d.FeedLag <= 0 || d.RetiredGrace <= 0 || d.MaxUnits <= 0 || d.MaxPending <= 0 || d.MaxEvidence <= 0 {
+		f.add("detect", "feed_lag, retired_grace, max_units, max_pending and max_evidence must be above zero")
+	}
+	return errors.Join(f.errs...)
+}
+
+func (c *Config) checkListen(f *faults) {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		f.add("listen", "%q is no address: give host:port, as in %s", c.Listen, DefaultListen)
+		return
+	}
+	tls := c.TLS.Cert != "" || c.TLS.Key != ""
+	switch {
+	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
+		f.add("tls", "give both cert and key")
+	case tls && c.TLS.Off:
+		f.add("tls.off", "a certificate is named too: leave one of them out")
+	case !tls && !c.TLS.Off && !IsLoopback(host):
+		f.add("listen", "%s is not loopback, and tokens would travel in clear: give tls.cert and tls.key, or tls.off: true where a proxy in front does TLS", c.Listen)
+	}
+}
+
+func (c *Config) checkIngest(f *faults) {
+	in := &c.Ingest
+	if in.MaxBody <= 0 || in.MaxDecompressed < in.MaxBody {
+		f.add("ingest.max_decompressed", "must be at least max_body, and that above zero")
+	}
+	if in.Backlog < 1000 {
+		f.add("ingest.backlog", "%d: give at least 1000", in.Backlog)
+	}
+	seen := map[string]bool{}
+	for i, s := range in.Sources {
+		key := fmt.Sprintf("ingest.sources[%d]", i)
+		if err := ingest.CheckSource(s.Name); err != nil {
+			f.add(key+".name", "%v", err)
+		}
+		if seen[s.Name] {
+			f.add(key+".name", "%s is there twice", s.Name)
+		}
+		seen[s.Name] = true
+		if s.Format != "" && !slices.Contains(ingest.Formats(), s.Format) {
+			f.add(key+".format", "%q: give one of %s", s.Format, strings.Join(ingest.Formats(), ", "))
+		}
+		if s.Mapping != "" && s.Format != "" && s.Format != ingest.FormatMapping {
+			f.add(key+".mapping", "goes with format: %s, or without format", ingest.FormatMapping)
+		}
+	}
+}
+
+// IsLoopback reports whether a host of a listen address can be reached from this machine only.
+func IsLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// File is where the configuration was read; "" if it is the default.
+func (c *Config) File() string { return c.file }
+
+// Location is the zone.
+func (c *Config) Location() (*time.Location, error) { return time.LoadLocation(c.Zone) }
+
+// Engine gives the detectors' part.
+func (c *Config) Engine() detect.Config {
+	d := &c.Detect
+	return detect.Config{
+		TrialsPerMonth: d.TrialsPerMonth, AlarmsPerMonth: d.AlarmsPerMonth,
+		FeedLag: time.Duration(d.FeedLag).Milliseconds(), RetiredGrace: time.Duration(d.RetiredGrace).Milliseconds(),
+		MaxUnits: d.MaxUnits, MaxPending: d.MaxPending, MaxEvidence: d.MaxEvidence,
+	}
+}
