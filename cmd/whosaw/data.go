@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +15,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/report"
 	"github.com/whosaw/whosaw/internal/scope"
 )
@@ -99,24 +98,11 @@ func (m *Main) open(ctx context.Context, d dataFlags, cfg scope.Config, act stri
 	return &asked{ledger: led, view: view, engine: scope.New(view, cat, cfg)}, nil
 }
 
-// maxActFilter is how long a filter is kept whole with the question, in bytes. Of longer ones, lists of thousands of
-// addresses, the hash is kept: enough to tell whether a filter file is the one that was asked.
-const maxActFilter = 4096
-
-// recordAct appends what an operator asked. The filter holds ids, as the ledger does anyway.
+// recordAct appends what an operator asked.
 func (m *Main) recordAct(ctx context.Context, led *ledger.Ledger, kind string, filter whosaw.Filter) error {
-	text, err := json.Marshal(filter)
-	if err != nil {
-		return fmt.Errorf("record the question: %w", err)
-	}
-	if len(text) > maxActFilter {
-		text = fmt.Appendf(nil, "a filter of %d bytes, SHA-256 %x", len(text), sha256.Sum256(text))
-	}
 	now := m.Now()
-	act := whosaw.Record{
-		Type: whosaw.TypeAct, Time: now.UnixMilli(), Source: "operator", Position: now.UnixNano(),
-		Principal: "staff:" + operator(), Ref: &whosaw.Reference{Kind: kind, Note: string(text)},
-	}
+	act := pipeline.Asked(kind, "staff:"+operator(), filter)
+	act.Time, act.Source, act.Position = now.UnixMilli(), "operator", now.UnixNano()
 	if _, err := led.Append(ctx, []whosaw.Record{act}); err != nil {
 		return fmt.Errorf("record the question: %w", err)
 	}

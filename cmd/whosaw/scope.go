@@ -3,12 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -93,33 +90,15 @@ func (m *Main) incomplete(a *whosaw.ScopeAnswer) {
 	}
 }
 
-// writeList streams the disclosed subjects: RFC 4180 with LF, or a JSON object a line.
+// writeList streams the disclosed subjects.
 func writeList(ctx context.Context, w io.Writer, engine *scope.Engine, f whosaw.Filter, form string) error {
 	out := bufio.NewWriterSize(w, 1<<16)
-	if form == "jsonl" {
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		if err := engine.List(ctx, f, func(row whosaw.ListRow) error { return enc.Encode(row) }); err != nil {
-			return err
-		}
-		return flush(out)
-	}
-	rows := csv.NewWriter(out)
-	cells := []string{"subject", "first", "last", "accesses", "fields"}
-	if err := rows.Write(cells); err != nil {
-		return fmt.Errorf("write the list: %w", err)
-	}
-	err := engine.List(ctx, f, func(row whosaw.ListRow) error {
-		cells[0], cells[1], cells[2] = row.Subject, row.First.String(), row.Last.String()
-		cells[3], cells[4] = strconv.FormatInt(row.Accesses, 10), strings.Join(row.Fields, "|")
-		return rows.Write(cells)
-	})
-	if err != nil {
+	rows := scope.NewListWriter(out, form == "csv")
+	if err := engine.List(ctx, f, rows.Row); err != nil {
 		return err
 	}
-	rows.Flush()
-	if err := rows.Error(); err != nil {
-		return fmt.Errorf("write the list: %w", err)
+	if err := rows.Flush(); err != nil {
+		return err
 	}
 	return flush(out)
 }

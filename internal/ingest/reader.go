@@ -156,6 +156,7 @@ type worker struct {
 	now     int64
 	records whosaw.Decoder
 	parsers map[string]lineParser
+	out     decoded // of a Stream
 }
 
 func (w *worker) parser(in *Input) lineParser {

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,22 +96,25 @@ func (s *Stream) decode(now int64, b *block, first int64, out *Batch) {
 	w := s.workers.Get().(*worker)
 	defer s.workers.Put(w)
 	w.now = now
-	d := decoded{records: out.Records}
-	w.decode(b, &d)
-	out.Records = make([]whosaw.Record, 0, len(d.records)+8)
-	out.LineOf = make([]int64, 0, len(d.records)+8)
-	for _, x := range d.bad {
-		out.reject(b, x, first)
-	}
+	d := &w.out
+	w.decode(b, d)
+	out.Lines += d.count
+	out.Feeds += d.feeds
+	out.Unknown += d.unknown
 	if b.bad != nil {
 		out.Rejects = append(out.Rejects, RejectedLine{
 			Reject{Source: s.in.Source, File: s.in.Path, Line: first + 1, Position: b.base, Reason: reasonText(b.bad.fault), Hint: b.bad.fault.Hint},
 			b.bad.head,
 		})
+		return
 	}
+	known := len(out.Rejects)
+	for _, x := range d.bad {
+		out.reject(b, x, first)
+	}
+	out.Records = slices.Grow(out.Records, len(d.records))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	faults := len(out.Rejects)
 	for i := range d.records {
 		r := &d.records[i]
 		start := int(r.Position - b.base)
@@ -130,10 +134,7 @@ func (s *Stream) decode(now int64, b *block, first int64, out *Batch) {
 			out.LineOf = append(out.LineOf, first+d.lines[i]+1)
 		}
 	}
-	if len(out.Rejects) > faults {
-		slices.SortStableFunc(out.Rejects, func(x, y RejectedLine) int { return int(x.Position - y.Position) })
-	}
-	out.Lines, out.Feeds, out.Unknown = d.count, d.feeds, d.unknown
+	slices.SortStableFunc(out.Rejects[known:], func(x, y RejectedLine) int { return cmp.Compare(x.Line, y.Line) })
 }
 
 func (out *Batch) reject(b *block, x rejected, first int64) {
@@ -151,7 +152,12 @@ func (out *Batch) reject(b *block, x rejected, first int64) {
 const placeBits = 21 // a line may be 1 MiB long, and a block two of them
 
 // errBody marks a body that could not be read to its end.
-type errBody struct{ fault *whosaw.RecordError }
+type errBody struct {
+	fault *whosaw.RecordError
+	err   error // what ended it
+}
+
+func (e *errBody) Unwrap() error { return e.err }
 
 func (e *errBody) Error() string {
 	text := "read the body: " + e.fault.Reason
@@ -173,39 +179,52 @@ func (s *Stream) DecodeBody(ctx context.Context, now int64, body io.Reader, limi
 		return err
 	}
 	defer c.Close()
+	var ended error
 	lines := &lineSplitter{r: &bounded{r: c, left: limit}, stop: func(err error) *whosaw.RecordError {
+		ended = err
 		if errors.Is(err, errTooMuch) {
 			return fault("", "the body is longer than "+sizeText(limit)+" decompressed", "send it in parts")
 		}
 		return c.stopFault(err)
 	}}
 	var first int64
+	out := &Batch{}
 	for {
 		b := lines.next()
 		if b == nil {
-			return nil
+			if out.Lines == 0 {
+				return nil
+			}
+			return give(out)
 		}
 		if b.bad != nil && b.bad.cut {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			return &errBody{b.bad.fault}
+			if out.Lines > 0 {
+				if err := give(out); err != nil {
+					return err
+				}
+			}
+			return &errBody{b.bad.fault, ended}
 		}
 		b.input = &s.in
 		b.base = int64(xxhash.Sum64(b.data)>>(placeBits+1)) << placeBits
-		out := &Batch{}
+		before := out.Feeds
 		s.decode(now, b, first, out)
-		if b.bad != nil {
-			first += b.bad.lines
-		} else {
-			first += out.Feeds
-		}
+		first += out.Feeds - before
 		b.release()
-		if err := give(out); err != nil {
-			return err
+		if out.Lines >= bodyBatch {
+			if err := give(out); err != nil {
+				return err
+			}
+			out = &Batch{}
 		}
 	}
 }
+
+// bodyBatch is how many lines of a body are given together: enough that syncing is cheap.
+const bodyBatch = 8192
 
 var errTooMuch = errors.New("body too long")
 

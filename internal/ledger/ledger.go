@@ -204,6 +204,9 @@ func (l *Ledger) fail(err error) error {
 	return l.failed
 }
 
+// Failed says why nothing more is written until the ledger is opened again, or nil.
+func (l *Ledger) Failed() error { return l.failure() }
+
 // failure gives why nothing more is written, or nil.
 func (l *Ledger) failure() error {
 	l.mu.Lock()

@@ -184,13 +184,9 @@ func (c *Case) recordRejects(ctx context.Context, read *Read, opts *ingest.Optio
 		if n == 0 && !had[source] {
 			continue
 		}
-		acts = append(acts, whosaw.Record{
-			Type: whosaw.TypeAct, Time: opts.Now, Source: "whosaw", Position: opts.Now,
-			ID: fmt.Sprintf("rejected:%d of %d:%s", n, t.lines, source),
-			Ref: &whosaw.Reference{
-				Kind: "rejected", Of: source, Count: n, From: t.from, Until: t.until, Note: fmt.Sprintf("lines %d", t.lines),
-			},
-		})
+		act := RejectedAct(source, n, t.lines, t.from, t.until)
+		act.Time, act.Source, act.Position = opts.Now, "whosaw", opts.Now
+		acts = append(acts, act)
 	}
 	if len(acts) == 0 {
 		return nil
@@ -199,6 +195,15 @@ func (c *Case) recordRejects(ctx context.Context, read *Read, opts *ingest.Optio
 		return fmt.Errorf("record the rejected lines: %w", err)
 	}
 	return nil
+}
+
+// RejectedAct is the record that says how many of all the lines of a source were rejected, in milliseconds from when to when the
+// source speaks. Time, source and position are the caller's to set, or [Live.Write]'s.
+func RejectedAct(source string, rejected, lines, from, until int64) whosaw.Record {
+	return whosaw.Record{
+		Type: whosaw.TypeAct, ID: fmt.Sprintf("rejected:%d of %d:%s", rejected, lines, source),
+		Ref: &whosaw.Reference{Kind: "rejected", Of: source, Count: rejected, From: from, Until: until, Note: fmt.Sprintf("lines %d", lines)},
+	}
 }
 
 // hadRejects gives the sources of which the ledger says that lines were rejected.

@@ -24,6 +24,8 @@ type LiveConfig struct {
 	// Raise keeps the findings that a record raised. It is called again until it returns nil, in the order of the
 	// records, and once more for the same findings after a restart: it must know by their ids what it has.
 	Raise func(ctx context.Context, raised []Raised) error
+	// Verdict is told of each judgement in the ledger, in order, in the same way; nil: nobody is.
+	Verdict func(ctx context.Context, r *whosaw.Record) error
 	// Rejects keeps the lines that could not be taken; nil: they are counted only.
 	Rejects *ingest.RejectLog
 	// Backlog is how many records may wait in memory to be judged before senders are slowed. 0: 131,072.
@@ -289,20 +291,34 @@ func (l *Live) next() (batch appended, read bool) {
 
 // observe judges a batch from memory.
 func (l *Live) observe(ctx context.Context, b appended) {
-	var raised []Raised
+	var news news
 	seen := l.judged.Load()
 	l.judging.Lock()
 	for i := range b.receipts {
-		if b.receipts[i].Ack != ledger.Accepted {
+		if b.receipts[i].Ack != ledger.Accepted || b.receipts[i].Sequence <= seen {
 			continue
 		}
 		seen = b.receipts[i].Sequence
-		for _, f := range l.engine.Observe(seen, &b.records[i]) {
-			raised = append(raised, Raised{seen, f})
-		}
+		l.see(seen, &b.records[i], &news)
 	}
 	l.judging.Unlock()
-	l.settle(ctx, seen, raised, len(b.records))
+	l.settle(ctx, seen, &news, len(b.records))
+}
+
+// news is what some records brought.
+type news struct {
+	raised   []Raised
+	verdicts []whosaw.Record
+}
+
+// see lets the engine observe a record. judging must be held.
+func (l *Live) see(seq uint64, r *whosaw.Record, n *news) {
+	for _, f := range l.engine.Observe(seq, r) {
+		n.raised = append(n.raised, Raised{seq, f})
+	}
+	if r.Type == whosaw.TypeVerdict && l.cfg.Verdict != nil {
+		n.verdicts = append(n.verdicts, r.Clone())
+	}
 }
 
 // readBatch is how many records of the ledger are judged before others may ask the engine.
@@ -314,7 +330,7 @@ func (l *Live) readOn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var raised []Raised
+	var news news
 	var seen uint64
 	n := 0
 	locked := false
@@ -324,8 +340,8 @@ func (l *Live) readOn(ctx context.Context) error {
 			locked = false
 		}
 		if n > 0 {
-			l.settle(ctx, seen, raised, 0)
-			raised, n = nil, 0
+			l.settle(ctx, seen, &news, 0)
+			news.raised, news.verdicts, n = nil, nil, 0
 		}
 	}
 	err = view.Records(ctx, l.judged.Load()+1, func(seq uint64, r *whosaw.Record) error {
@@ -333,9 +349,7 @@ func (l *Live) readOn(ctx context.Context) error {
 			l.judging.Lock()
 			locked = true
 		}
-		for _, f := range l.engine.Observe(seq, r) {
-			raised = append(raised, Raised{seq, f})
-		}
+		l.see(seq, r, &news)
 		seen = seq
 		if n++; n == readBatch {
 			settle()
@@ -348,21 +362,18 @@ func (l *Live) readOn(ctx context.Context) error {
 }
 
 // settle keeps what was found before the records count as judged: after a crash they are judged again.
-func (l *Live) settle(ctx context.Context, seen uint64, raised []Raised, held int) {
-	for wait := 100 * time.Millisecond; len(raised) > 0; wait = min(2*wait, 10*time.Second) {
-		err := l.cfg.Raise(ctx, raised)
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil {
+func (l *Live) settle(ctx context.Context, seen uint64, n *news, held int) {
+	if len(n.raised) > 0 && !l.insist(ctx, "keep findings", func() error { return l.cfg.Raise(ctx, n.raised) }) {
+		return
+	}
+	for i := range n.verdicts {
+		if !l.insist(ctx, "keep a verdict", func() error { return l.cfg.Verdict(ctx, &n.verdicts[i]) }) {
 			return
 		}
-		l.cfg.Logger.Error("keep findings: trying again", "error", err, "findings", len(raised))
-		l.pause(ctx, wait)
 	}
 	l.judging.Lock()
-	for i := range raised {
-		l.findings = append(l.findings, raised[i].Finding)
+	for i := range n.raised {
+		l.findings = append(l.findings, n.raised[i].Finding)
 	}
 	l.judging.Unlock()
 	l.judged.Store(seen)
@@ -371,4 +382,19 @@ func (l *Live) settle(ctx context.Context, seen uint64, raised []Raised, held in
 	close(l.room)
 	l.room = make(chan struct{})
 	l.mu.Unlock()
+}
+
+// insist tries until it succeeds, and gives false if ctx ended before.
+func (l *Live) insist(ctx context.Context, what string, try func() error) bool {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		err := try()
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		l.cfg.Logger.Error("cannot "+what+": trying again", "error", err)
+		l.pause(ctx, wait)
+	}
 }

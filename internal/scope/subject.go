@@ -37,7 +37,7 @@ func (e *Engine) Subject(ctx context.Context, realm *string, id string, filter w
 			return answer, err
 		}
 		if after.asOf > e.last {
-			return answer, errCursor
+			return answer, ErrCursor
 		}
 	}
 	pinned := slices.Clone(filter)
@@ -175,7 +175,7 @@ type place struct {
 	seq  uint64
 }
 
-var errCursor = errors.New("the cursor is not one of this ledger: ask again without it")
+var ErrCursor = errors.New("the cursor is not one of this ledger: ask again without it")
 
 // A cursor is a version, the place, and a checksum that finds what was mistyped. It names no subject.
 const cursorVersion = 1
@@ -192,27 +192,27 @@ func (p place) cursor() string {
 func readCursor(s string) (place, error) {
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(b) < 8 || b[0] != cursorVersion {
-		return place{}, errCursor
+		return place{}, ErrCursor
 	}
 	body, sum := b[:len(b)-4], b[len(b)-4:]
 	if crc32.ChecksumIEEE(body) != binary.LittleEndian.Uint32(sum) {
-		return place{}, errCursor
+		return place{}, ErrCursor
 	}
 	var p place
 	body = body[1:]
 	asOf, n := binary.Uvarint(body)
 	if n <= 0 {
-		return place{}, errCursor
+		return place{}, ErrCursor
 	}
 	body = body[n:]
 	at, n := binary.Varint(body)
 	if n <= 0 {
-		return place{}, errCursor
+		return place{}, ErrCursor
 	}
 	body = body[n:]
 	seq, n := binary.Uvarint(body)
 	if n <= 0 || n != len(body) || seq == 0 || asOf == 0 {
-		return place{}, errCursor
+		return place{}, ErrCursor
 	}
 	p.asOf, p.time, p.seq = asOf, at, seq
 	return p, nil

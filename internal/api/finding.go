@@ -1,0 +1,272 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/alarm"
+	"github.com/whosaw/whosaw/internal/store/sqlite"
+)
+
+// Found is a finding with what became of it.
+type Found struct {
+	whosaw.Finding
+	Number       int64             `json:"number"`
+	Sequence     uint64            `json:"sequence"`
+	RaisedAt     whosaw.Time       `json:"raised_at"`
+	State        alarm.State       `json:"state"`
+	SuppressedBy int64             `json:"suppressed_by,omitempty"`
+	Verdicts     []alarm.Judgement `json:"verdicts,omitempty"`   // of one finding, the last first
+	Deliveries   []alarm.Delivery  `json:"deliveries,omitempty"` // of one finding
+}
+
+func found(r *alarm.Recorded) Found {
+	return Found{Finding: r.Finding, Number: r.Number, Sequence: r.Sequence, RaisedAt: r.RaisedAt, State: r.State, SuppressedBy: r.SuppressedBy}
+}
+
+// getFindings lists findings, the newest first.
+func (a *API) getFindings(w http.ResponseWriter, r *http.Request) error {
+	q, err := findingQuery(r)
+	if err != nil {
+		return err
+	}
+	if q.wait {
+		// What was on disk when the question came has been judged when it is answered.
+		if err := a.cfg.Live.CaughtUp(r.Context()); err != nil {
+			return err
+		}
+	}
+	list, next, err := a.cfg.Alarms.Findings(r.Context(), q.Query)
+	if err != nil {
+		return err
+	}
+	out := struct {
+		Findings []Found `json:"findings"`
+		Next     string  `json:"next"`
+	}{Findings: make([]Found, len(list))}
+	for i := range list {
+		out.Findings[i] = found(&list[i])
+	}
+	if next > 0 {
+		out.Next = strconv.FormatInt(next, 10)
+	}
+	writeJSON(w, http.StatusOK, out)
+	return nil
+}
+
+// Newest gives the newest findings, for a page.
+func (a *API) Newest(ctx context.Context, n int) ([]Found, error) {
+	list, _, err := a.cfg.Alarms.Findings(ctx, alarm.Query{Limit: n})
+	out := make([]Found, len(list))
+	for i := range list {
+		out[i] = found(&list[i])
+	}
+	return out, err
+}
+
+type findingFilter struct {
+	alarm.Query
+	wait bool
+}
+
+func findingQuery(r *http.Request) (findingFilter, error) {
+	v := r.URL.Query()
+	q := findingFilter{Query: alarm.Query{Detector: v.Get("detector"), Unit: v.Get("unit"), State: alarm.State(v.Get("state"))}, wait: v.Get("wait") == "true"}
+	switch q.State {
+	case "", alarm.Open, alarm.Harvest, alarm.Explained, alarm.False:
+	default:
+		return q, invalid("give open, harvest, explained or false", "state: there is no such state")
+	}
+	if v.Has("realm") {
+		realm := v.Get("realm")
+		q.Realm = &realm
+	}
+	number := func(name string, most int64) (int64, error) {
+		if v.Get(name) == "" {
+			return 0, nil
+		}
+		n, err := strconv.ParseInt(v.Get(name), 10, 64)
+		if err != nil || n < 1 || n > most {
+			return 0, invalid("give a whole number from 1", "%s: out of range", name)
+		}
+		return n, nil
+	}
+	limit, err := number("limit", 1000)
+	if err != nil {
+		return q, err
+	}
+	q.Limit = int(limit)
+	q.Before, err = number("next", 1<<62)
+	return q, err
+}
+
+func (a *API) getFinding(w http.ResponseWriter, r *http.Request) error {
+	out, err := a.finding(r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, out)
+	return nil
+}
+
+// finding gives the finding of the path, with its verdicts and deliveries.
+func (a *API) finding(r *http.Request) (Found, error) {
+	id := r.PathValue("id")
+	rec, err := a.cfg.Alarms.Finding(r.Context(), id)
+	if err != nil {
+		return Found{}, alarmFault(err)
+	}
+	out := found(&rec)
+	if out.Verdicts, err = a.cfg.Alarms.Verdicts(r.Context(), id); err != nil {
+		return Found{}, err
+	}
+	out.Deliveries, err = a.cfg.Alarms.Deliveries(r.Context(), id)
+	return out, err
+}
+
+// alarmFault tells what is not there, or not as it must be, from faults of ours.
+func alarmFault(err error) error {
+	if errors.Is(err, alarm.ErrUnknown) {
+		return &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: err.Error()}
+	}
+	return err
+}
+
+// Judgement is what somebody makes of a finding.
+type Judgement struct {
+	Verdict string `json:"verdict"` // harvest, explained, false
+	Reason  string `json:"reason"`
+}
+
+// postVerdict writes a judgement into the ledger; from there it comes into the book, now and after every restart alike.
+func (a *API) postVerdict(w http.ResponseWriter, r *http.Request) error {
+	var in Judgement
+	if err := readBody(w, r, 1<<20, &in); err != nil {
+		return err
+	}
+	switch alarm.State(in.Verdict) {
+	case alarm.Harvest, alarm.Explained, alarm.False:
+	default:
+		return invalid("give harvest, explained or false", "verdict: there is no such verdict")
+	}
+	if in.Reason = strings.TrimSpace(in.Reason); in.Reason == "" || len(in.Reason) > 4000 {
+		return invalid("say in at most 4000 bytes why: who reads it later was not there", "reason: there is none, or it is too long")
+	}
+	if _, err := a.finding(r); err != nil {
+		return err
+	}
+	rec := whosaw.Record{Type: whosaw.TypeVerdict, Principal: whoOf(r).Name, Ref: &whosaw.Reference{
+		Kind: in.Verdict, Of: r.PathValue("id"), Person: whoOf(r).Name, Note: in.Reason,
+	}}
+	if _, err := a.cfg.Live.Write(r.Context(), rec); err != nil {
+		return unavailable("the verdict could not be recorded", "try again when the server can write")
+	}
+	if err := a.cfg.Live.CaughtUp(r.Context()); err != nil {
+		return err
+	}
+	out, err := a.finding(r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, out)
+	return nil
+}
+
+func (a *API) getSuppressions(w http.ResponseWriter, r *http.Request) error {
+	list, err := a.cfg.Alarms.Suppressions(r.Context(), r.URL.Query().Get("all") == "true")
+	if err != nil {
+		return err
+	}
+	if list == nil {
+		list = []alarm.Suppression{}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"suppressions": list})
+	return nil
+}
+
+// SuppressionSpec keeps findings from being told for a time.
+type SuppressionSpec struct {
+	Detector string      `json:"detector,omitempty"`
+	Unit     string      `json:"unit,omitempty"`
+	Realm    *string     `json:"realm,omitempty"`
+	Reason   string      `json:"reason"`
+	Until    whosaw.Time `json:"until"`
+}
+
+func (a *API) postSuppression(w http.ResponseWriter, r *http.Request) error {
+	var in SuppressionSpec
+	if err := readBody(w, r, 1<<20, &in); err != nil {
+		return err
+	}
+	s := alarm.Suppression{Detector: in.Detector, Unit: in.Unit, Realm: in.Realm, Reason: in.Reason, Who: whoOf(r).Name, Until: in.Until}
+	id, err := a.cfg.Alarms.Suppress(r.Context(), s)
+	var store *sqlite.Error
+	switch {
+	case errors.As(err, &store), r.Context().Err() != nil:
+		return err
+	case err != nil:
+		return invalid("", "%v", err)
+	}
+	act := whosaw.Reference{Kind: "suppressed", Of: strings.TrimSpace(in.Detector + " " + in.Unit), Person: s.Who, Note: in.Reason, Until: int64(in.Until)}
+	if err := a.note(r, act); err != nil {
+		return errors.Join(err, a.cfg.Alarms.Lift(r.Context(), id, s.Who))
+	}
+	writeJSON(w, http.StatusCreated, map[string]any{"id": id})
+	return nil
+}
+
+func (a *API) deleteSuppression(w http.ResponseWriter, r *http.Request) error {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil {
+		return invalid("give its number", "there is no such suppression")
+	}
+	who := whoOf(r).Name
+	if err := a.cfg.Alarms.Lift(r.Context(), id, who); err != nil {
+		return alarmFault(err)
+	}
+	if err := a.note(r, whosaw.Reference{Kind: "suppression_lifted", Of: strconv.FormatInt(id, 10), Person: who}); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"id": id})
+	return nil
+}
+
+func (a *API) getChannels(w http.ResponseWriter, r *http.Request) error {
+	st, err := a.cfg.Alarms.Status(r.Context())
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"channels": st.Channels})
+	return nil
+}
+
+// Tested says what came of a test alarm.
+type Tested struct {
+	Channel string  `json:"channel"`
+	Sent    bool    `json:"sent"`
+	Seconds float64 `json:"seconds"`
+	Says    string  `json:"says,omitempty"` // why not, and the cure
+}
+
+func (a *API) postChannelTest(w http.ResponseWriter, r *http.Request) error {
+	name := r.PathValue("name")
+	if err := a.note(r, whosaw.Reference{Kind: "channel_tested", Of: name, Person: whoOf(r).Name}); err != nil {
+		return err
+	}
+	began := a.cfg.Now()
+	err := a.cfg.Alarms.Test(r.Context(), name)
+	if errors.Is(err, alarm.ErrUnknown) {
+		return alarmFault(err)
+	}
+	out := Tested{Channel: name, Sent: err == nil, Seconds: a.cfg.Now().Sub(began).Round(time.Millisecond).Seconds()}
+	if err != nil {
+		out.Says = err.Error()
+	}
+	writeJSON(w, http.StatusOK, out)
+	return nil
+}

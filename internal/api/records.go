@@ -1,0 +1,183 @@
+package api
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/whosaw/whosaw/internal/auth"
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/ingest"
+	"github.com/whosaw/whosaw/internal/pipeline"
+)
+
+// Received is the answer to records that were sent. Lines = Accepted + Duplicates + Rejected.
+type Received struct {
+	Source     string     `json:"source"`
+	Lines      int64      `json:"lines"`
+	Accepted   int64      `json:"accepted"`
+	Duplicates int64      `json:"duplicates"` // taken before: this body, or part of it, came again
+	Rejected   int64      `json:"rejected"`
+	Rejects    []Rejected `json:"rejects"` // the first 100
+	Unknown    int64      `json:"unknown"` // members that the contract does not know, left out
+	Error      *Error     `json:"error,omitempty"`
+}
+
+// Rejected says why a line was not taken. The line itself is in DIR/rejects.jsonl.
+type Rejected struct {
+	Line   int64  `json:"line"` // from 1
+	Reason string `json:"reason"`
+	Hint   string `json:"hint"`
+}
+
+const maxRejects = 100
+
+func (r *Received) add(b *ingest.Batch, out *pipeline.Outcome) {
+	r.Unknown += b.Unknown
+	r.Lines += out.Lines
+	r.Accepted += out.Accepted
+	r.Duplicates += out.Duplicates
+	r.Rejected += int64(len(out.Rejects))
+	for i := range out.Rejects {
+		if len(r.Rejects) == maxRejects {
+			break
+		}
+		x := &out.Rejects[i]
+		r.Rejects = append(r.Rejects, Rejected{Line: x.Line, Reason: x.Reason, Hint: x.Hint})
+	}
+}
+
+// streams are the sources that were sent since the start.
+type streams struct {
+	catalog *catalog.Catalog
+	formats map[string]ingest.StreamOptions
+
+	mu sync.Mutex
+	by map[string]*ingest.Stream
+}
+
+// maxSources bounds the names that a token for any source may make up.
+const maxSources = 10_000
+
+func (s *streams) get(name string) (*ingest.Stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.by[name]; st != nil {
+		return st, nil
+	}
+	if err := ingest.CheckSource(name); err != nil {
+		return nil, invalid("name it with ?source=NAME", "%v", err)
+	}
+	if len(s.by) >= maxSources {
+		return nil, &Error{Status: http.StatusConflict, Code: CodeConflict, Says: fmt.Sprintf("there are %d sources already", maxSources), Cure: "a source is a gateway or an application, not a machine or a request: send under fewer names"}
+	}
+	o, ok := s.formats[name]
+	if !ok {
+		o = ingest.StreamOptions{Source: name}
+	}
+	o.Catalog = s.catalog
+	st, err := ingest.NewStream(o)
+	if err != nil {
+		return nil, err
+	}
+	if s.by == nil {
+		s.by = map[string]*ingest.Stream{}
+	}
+	s.by[name] = st
+	return st, nil
+}
+
+// sourceOf finds out which source a request sends, and whether it may.
+func sourceOf(r *http.Request, who Who) (string, error) {
+	source := r.URL.Query().Get("source")
+	if who.Token == nil {
+		if source == "" {
+			return "", invalid("name it with ?source=NAME", "the source has no name")
+		}
+		return source, nil
+	}
+	if source == "" && len(who.Token.Sources) == 1 && who.Token.Sources[0] != auth.AnySource {
+		source = who.Token.Sources[0]
+	}
+	if source == "" {
+		return "", invalid("name it with ?source=NAME", "this token may send several sources")
+	}
+	if !who.Token.MaySend(source) {
+		return "", forbidden("this token may not send that source", "use the token of that source, or make one with whosaw token create --source")
+	}
+	return source, nil
+}
+
+// idle is how long a sender may say nothing in the middle of a body.
+const idle = 30 * time.Second
+
+// patient reads a body and gives its sender time as long as something comes.
+type patient struct {
+	r  io.Reader
+	rc *http.ResponseController
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	_ = p.rc.SetReadDeadline(time.Now().Add(idle)) // where it cannot be set, the server's own limits hold
+	return p.r.Read(b)
+}
+
+func (a *API) postRecords(w http.ResponseWriter, r *http.Request) error {
+	who := whoOf(r)
+	source, err := sourceOf(r, who)
+	if err != nil {
+		return err
+	}
+	switch enc := strings.ToLower(r.Header.Get("Content-Encoding")); enc {
+	case "", "identity", "gzip", "zstd": // told by the first bytes
+	default:
+		return &Error{Status: http.StatusUnsupportedMediaType, Code: CodeInvalid, Says: "this content encoding is not known", Cure: "send plain, gzip or zstd"}
+	}
+	stream, err := a.streams.get(source)
+	if err != nil {
+		return err
+	}
+	sender := pipeline.Sender{Name: who.Name, Types: pipeline.AllTypes}
+	if who.Token != nil {
+		if sender.Types, err = pipeline.ParseTypes(who.Token.Types); err != nil {
+			return err
+		}
+	}
+	body := &patient{http.MaxBytesReader(w, r.Body, a.cfg.MaxBody), http.NewResponseController(w)}
+	answer := Received{Source: source, Rejects: []Rejected{}}
+	err = stream.DecodeBody(r.Context(), a.cfg.Now().UnixMilli(), body, a.cfg.MaxDecompressed, func(b *ingest.Batch) error {
+		out, err := a.cfg.Live.Take(r.Context(), b, sender)
+		if err == nil {
+			answer.add(b, &out)
+		}
+		return err
+	})
+	if err != nil {
+		if r.Context().Err() != nil {
+			return err
+		}
+		answer.Error = a.refusal(r, err)
+		if answer.Error.Status >= 500 {
+			a.cfg.Logger.Error("records could not be taken", "source", source, "who", who.Name, "error", err)
+		}
+		if answer.Error.Retry > 0 {
+			w.Header().Set("Retry-After", fmt.Sprint(answer.Error.Retry))
+		}
+		writeJSON(w, answer.Error.Status, &answer)
+		return nil
+	}
+	writeJSON(w, http.StatusOK, &answer)
+	return nil
+}
+
+// refusal is what a sender is told whose records could not be made durable: send them again later.
+func (a *API) refusal(r *http.Request, err error) *Error {
+	e := answerTo(r.Context(), err)
+	if e == errInternal {
+		e = unavailable("the records could not be made durable", "send the same body again later: nothing counts twice. The server's log says why")
+	}
+	return e
+}
