@@ -26,15 +26,21 @@ var importTable = map[string][]string{
 	"internal/detect":    {"", "internal/catalog", "internal/reference", "github.com/cespare/xxhash/v2"},
 	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger"},
 	"internal/auth":      {"internal/store/sqlite"},
-	"internal/doctor":    {"", "internal/catalog", "internal/reference", "internal/detect", "internal/ledger", "internal/figure"},
-	"internal/pipeline":  {"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor"},
-	"internal/follow":    {"", "internal/catalog", "internal/ingest", "internal/pipeline", "internal/store/sqlite"},
-	"internal/report":    {"", "internal/figure"},
-	"internal/figure":    {},
-	"internal/draw":      {},
-	"internal/market":    {"internal/draw"},
-	"internal/post":      {"github.com/klauspost/compress"},
-	"internal/sim":       {"internal/draw", "github.com/goccy/go-yaml"},
+	"internal/config":    {"internal/alarm", "internal/detect", "internal/ingest", "github.com/goccy/go-yaml"},
+	"internal/api": {
+		"", "internal/alarm", "internal/auth", "internal/catalog", "internal/detect", "internal/ingest", "internal/ledger", "internal/pipeline",
+		"internal/scope", "internal/store/sqlite", "github.com/prometheus/client_golang", "golang.org/x/sys",
+	},
+	"internal/console":  {"", "internal/alarm", "internal/api", "internal/auth", "internal/figure", "internal/pipeline"},
+	"internal/doctor":   {"", "internal/catalog", "internal/reference", "internal/detect", "internal/ledger", "internal/figure"},
+	"internal/pipeline": {"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor"},
+	"internal/follow":   {"", "internal/catalog", "internal/ingest", "internal/pipeline", "internal/store/sqlite"},
+	"internal/report":   {"", "internal/figure"},
+	"internal/figure":   {},
+	"internal/draw":     {},
+	"internal/market":   {"internal/draw"},
+	"internal/post":     {"github.com/klauspost/compress"},
+	"internal/sim":      {"internal/draw", "github.com/goccy/go-yaml"},
 
 	// The server's.
 	"internal/store/sqlite": {"github.com/pressly/goose/v3", "modernc.org/sqlite"},
@@ -46,7 +52,9 @@ var importTable = map[string][]string{
 	},
 	"cmd/whosaw": {
 		"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor",
-		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
+		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill",
+		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/console", "internal/store/sqlite",
+		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
 }
 

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/user"
@@ -30,14 +32,39 @@ func (d *dataFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&d.catalog, "catalog", "", "catalog file (default: the one kept in the data directory, else the suggested one)")
 }
 
-// asked is an open ledger with an engine on it.
-type asked struct {
-	ledger *ledger.Ledger
-	view   *ledger.View
-	engine *scope.Engine
+// asked is what questions are put to: a ledger that was opened, or the server that has it open.
+type asked interface {
+	Count(ctx context.Context, f whosaw.Filter) (whosaw.ScopeAnswer, error)
+	Top(ctx context.Context, by string, f whosaw.Filter, limit int) ([]whosaw.TopRow, error)
+	Subject(ctx context.Context, realm *string, id string, f whosaw.Filter, limit int, next string) (whosaw.SubjectAnswer, error)
+	// WriteList writes the list of disclosed subjects, as csv or jsonl.
+	WriteList(ctx context.Context, w io.Writer, f whosaw.Filter, form string) error
+	close() error
 }
 
-func (a *asked) close() error { return errors.Join(a.view.Close(), a.ledger.Close()) }
+// opened is an open ledger with an engine on it.
+type opened struct {
+	*scope.Engine
+	ledger *ledger.Ledger
+	view   *ledger.View
+}
+
+func (o *opened) close() error { return errors.Join(o.view.Close(), o.ledger.Close()) }
+
+func (o *opened) WriteList(ctx context.Context, w io.Writer, f whosaw.Filter, form string) error {
+	out := bufio.NewWriterSize(w, 1<<16)
+	rows := scope.NewListWriter(out, form == "csv")
+	if err := o.List(ctx, f, rows.Row); err != nil {
+		return err
+	}
+	if err := rows.Flush(); err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	return nil
+}
 
 // catalogName is where a data directory keeps the catalog it was read with, so that later questions
 // are asked with the same one.
@@ -59,10 +86,10 @@ func loadCatalog(file, dir string) (*catalog.Catalog, error) {
 	return catalog.Rules(), nil
 }
 
-// open opens the data directory to ask it, and records in the ledger who asked what: operators are
-// in the ledger too. On a directory that cannot be written the question is answered, and a warning says
+// open opens the data directory to ask it, or finds the server that has it open, and records in the ledger who asked what:
+// operators are in the ledger too. On a directory that cannot be written the question is answered, and a warning says
 // that it is not on record.
-func (m *Main) open(ctx context.Context, d dataFlags, cfg scope.Config, act string, filter whosaw.Filter) (*asked, error) {
+func (m *Main) open(ctx context.Context, d dataFlags, cfg scope.Config, act string, filter whosaw.Filter) (asked, error) {
 	if d.dir == "" {
 		return nil, usagef("no data directory: give --data DIR, the directory of an earlier whosaw investigate --data DIR")
 	}
@@ -71,6 +98,16 @@ func (m *Main) open(ctx context.Context, d dataFlags, cfg scope.Config, act stri
 			return nil, fmt.Errorf("%s holds no ledger: make one with whosaw investigate --data %s LOG…", d.dir, d.dir)
 		}
 		return nil, fmt.Errorf("open data directory: %w", err)
+	}
+	if r, err := dial(ctx, d.dir); r != nil || err != nil {
+		if err == nil && d.catalog != "" {
+			err = usagef("a server runs on %s and answers with its own catalog: leave out --catalog, or name that one in its whosaw.yaml", d.dir)
+		}
+		if err != nil {
+			return nil, err
+		}
+		r.zone = cfg.Zone.String()
+		return r, nil
 	}
 	cat, err := loadCatalog(d.catalog, d.dir)
 	if err != nil {
@@ -95,7 +132,7 @@ func (m *Main) open(ctx context.Context, d dataFlags, cfg scope.Config, act stri
 	if err != nil {
 		return nil, errors.Join(err, led.Close())
 	}
-	return &asked{ledger: led, view: view, engine: scope.New(view, cat, cfg)}, nil
+	return &opened{ledger: led, view: view, Engine: scope.New(view, cat, cfg)}, nil
 }
 
 // recordAct appends what an operator asked.

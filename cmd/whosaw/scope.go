@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -54,11 +52,11 @@ alternatives, members must all hold. What the records cannot tell stands in the 
 			}
 			defer q.close()
 			if list != "" {
-				if err := writeList(ctx, m.Stdout, q.engine, f, list); err != nil {
+				if err := q.WriteList(ctx, m.Stdout, f, list); err != nil {
 					return err
 				}
 			}
-			answer, err := q.engine.Count(ctx, f)
+			answer, err := q.Count(ctx, f)
 			if err != nil {
 				return err
 			}
@@ -88,26 +86,6 @@ func (m *Main) incomplete(a *whosaw.ScopeAnswer) {
 	for _, g := range a.Gaps {
 		fmt.Fprintf(m.Stderr, "whosaw: - %s\n", report.Safe(g.Says))
 	}
-}
-
-// writeList streams the disclosed subjects.
-func writeList(ctx context.Context, w io.Writer, engine *scope.Engine, f whosaw.Filter, form string) error {
-	out := bufio.NewWriterSize(w, 1<<16)
-	rows := scope.NewListWriter(out, form == "csv")
-	if err := engine.List(ctx, f, rows.Row); err != nil {
-		return err
-	}
-	if err := rows.Flush(); err != nil {
-		return err
-	}
-	return flush(out)
-}
-
-func flush(out *bufio.Writer) error {
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("write the answer: %w", err)
-	}
-	return nil
 }
 
 // writeJSON writes the one JSON document of an answer.

@@ -50,7 +50,7 @@ credential said so, not that customer 7 was there.`,
 				return err
 			}
 			defer q.close()
-			answer, err := q.engine.Subject(ctx, nil, id, f, limit, next)
+			answer, err := q.Subject(ctx, nil, id, f, limit, next)
 			if err != nil {
 				return err
 			}

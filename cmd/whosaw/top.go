@@ -42,7 +42,7 @@ func (m *Main) topCommand() *cobra.Command {
 				return err
 			}
 			defer q.close()
-			rows, err := q.engine.Top(ctx, by, f, limit)
+			rows, err := q.Top(ctx, by, f, limit)
 			if err != nil {
 				return err
 			}

@@ -38,6 +38,7 @@ type Config struct {
 	QueryWorkers    int
 	QueryMemory     int64
 
+	URL string // under which people reach the server
 	// Hosts are the names, without port, under which pages may be asked; none: any.
 	Hosts []string
 	// Secure says that the server is reached by TLS only: cookies are marked so.
@@ -55,6 +56,7 @@ type API struct {
 	streams streams
 	turns   chan struct{} // one for each question that is worked on
 	hub     hub
+	metrics *metrics
 	began   time.Time
 	zones   sync.Map // name to *time.Location: the same one each time
 	cross   http.CrossOriginProtection
@@ -76,6 +78,7 @@ func New(cfg Config) (*API, error) {
 		}
 	}
 	a.hub.watchers = map[chan []byte]bool{}
+	a.metrics = newMetrics(a)
 	return a, nil
 }
 
@@ -148,7 +151,10 @@ func (a *API) Register(mux *http.ServeMux, local bool) {
 
 // serve wraps a route: who is asking, errors, panics.
 func (a *API) serve(rt route, local bool) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w := &counted{ResponseWriter: rw}
+		began := time.Now()
+		defer func() { a.metrics.done(&rt, w, began) }()
 		defer func() {
 			if v := recover(); v != nil {
 				if v == http.ErrAbortHandler {

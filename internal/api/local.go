@@ -169,7 +169,8 @@ func (a *API) postBackup(w http.ResponseWriter, r *http.Request) error {
 
 // Link is a one-time link for an administrator.
 type Link struct {
-	Path string `json:"path"` // below the server's address
+	URL  string `json:"url"`  // of the server; "" if it listens to nobody
+	Path string `json:"path"` // below it
 }
 
 func (a *API) postLink(w http.ResponseWriter, r *http.Request) error {
@@ -181,6 +182,6 @@ func (a *API) postLink(w http.ResponseWriter, r *http.Request) error {
 	if err := a.note(r, whosaw.Reference{Kind: "link_made", Person: who}); err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusCreated, Link{"/login#" + code})
+	writeJSON(w, http.StatusCreated, Link{a.cfg.URL, "/login#" + code})
 	return nil
 }

@@ -8,12 +8,14 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/ingest"
 )
@@ -41,6 +43,8 @@ type Config struct {
 	Query Query `yaml:"query"`
 	// How sensitive the detectors are, and how much they hold.
 	Detect Detect `yaml:"detect"`
+	// Who is told of findings, and how.
+	Alarm alarm.Config `yaml:"alarm"`
 
 	file string
 }
@@ -224,6 +228,9 @@ func (c *Config) Check() error {
 	if d.FeedLag <= 0 || d.RetiredGrace <= 0 || d.MaxUnits <= 0 || d.MaxPending <= 0 || d.MaxEvidence <= 0 {
 		f.add("detect", "feed_lag, retired_grace, max_units, max_pending and max_evidence must be above zero")
 	}
+	if err := c.Alarm.Check(); err != nil {
+		f.errs = append(f.errs, fmt.Errorf("%s: %w", f.file, err))
+	}
 	return errors.Join(f.errs...)
 }
 
@@ -278,6 +285,14 @@ func IsLoopback(host string) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
+}
+
+// Path gives a path of the file as seen from here: a relative one begins at the file.
+func (c *Config) Path(name string) string {
+	if name == "" || filepath.IsAbs(name) || c.file == "" {
+		return name
+	}
+	return filepath.Join(filepath.Dir(c.file), name)
 }
 
 // File is where the configuration was read; "" if it is the default.

@@ -18,7 +18,7 @@ import (
 
 // LiveConfig says how a running ledger is kept and judged.
 type LiveConfig struct {
-	Ledger  ledger.Config
+	Ledger  *ledger.Ledger // open; Close closes it
 	Catalog *catalog.Catalog
 	Detect  detect.Config
 	// Raise keeps the findings that a record raised. It is called again until it returns nil, in the order of the
@@ -77,8 +77,8 @@ const defaultBacklog = 1 << 17
 // ErrClosing is returned for what comes when the server is stopping.
 var ErrClosing = errors.New("the server is stopping: send it again later")
 
-// Start opens the ledger and lets the detectors follow it from its first record on. Records are taken at once, while
-// the detectors catch up. Close must be called.
+// Start lets the detectors follow the ledger from its first record on. Records are taken at once, while the detectors catch
+// up. Close must be called; where Start fails, the ledger stays open.
 func Start(cfg LiveConfig) (*Live, error) {
 	if cfg.Backlog <= 0 {
 		cfg.Backlog = defaultBacklog
@@ -86,10 +86,7 @@ func Start(cfg LiveConfig) (*Live, error) {
 	if cfg.Catalog == nil {
 		cfg.Catalog = catalog.Rules()
 	}
-	led, err := ledger.Open(cfg.Ledger)
-	if err != nil {
-		return nil, err
-	}
+	led := cfg.Ledger
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Live{
 		cfg: cfg, ledger: led, cancel: cancel, ended: make(chan struct{}),
@@ -104,7 +101,7 @@ func Start(cfg LiveConfig) (*Live, error) {
 	}
 	if err != nil {
 		cancel()
-		return nil, errors.Join(fmt.Errorf("look at the ledger: %w", err), led.Close())
+		return nil, fmt.Errorf("look at the ledger: %w", err)
 	}
 	go l.judge(ctx)
 	return l, nil
@@ -114,12 +111,12 @@ func Start(cfg LiveConfig) (*Live, error) {
 // judged is judged after the next start.
 func (l *Live) Close(ctx context.Context) error {
 	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		return nil
-	}
+	gone := l.closed
 	l.closed = true
 	l.mu.Unlock()
+	if gone {
+		return nil
+	}
 	l.appending.Wait()
 	err := l.CaughtUp(ctx)
 	if err != nil {

@@ -54,8 +54,12 @@ func (k *told) raise(_ context.Context, raised []pipeline.Raised) error {
 
 func start(t *testing.T, dir string, k *told, change ...func(*pipeline.LiveConfig)) *pipeline.Live {
 	t.Helper()
+	led, err := ledger.Open(ledger.Config{Dir: dir, SegmentRecords: 700})
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg := pipeline.LiveConfig{
-		Ledger: ledger.Config{Dir: dir, SegmentRecords: 700}, Catalog: catalog.Rules(), Raise: k.raise,
+		Ledger: led, Catalog: catalog.Rules(), Raise: k.raise,
 		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.UnixMilli(now) },
 	}
 	for _, fn := range change {

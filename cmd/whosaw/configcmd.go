@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/config"
+)
+
+func (m *Main) configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "The server's configuration: check it, show what holds, print every key",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var file string
+	check := &cobra.Command{
+		Use:     "check",
+		Short:   "Say what is wrong with a configuration, all of it, and how to mend it",
+		Example: `  whosaw config check --config whosaw.yaml`,
+		Args:    cobra.NoArgs,
+		RunE: run(func(*cobra.Command, []string) error {
+			if file == "" {
+				return usagef("no configuration named: give --config FILE")
+			}
+			cfg, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			if cfg.Catalog != "" {
+				if _, err := catalog.Load(cfg.Path(cfg.Catalog)); err != nil {
+					return err
+				}
+			}
+			fmt.Fprintf(m.Stderr, "whosaw: %s is good\n", file)
+			return nil
+		}),
+	}
+	show := &cobra.Command{
+		Use:     "show",
+		Short:   "What holds: the file's values, and the defaults of the rest",
+		Example: `  whosaw config show --config whosaw.yaml`,
+		Args:    cobra.NoArgs,
+		RunE: run(func(*cobra.Command, []string) error {
+			cfg, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			return cfg.Write(m.Stdout)
+		}),
+	}
+	example := &cobra.Command{
+		Use:     "example",
+		Short:   "A file with every key, its meaning and its default",
+		Example: `  whosaw config example > whosaw.yaml`,
+		Args:    cobra.NoArgs,
+		RunE: run(func(*cobra.Command, []string) error {
+			_, err := fmt.Fprint(m.Stdout, config.Reference)
+			return err
+		}),
+	}
+	for _, c := range []*cobra.Command{check, show} {
+		c.Flags().StringVar(&file, "config", os.Getenv("WHOSAW_CONFIG"), "configuration file (or WHOSAW_CONFIG)")
+	}
+	cmd.AddCommand(check, show, example)
+	return cmd
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/api"
+	"github.com/whosaw/whosaw/internal/config"
+)
+
+// remote is a server that runs on a data directory, reached over its unix socket: it has the lock, so it is asked.
+type remote struct {
+	dir   string
+	http  *http.Client
+	zone  string
+	quiet *quiet // what answers here, where no server runs
+}
+
+// dial finds out whether a server runs on a directory; nil: none does.
+func dial(ctx context.Context, dir string) (*remote, error) {
+	path := filepath.Join(dir, socketName)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("look for a running server: %w", err)
+	}
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	c, err := dialer.DialContext(ctx, "unix", path)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // what a server left that was killed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reach the server of %s: %w; only the account that runs it may", dir, err)
+	}
+	_ = c.Close() // it was only to see
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, "unix", path)
+	}}
+	return &remote{dir: dir, http: &http.Client{Transport: transport}}, nil
+}
+
+// quiet is a server for one command: it has the lock and answers on the socket, listens to nobody else, and tells nobody.
+type quiet struct {
+	server *server
+	ended  chan error
+}
+
+// reach finds the server of a directory. Where none runs, it takes the lock and answers by itself.
+func (m *Main) reach(ctx context.Context, dir string) (*remote, error) {
+	if dir == "" {
+		return nil, usagef("no data directory: give --data DIR, that of the server (or set WHOSAW_DATA)")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ledger")); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s holds no ledger: whosaw serve --data %s makes one", dir, dir)
+	}
+	if r, err := dial(ctx, dir); r != nil || err != nil {
+		return r, err
+	}
+	q := &quiet{ended: make(chan error, 1), server: &server{
+		m: m, cfg: config.Default(), dir: dir, log: slog.New(slog.DiscardHandler), quiet: true,
+	}}
+	if err := q.server.open(ctx); err != nil {
+		return nil, errors.Join(err, q.server.close())
+	}
+	go func() { q.ended <- q.server.local.Serve(q.server.socket) }()
+	r, err := dial(ctx, dir)
+	if err == nil && r == nil {
+		err = errors.New("reach the ledger: its socket does not answer")
+	}
+	if err != nil {
+		return nil, errors.Join(err, q.close())
+	}
+	r.quiet = q
+	return r, nil
+}
+
+func (q *quiet) close() error {
+	_ = q.server.local.Close() // nobody else asks
+	<-q.ended
+	return q.server.close()
+}
+
+// call sends a JSON document and reads one. into may be nil.
+func (r *remote) call(ctx context.Context, method, path string, in, into any) error {
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("ask the server: %w", err)
+		}
+		body = bytes.NewReader(data)
+	}
+	res, err := r.do(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if into == nil {
+		return nil
+	}
+	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
+		return fmt.Errorf("read the server's answer: %w", err)
+	}
+	return nil
+}
+
+// do sends a request and gives the answer if it is a good one.
+func (r *remote) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://whosaw"+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("ask the server: %w", err)
+	}
+	res, err := r.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the server of %s: %w", r.dir, err)
+	}
+	if res.StatusCode < 300 {
+		return res, nil
+	}
+	defer res.Body.Close()
+	var answer struct {
+		Error *api.Error `json:"error"`
+	}
+	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&answer); err != nil || answer.Error == nil {
+		return nil, fmt.Errorf("ask the server: it answered %s", res.Status)
+	}
+	return nil, answer.Error
+}
+
+func (r *remote) Count(ctx context.Context, f whosaw.Filter) (whosaw.ScopeAnswer, error) {
+	var out whosaw.ScopeAnswer
+	err := r.call(ctx, "POST", "/v1/scope", api.Question{Filter: f, Zone: r.zone}, &out)
+	return out, err
+}
+
+func (r *remote) Top(ctx context.Context, by string, f whosaw.Filter, limit int) ([]whosaw.TopRow, error) {
+	var out []whosaw.TopRow
+	err := r.call(ctx, "POST", "/v1/top", api.Question{Filter: f, Zone: r.zone, By: by, Limit: limit}, &out)
+	return out, err
+}
+
+func (r *remote) Subject(ctx context.Context, realm *string, id string, f whosaw.Filter, limit int, next string) (whosaw.SubjectAnswer, error) {
+	var out whosaw.SubjectAnswer
+	err := r.call(ctx, "POST", "/v1/subject", api.Question{Filter: f, Zone: r.zone, Subject: &id, Realm: realm, Limit: limit, Next: next}, &out)
+	return out, err
+}
+
+// WriteList copies the list as the server streams it. One that breaks off is an error.
+func (r *remote) WriteList(ctx context.Context, w io.Writer, f whosaw.Filter, form string) error {
+	data, err := json.Marshal(api.Question{Filter: f, Zone: r.zone, Form: form})
+	if err != nil {
+		return fmt.Errorf("ask the server: %w", err)
+	}
+	res, err := r.do(ctx, "POST", "/v1/scope/list", bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(w, res.Body); err != nil {
+		return fmt.Errorf("read the list: it is not complete: %w", err)
+	}
+	return nil
+}
+
+func (r *remote) close() error {
+	r.http.CloseIdleConnections()
+	if r.quiet != nil {
+		return r.quiet.close()
+	}
+	return nil
+}
