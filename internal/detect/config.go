@@ -19,6 +19,9 @@ type Config struct {
 	MaxPending int
 	// MaxEvidence is how many accesses are held as evidence over all units. Default 1,048,576 (about 100 MB).
 	MaxEvidence int
+	// MaxIssued is how many issuances of each realm are held whole, some 70 bytes each. Older ones keep four bytes: that a
+	// credential was issued is never forgotten, but whose it is. Default 4,194,304.
+	MaxIssued int
 	// FeedLag is how long, in milliseconds of event time, an issuance may come after the access where no feed record
 	// says so. Default 60,000: log shippers flush within seconds, clocks of one house agree within a minute.
 	FeedLag int64
@@ -41,6 +44,7 @@ func (c Config) withDefaults() Config {
 	positive(&c.MaxIDs, 1<<23)
 	positive(&c.MaxPending, 1<<17)
 	positive(&c.MaxEvidence, 1<<20)
+	positive(&c.MaxIssued, 1<<22)
 	positive(&c.FeedLag, minute)
 	positive(&c.RetiredGrace, day)
 	return c

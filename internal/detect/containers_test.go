@@ -3,6 +3,8 @@ package detect
 import (
 	"math/rand/v2"
 	"net/netip"
+	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -229,4 +231,68 @@ func TestCountedOnceADay(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The archive never denies an issuance that agrees, and seldom makes one up.
+func TestArchiveAgainstList(t *testing.T) {
+	type issued struct{ realm, credential, key, who string }
+	rapid.Check(t, func(t *rapid.T) {
+		var a archive
+		var all []issued
+		names := func(kind string, n int) *rapid.Generator[string] {
+			return rapid.Custom(func(t *rapid.T) string {
+				if i := rapid.IntRange(0, n).Draw(t, kind); i > 0 {
+					return kind + strconv.Itoa(i)
+				}
+				return ""
+			})
+		}
+		draw := func() issued {
+			return issued{
+				rapid.SampledFrom([]string{"", "kr"}).Draw(t, "realm"), names("c", 8).Draw(t, "credential"),
+				names("k", 2).Draw(t, "key"), names(customerPrefix, 3).Draw(t, "who"),
+			}
+		}
+		for range rapid.IntRange(0, 30).Draw(t, "issuances") {
+			i := draw()
+			r := whosaw.Record{Type: whosaw.TypeIssuance, Realm: i.realm, Credential: i.credential, Key: i.key, Principal: i.who}
+			if rest, ok := strings.CutPrefix(i.who, customerPrefix); ok && rapid.Bool().Draw(t, "as subject") {
+				r.Principal, r.Subjects = "", []string{rest}
+			}
+			a.add(&r)
+			all = append(all, i)
+		}
+		agree := func(a, b string) bool { return a == "" || b == "" || a == b }
+		for range 10 {
+			q := draw()
+			want := false
+			for _, i := range all {
+				want = want || q.credential != "" && i.realm == q.realm && i.credential == q.credential && agree(i.key, q.key) && agree(i.who, q.who)
+			}
+			if got := a.agrees(q.realm, q.credential, q.key, q.who); want && !got {
+				t.Fatalf("%+v was issued", q)
+			}
+		}
+	})
+	var a archive
+	const n = 3 * firstArchive * (1 + 4 + 16)
+	for i := range n {
+		a.add(&whosaw.Record{Credential: strconv.Itoa(i), Key: "k", Principal: customerPrefix + strconv.Itoa(i%1000)})
+	}
+	invented, disagrees := 0, 0
+	for i := range n {
+		if !a.agrees("", strconv.Itoa(i), "k", customerPrefix+strconv.Itoa(i%1000)) {
+			t.Fatalf("%d was issued", i)
+		}
+		if a.agrees("", strconv.Itoa(n+i), "k", customerPrefix+strconv.Itoa(i%1000)) {
+			invented++
+		}
+		if a.agrees("", strconv.Itoa(i), "k", customerPrefix+strconv.Itoa(i%1000+1)) {
+			disagrees++
+		}
+	}
+	t.Logf("of %d: %d invented, %d that disagree are taken for issued; %d parts", n, invented, disagrees, len(a.parts))
+	if invented > n/200 || disagrees > n/20 {
+		t.Errorf("of %d, %d invented and %d that disagree are taken for issued", n, invented, disagrees)
+	}
 }

@@ -47,6 +47,8 @@ type Engine struct {
 	judged     memory // credentials found never issued
 	daily      daily  // credentials counted today
 
+	archive archive // issuances that the reference records may have forgotten
+
 	known known // changes no answer, so its seed is no chance in the findings
 	texts struct{ key, client memo }
 
@@ -81,8 +83,10 @@ type agentClass struct {
 // New gives an engine that has seen nothing. cat may be nil: then only what records state is known.
 func New(cfg Config, cat *catalog.Catalog) *Engine {
 	cfg = cfg.withDefaults()
+	ref := reference.New()
+	ref.Bound(cfg.MaxIssued)
 	return &Engine{
-		cfg: cfg, h: cfg.Threshold(), cat: cat, ref: reference.New(),
+		cfg: cfg, h: cfg.Threshold(), cat: cat, ref: ref,
 		strata:  make(map[uint64]*stratum),
 		realms:  make(map[uint64]*realm),
 		keys:    make(map[uint64]*keyWatch),
@@ -120,6 +124,7 @@ func (e *Engine) Observe(seq uint64, r *whosaw.Record) []whosaw.Finding {
 	switch r.Type {
 	case whosaw.TypeIssuance:
 		e.known.begin()
+		e.archive.add(r)
 		e.confirm(r.Time)
 		e.advance(r.Time)
 		e.issuance(r)

@@ -135,6 +135,9 @@ func (e *Engine) honestTail(v *view, retired int64) bool {
 	if at, ok := e.ref.IssuedAt(r.Realm, r.Credential, r.Key, r.Principal); ok {
 		return at < retired
 	}
+	if v.issued {
+		return true // so long ago that it is not known when
+	}
 	return e.legacy.has(v.ids[kindCredential]) && e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time).Known
 }
 

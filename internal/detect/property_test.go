@@ -284,16 +284,39 @@ func TestCachesChangeNothing(t *testing.T) {
 			e.Forget()
 			again = append(again, e.Observe(uint64(i+1), &records[i])...)
 		}
-		if len(again) != len(fs) {
-			t.Fatalf("%d findings without caches, %d with", len(again), len(fs))
-		}
-		for i := range fs {
-			if d := gocmp.Diff(fs[i].Finding, again[i]); d != "" {
-				t.Errorf("finding %d (-with +without caches):\n%s", i, d)
-			}
+		if d := gocmp.Diff(findings(fs), again); d != "" {
+			t.Errorf("findings (-with +without caches):\n%s", d)
 		}
 		if d := gocmp.Diff(whole.Status(), e.Status()); d != "" {
 			t.Errorf("status (-with +without caches):\n%s", d)
 		}
 	}
+}
+
+// An engine that holds few issuances whole finds what one that holds all does.
+func TestFewIssuancesHeld(t *testing.T) {
+	found := 0
+	for seed := range uint64(12) {
+		records := mixed(seed).sorted()
+		all, want := run(detect.Config{}, records)
+		few, got := run(detect.Config{MaxIssued: 16}, records)
+		found += len(want)
+		if d := gocmp.Diff(findings(want), findings(got)); d != "" {
+			t.Errorf("findings (-all +few issuances held):\n%s", d)
+		}
+		if d := gocmp.Diff(all.Status(), few.Status()); d != "" {
+			t.Errorf("status (-all +few issuances held):\n%s", d)
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d findings", found)
+	}
+}
+
+func findings(fs []raised) []whosaw.Finding {
+	var out []whosaw.Finding
+	for _, f := range fs {
+		out = append(out, f.Finding)
+	}
+	return out
 }

@@ -156,12 +156,18 @@ type Load struct {
 	Units, Dropped, Folded int64
 	IDs, Evidence, Pending int64
 	Networks, Strata       int64
+	Archived               int64 // bytes that tell issued credentials of long ago
 }
 
 // Load gives the engine's own size.
 func (e *Engine) Load() Load {
+	archived := 0
+	for i := range e.archive.parts {
+		archived += len(e.archive.parts[i].lines) * 64
+	}
 	return Load{
-		Units: int64(e.table.m.n), Dropped: e.table.dropped, Folded: e.table.folded, IDs: int64(e.table.ids),
+		Archived: int64(archived),
+		Units:    int64(e.table.m.n), Dropped: e.table.dropped, Folded: e.table.folded, IDs: int64(e.table.ids),
 		Evidence: int64(e.evidence), Pending: int64(e.queue.pending), Networks: int64(e.networks), Strata: int64(len(e.strata)),
 	}
 }

@@ -84,7 +84,9 @@ func (e *Engine) issued(v *view) bool {
 		return true
 	}
 	if !e.ref.Issued(r.Realm, r.Credential, r.Key, r.Principal) {
-		return false
+		if _, forgotten := e.ref.Forgotten(r.Realm); !forgotten || !e.archive.agrees(r.Realm, r.Credential, r.Key, r.Principal) {
+			return false
+		}
 	}
 	v.counted = e.known.put(h)
 	return true
@@ -160,8 +162,11 @@ func (v *view) route() uint64 {
 	return v.routeHash
 }
 
-// maxClasses bounds the cache of agents; what it holds can be worked out again.
-const maxClasses = 1 << 16
+// maxClasses bounds the cache of agents, and maxAgent what one may be long: what it holds can be worked out again.
+const (
+	maxClasses = 1 << 16
+	maxAgent   = 1 << 9
+)
 
 func (e *Engine) agentClass(agent string) agentClass {
 	c, ok := e.classes[agent]
@@ -171,7 +176,9 @@ func (e *Engine) agentClass(agent string) agentClass {
 		}
 		name := clone(whosaw.AgentClass(agent))
 		c = agentClass{name, text(name)}
-		e.classes[clone(agent)] = c
+		if len(agent) <= maxAgent {
+			e.classes[clone(agent)] = c
+		}
 	}
 	return c
 }

@@ -15,6 +15,9 @@
 // with a numeric id. Credentials with several different issuances cost more, but no
 // number of them makes a question slow.
 //
+// A bounded index ([Index.Bound]) forgets the oldest issuances, and answers as if there had been none: for the detectors,
+// which keep other account of them. What answers people's questions is never bounded.
+//
 // It trusts records as the ledger gives them. It knows nothing of catalogs, filters and detectors.
 //
 // Read next: index.go (the questions), issuance.go, feed.go, subject.go, key.go, reason.go; names.go and

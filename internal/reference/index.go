@@ -10,15 +10,16 @@ import (
 // the same time; questions alone may.
 type Index struct {
 	realms map[string]*realm
+	bound  int // issuances of a realm that are held; 0: all
 }
 
 // realm holds the records of one realm.
 type realm struct {
-	credentials names // numbers index issued
-	issued      []issuance
-	more        map[uint32]*chain // of credentials with more than one issuance
-	principals  names             // of issuances and reasons, other than customers
-	subjects    names             // numbers index lives, as far as that reaches
+	late, early issuances // early ones came before; empty if the index is not bounded
+	forgotten   bool      // there were earlier ones still
+	until       int64     // the greatest event time among those
+	principals  names     // of issuances and reasons, other than customers
+	subjects    names     // numbers index lives, as far as that reaches
 	lives       []life
 	histories   []history // of subjects with more than a state; lives say which
 	feeds       feeds
@@ -32,12 +33,26 @@ type realm struct {
 // New gives an empty index.
 func New() *Index { return &Index{realms: map[string]*realm{}} }
 
+// Bound makes the index hold at most n issuances of each realm, at least half of that the latest ones; 0: all. What is
+// forgotten was never issued by the index's account: who bounds it keeps other account of that. Call it before Apply.
+func (x *Index) Bound(n int) { x.bound = n }
+
+// Forgotten gives the greatest event time of the realm's issuances that a bounded index has forgotten; ok is false if there
+// are none.
+func (x *Index) Forgotten(realm string) (until int64, ok bool) {
+	g := x.realms[realm]
+	if g == nil {
+		return 0, false
+	}
+	return g.until, g.forgotten
+}
+
 // Apply adds a record. Accesses are ignored. Records come in sequence order. The record's strings are
 // copied, never kept.
 func (x *Index) Apply(seq uint64, r *whosaw.Record) {
 	switch r.Type {
 	case whosaw.TypeIssuance:
-		x.realm(r.Realm).issue(r)
+		x.realm(r.Realm).issue(r, x.bound)
 	case whosaw.TypeSubject:
 		x.realm(r.Realm).subject(r)
 	case whosaw.TypePerson:
@@ -55,9 +70,7 @@ func (x *Index) Apply(seq uint64, r *whosaw.Record) {
 func (x *Index) realm(name string) *realm {
 	g := x.realms[name]
 	if g == nil {
-		g = &realm{
-			more: map[uint32]*chain{}, reasons: map[reasonKey]spans{}, keys: map[string]*key{}, persons: map[string]*staff{},
-		}
+		g = &realm{reasons: map[reasonKey]spans{}, keys: map[string]*key{}, persons: map[string]*staff{}}
 		x.realms[strings.Clone(name)] = g
 	}
 	return g

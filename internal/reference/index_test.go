@@ -418,6 +418,58 @@ func TestLongChains(t *testing.T) {
 }
 
 // TestManyReasons has more stretches for one pair than lie in place, in any order.
+// A bounded index answers as one of the issuances it still has to hold.
+func TestBounded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		bound := rapid.IntRange(1, 12).Draw(t, "bound")
+		x := reference.New()
+		x.Bound(bound)
+		var late, early oracle
+		size, forgotten, until := 0, false, int64(0)
+		for i := range rapid.IntRange(1, 60).Draw(t, "issuances") {
+			r := whosaw.Record{
+				Type: whosaw.TypeIssuance, Time: rapid.Int64Range(1, 99).Draw(t, "time"), Credential: fmt.Sprint("c", rapid.IntRange(1, 9).Draw(t, "credential")),
+				Key: pick(t, keys, "key"), Principal: pick(t, []string{"", "customer:1", "staff:1"}, "principal"),
+			}
+			if rapid.Bool().Draw(t, "named") {
+				r.Subjects = []string{pick(t, []string{"1", "2"}, "subject")}
+			}
+			if size >= max(1, bound/2) {
+				for _, r := range early.records {
+					forgotten, until = true, max(until, r.Time)
+				}
+				early, late, size = late, oracle{}, 0
+			}
+			what := func(r whosaw.Record) string {
+				s, _ := (&oracle{[]whosaw.Record{r}}).subjectOf("", r.Credential)
+				return fmt.Sprint(r.Credential, "|", r.Key, "|", whoIssued(r), "|", s)
+			}
+			if !slices.ContainsFunc(late.records, func(o whosaw.Record) bool { return what(o) == what(r) }) {
+				size++
+			}
+			late.records = append(late.records, r)
+			x.Apply(uint64(i+1), &r)
+
+			held := oracle{slices.Concat(early.records, late.records)}
+			credential, k := fmt.Sprint("c", rapid.IntRange(1, 9).Draw(t, "asked")), pick(t, keys, "asked key")
+			principal := pick(t, []string{"", "customer:1", "customer:2", "staff:1"}, "asked principal")
+			gotT, got := x.IssuedAt("", credential, k, principal)
+			wantT, want := held.issuedAt("", credential, k, principal)
+			check(t, "issued", got, want)
+			if want {
+				check(t, "issued at", gotT, wantT)
+			}
+			gotS, got := x.SubjectOf("", credential)
+			wantS, want := held.subjectOf("", credential)
+			check(t, "has a subject", got, want)
+			check(t, "subject", gotS, wantS)
+			gotU, got := x.Forgotten("")
+			check(t, "forgotten", got, forgotten)
+			check(t, "until", gotU, until)
+		}
+	})
+}
+
 func TestManyReasons(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x, o := reference.New(), &oracle{}

@@ -45,8 +45,17 @@ const (
 	strangeKey uint32 = 1<<32 - 2 // a key that no issuance names
 )
 
-// issue applies an issuance.
-func (g *realm) issue(r *whosaw.Record) {
+// issuances finds issuances by their credentials.
+type issuances struct {
+	credentials names // numbers index first
+	first       []issuance
+	more        map[uint32]*chain // of credentials with more than one issuance
+	size        int               // all that differ in more than their time
+	until       int64             // the greatest event time of all
+}
+
+// issue applies an issuance. bound is how many the realm holds; 0: all.
+func (g *realm) issue(r *whosaw.Record, bound int) {
 	g.feeds.seen(r)
 	if r.Credential == "" {
 		return
@@ -60,19 +69,60 @@ func (g *realm) issue(r *whosaw.Record) {
 	} else if n.who&customerMark != 0 {
 		n.owns = n.who
 	}
-	id, fresh := g.credentials.intern(r.Credential)
+	if bound > 0 && g.late.size >= max(1, bound/2) {
+		if g.early.size > 0 {
+			g.forgotten, g.until = true, max(g.until, g.early.until)
+		}
+		g.early, g.late = g.late, issuances{}
+	}
+	g.late.add(r.Credential, n)
+}
+
+func (l *issuances) add(credential string, n issuance) {
+	l.until = max(l.until, n.time)
+	id, fresh := l.credentials.intern(credential)
 	if fresh {
-		g.issued = append(g.issued, n)
+		l.first = append(l.first, n)
+		l.size++
 		return
 	}
-	c := g.more[id]
+	c := l.more[id]
 	if c == nil {
-		first := g.issued[id]
 		c = &chain{}
-		c.add(first)
-		g.more[id] = c
+		c.add(l.first[id])
+		if l.more == nil {
+			l.more = map[uint32]*chain{}
+		}
+		l.more[id] = c
 	}
+	l.size -= len(c.list)
 	c.add(n)
+	l.size += len(c.list)
+}
+
+// agreeing gives the earliest time of the credential's issuances that agree on key and principal.
+func (l *issuances) agreeing(credential string, key uint32, w who) (t int64, ok bool) {
+	id, ok := l.credentials.find(credential)
+	if !ok {
+		return 0, false
+	}
+	if c := l.more[id]; c != nil {
+		return c.agreeing(key, w)
+	}
+	i := l.first[id]
+	return i.time, i.agrees(key, w)
+}
+
+// owner gives the customer of the credential's issuance, of several the latest that names one, and its time.
+func (l *issuances) owner(credential string) (owner who, at int64) {
+	id, ok := l.credentials.find(credential)
+	if !ok {
+		return noOne, 0
+	}
+	if c := l.more[id]; c != nil {
+		return c.owner, c.ownedAt
+	}
+	return l.first[id].owns, l.first[id].time
 }
 
 // add adds an issuance: one that is there already only moves times.
@@ -169,16 +219,14 @@ func (x *Index) IssuedAt(realm, credential, key, principal string) (t int64, ok 
 	if g == nil || credential == "" {
 		return 0, false
 	}
-	id, ok := g.credentials.find(credential)
-	if !ok {
-		return 0, false
-	}
 	k, w := g.feeds.findKey(key), g.findWho(principal)
-	if c := g.more[id]; c != nil {
-		return c.agreeing(k, w)
+	t, ok = g.late.agreeing(credential, k, w)
+	if g.early.size > 0 {
+		if e, found := g.early.agreeing(credential, k, w); found && (!ok || e < t) {
+			t, ok = e, true
+		}
 	}
-	i := g.issued[id]
-	return i.time, i.agrees(k, w)
+	return t, ok
 }
 
 // SubjectOf gives the subject of the credential's issuance: of several the latest that names a subject or
@@ -188,13 +236,9 @@ func (x *Index) SubjectOf(realm, credential string) (subject string, ok bool) {
 	if g == nil || credential == "" {
 		return "", false
 	}
-	id, ok := g.credentials.find(credential)
-	if !ok {
-		return "", false
-	}
-	owner := g.issued[id].owns
-	if c := g.more[id]; c != nil {
-		owner = c.owner
+	owner, at := g.late.owner(credential)
+	if e, was := g.early.owner(credential); e != noOne && (owner == noOne || was > at) {
+		owner = e
 	}
 	if owner == noOne {
 		return "", false
