@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/whosaw/whosaw"
@@ -48,9 +49,11 @@ const (
 // Append appends the records in order and returns once they are on disk: one receipt a record.
 // Calls that wait at the same time share one sync. The records may be written over afterwards.
 //
-// A record that cannot be stored (see Encode) gives an error and nothing is appended. After an
-// error in writing none of the records is acknowledged, though some may be found when the ledger
-// is opened again, and the ledger takes no more. A call that ends with ctx's error did nothing.
+// A record that cannot be stored (see Encode) gives an error and nothing is appended. After
+// ErrDiskFull the ledger is as it was, and the call can be made again; of a call with more records
+// than a frame takes, a first part may be there, and is answered as repeated. After any other error
+// in writing none of the records is acknowledged, though some may be found when the ledger is opened
+// again, and the ledger takes no more. A call that ends with ctx's error did nothing.
 func (l *Ledger) Append(ctx context.Context, records []whosaw.Record) ([]Receipt, error) {
 	if len(records) == 0 {
 		return nil, nil
@@ -111,7 +114,7 @@ func (l *Ledger) send(ctx context.Context, r *request) error {
 // write is the writer: it alone changes the ledger, but for the seal that it waits for.
 func (l *Ledger) write() {
 	defer close(l.done)
-	defer l.waitForSeal()
+	defer l.endSeal()
 	for {
 		var group []*request
 		select {
@@ -143,6 +146,12 @@ func (l *Ledger) answer(group []*request) {
 			close(group[pending].done)
 		}
 	}
+	refuse := func(err error) {
+		if !errors.Is(err, ErrDiskFull) {
+			err = stopped(l.fail(err))
+		}
+		settle(len(group), err)
+	}
 	l.batch.reset()
 	for _, r := range group {
 		if r.hold != nil { // also of a ledger that writes no more
@@ -161,7 +170,7 @@ func (l *Ledger) answer(group []*request) {
 				err = l.sealNow()
 			}
 			if err != nil {
-				settle(len(group), stopped(l.fail(err)))
+				refuse(err)
 				return
 			}
 			settle(i+1, nil)
@@ -170,7 +179,7 @@ func (l *Ledger) answer(group []*request) {
 		for n := range r.records {
 			if l.batch.full(l.cfg.SegmentRecords - l.open.count()) {
 				if err := l.commit(); err != nil {
-					settle(len(group), stopped(l.fail(err)))
+					refuse(err)
 					return
 				}
 				settle(i, nil)
@@ -179,7 +188,7 @@ func (l *Ledger) answer(group []*request) {
 		}
 	}
 	if err := l.commit(); err != nil {
-		settle(len(group), stopped(l.fail(err)))
+		refuse(err)
 		return
 	}
 	settle(len(group), nil)
@@ -241,6 +250,9 @@ func (l *Ledger) commit() error {
 	if len(b.items) == 0 {
 		return nil
 	}
+	if err := l.ready(b); err != nil {
+		return err
+	}
 	if err := l.sort(b); err != nil {
 		return err
 	}
@@ -257,13 +269,19 @@ func (l *Ledger) commit() error {
 		go func() { written <- l.log.write(l.frame) }()
 		l.open.add(b.records, b.encoded)
 		if err := <-written; err != nil {
+			if errors.Is(err, ErrDiskFull) {
+				return l.undo(err)
+			}
 			return err
 		}
+		l.tight = false
 		l.publish()
 	}
 	b.reset()
-	if l.open.count() >= l.cfg.SegmentRecords || l.log.end >= maxLog {
-		return l.rotate(true)
+	if l.partFull() {
+		if err := l.rotate(true); err != nil && !errors.Is(err, ErrDiskFull) {
+			return err
+		}
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func (f osFile) Sync() error {
 func cure(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return "; free some space and start again: what was acknowledged is kept"
+		return "; free some space: what was acknowledged is kept"
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
 		return "; make the directory writable for this user, or name another with --data"
 	case errors.Is(err, syscall.ENOTDIR):

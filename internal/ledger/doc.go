@@ -13,7 +13,8 @@
 //  3. A record's canonical bytes ([Encode]) are the same before and after sealing, and in every
 //     version of whosaw to come: field numbers are never given a new meaning.
 //  4. Every byte below DIR/ledger is under a checksum.
-//  5. After a failed write or sync nothing more is written until the ledger is opened again.
+//  5. After a failed write or sync nothing more is written until the ledger is opened again; but a
+//     write for which there was no space is undone, refused with [ErrDiskFull], and can be tried again.
 //  6. One process writes a directory. Readers come when there is no writer.
 //  7. A [Ledger.Backup] holds all that was acknowledged before it began, up to one sequence. The one
 //     before it stays whole until it is; what [Restore] makes of it is checked byte by byte.

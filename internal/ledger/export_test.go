@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"os"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -24,6 +25,12 @@ func OSDisk() Disk { return osDisk{throwaway: true} }
 func OpenOn(cfg Config, d Disk) (*Ledger, error) {
 	cfg.disk = d
 	return Open(cfg)
+}
+
+// At gives the configuration a clock.
+func (cfg Config) At(now func() time.Time) Config {
+	cfg.now = now
+	return cfg
 }
 
 // Reseal gives the segment file's bytes with section number i replaced by raw, as if it had been

@@ -132,6 +132,10 @@ func (l *Ledger) fullLog(p viewPart) (source, error) {
 	name := partName(l.dir, p.First, logSuffix)
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
+		// It is being sealed now, or a seal failed at its very end.
+		if seg, err := openSegment(partName(l.dir, p.First, segmentSuffix)); err == nil {
+			return source{seg: seg, first: p.First, last: p.Last}, nil
+		}
 		return source{}, fmt.Errorf("%s was to be sealed, and that ended in the middle: open the ledger again, then back up", name)
 	}
 	if err != nil {

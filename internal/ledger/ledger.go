@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -28,8 +29,17 @@ type Config struct {
 	Throwaway      bool   // no fsync: for a directory that is removed at the end
 	ReadOnly       bool   // take no lock exclusively, write nothing
 
-	disk disk // nil: the operating system's
+	// Reserve is how many bytes of the file system appends leave free: when they would take less,
+	// they return ErrDiskFull until there is space again. Sealing may use them, and gives more back
+	// than it takes. 0: none; a process that runs for long wants DefaultReserve.
+	Reserve int64
+
+	disk disk             // nil: the operating system's
+	now  func() time.Time // nil: time.Now
 }
+
+// DefaultReserve has room for the segment of any log, and for what lies beside the ledger.
+const DefaultReserve = 512 << 20
 
 const defaultSegmentRecords = 1 << 20
 
@@ -38,6 +48,7 @@ type Ledger struct {
 	cfg   Config
 	dir   string // of the files
 	disk  disk
+	now   func() time.Time
 	lock  *os.File
 	unzip *zstd.Decoder
 
@@ -47,6 +58,7 @@ type Ledger struct {
 	frame   []byte
 	batch   batch
 	repeats repeats
+	tight   bool          // the last frame found no space
 	zip     *compressor   // of the seal in the background
 	sealing chan struct{} // closed when that has ended; nil: there was none
 
@@ -72,6 +84,11 @@ type frozenPart struct {
 	*openPart
 	view viewPart
 	log  *logWriter
+
+	// Of a seal that found no space; under mu.
+	full  error
+	free  int64 // bytes then, without what it took
+	tried time.Time
 }
 
 // Open opens or makes the ledger and recovers what a crash left.
@@ -90,12 +107,18 @@ func open(cfg Config) (*Ledger, error) {
 	if cfg.SegmentRecords < 0 || cfg.SegmentRecords > MaxSegmentRecords {
 		return nil, fmt.Errorf("segments of %d records: give a number from 1 to %d", cfg.SegmentRecords, MaxSegmentRecords)
 	}
+	if cfg.Reserve < 0 {
+		return nil, fmt.Errorf("a reserve of %d bytes: give a number that is not below 0", cfg.Reserve)
+	}
 	if cfg.SegmentRecords == 0 {
 		cfg.SegmentRecords = defaultSegmentRecords
 	}
-	l := &Ledger{cfg: cfg, dir: filepath.Join(cfg.Dir, "ledger"), disk: cfg.disk}
+	l := &Ledger{cfg: cfg, dir: filepath.Join(cfg.Dir, "ledger"), disk: cfg.disk, now: cfg.now}
 	if l.disk == nil {
 		l.disk = osDisk{cfg.Throwaway}
+	}
+	if l.now == nil {
+		l.now = time.Now
 	}
 	var err error
 	if l.unzip, err = zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxSection), zstd.WithDecodeAllCapLimit(true)); err != nil {
@@ -175,6 +198,9 @@ func (l *Ledger) release() error {
 		if e := l.log.f.Close(); e != nil {
 			err = fmt.Errorf("close log: %w", e)
 		}
+	}
+	if l.frozen != nil {
+		l.frozen.log.f.Close() // synced long ago
 	}
 	if e := unlock(l.lock, !l.cfg.ReadOnly); e != nil {
 		err = errors.Join(err, fmt.Errorf("unlock: %w", e))

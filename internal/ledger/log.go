@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -71,14 +72,24 @@ func createLog(d disk, dir string, first uint64) (*logWriter, error) {
 	return &logWriter{f: f, name: name, end: logBlock}, nil
 }
 
-// placeFile makes a file under its name only when all of it is on disk. The file stays open.
+// placeFile makes a file under its name only when all of it is on disk. The file stays open. After
+// ErrDiskFull there is nothing of it.
 func placeFile(d disk, name string, write func(file) error) (file, error) {
 	temp := name + tempSuffix
 	f, err := d.Create(temp)
 	if err != nil {
+		if noSpace(err) {
+			err = &fullError{err}
+		}
 		return nil, err
 	}
-	err = write(f)
+	if err = write(f); err != nil && noSpace(err) {
+		f.Close()
+		if e := d.Remove(temp); e != nil {
+			return nil, errors.Join(err, fmt.Errorf("remove unfinished file: %w", e))
+		}
+		return nil, &fullError{err}
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -118,10 +129,14 @@ func finishFrame(b []byte, first uint64, count int) []byte {
 	return fillBlock(b)
 }
 
-// write puts a finished frame on disk.
+// write puts a finished frame on disk. After ErrDiskFull the file must be cut to its end.
 func (w *logWriter) write(frame []byte) error {
 	if _, err := w.f.WriteAt(frame, w.end); err != nil {
-		return fmt.Errorf("write log: %w%s", err, cure(err))
+		full := noSpace(err)
+		if err = fmt.Errorf("write log: %w%s", err, cure(err)); full {
+			err = &fullError{err}
+		}
+		return err
 	}
 	if err := w.f.Sync(); err != nil {
 		return fmt.Errorf("sync log: %w%s", err, cure(err))

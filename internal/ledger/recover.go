@@ -172,18 +172,8 @@ func (l *Ledger) replay(first uint64, last bool) error {
 		return err
 	}
 	defer r.Close()
-	l.open = newOpenPart(first, nil)
-	for {
-		frame, err := r.frame(last)
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if err := l.open.replay(frame); err != nil {
-			return r.damage(frame.offset, err.Error())
-		}
+	if l.open, err = r.part(last); err != nil {
+		return err
 	}
 	l.log = &logWriter{name: name, end: r.pos}
 	if l.cfg.ReadOnly {
@@ -200,6 +190,23 @@ func (l *Ledger) replay(first uint64, last bool) error {
 		return fmt.Errorf("mend end of log: %w%s", err, cure(err))
 	}
 	return nil
+}
+
+// part reads the rest of the log into memory; torn as frame has it.
+func (r *logReader) part(torn bool) (*openPart, error) {
+	o := newOpenPart(r.first, nil)
+	for {
+		frame, err := r.frame(torn)
+		if err == io.EOF {
+			return o, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := o.replay(frame); err != nil {
+			return nil, r.damage(frame.offset, err.Error())
+		}
+	}
 }
 
 // settle makes the log end after its last good frame, and that frame last.

@@ -25,23 +25,34 @@ func (l *Ledger) rotate(more bool) error {
 	l.mu.Lock()
 	l.frozen, l.opened = full, nil
 	l.mu.Unlock()
-	ended := make(chan struct{})
-	l.sealing = ended
-	go func() {
-		defer close(ended)
-		if err := l.seal(full); err != nil {
-			l.fail(err)
-		}
-	}()
+	l.startSeal(full)
 	return nil
 }
 
-// waitForSeal waits until the seal in the background has ended.
+// waitForSeal waits until the seal in the background has ended. A part for which there was no space is
+// tried again if that may help; if it did not, the error is ErrDiskFull.
 func (l *Ledger) waitForSeal() error {
+	for again := false; ; again = true {
+		l.endSeal()
+		if err := l.failure(); err != nil {
+			return err
+		}
+		f := l.stuck()
+		if f == nil {
+			return nil
+		}
+		if again || !l.worthSealing(f) {
+			return f.full
+		}
+		l.startSeal(f)
+	}
+}
+
+// endSeal waits until the seal in the background has ended, whatever came of it.
+func (l *Ledger) endSeal() {
 	if l.sealing != nil {
 		<-l.sealing
 	}
-	return l.failure()
 }
 
 // sealNow seals the open part, if it holds anything, and waits.
