@@ -426,7 +426,7 @@ func checkOCSF(t *testing.T, body []byte) {
 	}
 	meta, _ := e["metadata"].(map[string]any)
 	product, _ := meta["product"].(map[string]any)
-	if meta["version"] != "1.4.0" || product["name"] != "whosaw" || product["vendor_name"] != "whosaw" || product["version"] != "1.2.3" {
+	if meta["version"] != "1.5.0" || product["name"] != "whosaw" || product["vendor_name"] != "whosaw" || product["version"] != "1.2.3" {
 		t.Errorf("metadata %v", meta)
 	}
 	info, _ := e["finding_info"].(map[string]any)

@@ -7,7 +7,7 @@ import (
 )
 
 // ocsfVersion is the version of the schema the events are written for. Later ones of the same major number read them.
-const ocsfVersion = "1.4.0"
+const ocsfVersion = "1.5.0"
 
 // ocsf is a Detection Finding (class 2004) of the Open Cybersecurity Schema Framework: the members the schema requires,
 // those it recommends and we know, and the rest of the message as evidence.
