@@ -21,6 +21,7 @@ type drillFlags struct {
 	seed            uint64
 	seeds           int
 	customers, days int
+	share           string
 
 	onto    bool
 	server  serverFlags
@@ -85,7 +86,8 @@ Scenarios (` + strings.Join(drill.Weaves(), ", ") + ` with --onto too):
 	flags.Uint64Var(&f.seed, "seed", firstSeed, "the first seed; 1 to 5 are the ones that detectors are tuned with")
 	flags.IntVar(&f.seeds, "seeds", defaultSeeds, "how many runs, each with the next seed")
 	flags.IntVar(&f.customers, "customers", 10_000, "customers of the shop (with --all: 100000)")
-	flags.IntVar(&f.days, "days", 30, "days of the shop")
+	flags.IntVar(&f.days, "days", 30, "days after the warm-up")
+	flags.StringVar(&f.share, "share", "", "part of the accesses that is the attack, like 0.03% (default: 0.5%; the case is 0.03%)")
 	flags.BoolVar(&f.json, "json", false, "the answer as one JSON document")
 	flags.BoolVar(&f.onto, "onto", false, "weave the attack into the records of LOG…")
 	flags.StringVar(&f.catalog, "catalog", "", "with --onto: which route shows which fields (default: a suggested one)")
@@ -107,16 +109,16 @@ func scenarioList() string {
 
 // drill runs the scenarios that the flags name.
 func (m *Main) drill(ctx context.Context, f *drillFlags) error {
-	names := []string{f.scenario}
 	known := make([]string, 0, len(sim.Scenarios()))
 	for _, s := range sim.Scenarios() {
 		known = append(known, s.Name)
 	}
-	switch {
-	case f.all:
-		names = known
-	case !slices.Contains(known, f.scenario):
+	if !f.all && !slices.Contains(known, f.scenario) {
 		return usagef("--scenario %s: there are %s", f.scenario, strings.Join(known, ", "))
+	}
+	cfgs, err := f.configs(known)
+	if err != nil {
+		return err
 	}
 	if f.seeds < 1 || f.seeds > 1000 {
 		return usagef("--seeds %d: give a number from 1 to 1000", f.seeds)
@@ -124,8 +126,8 @@ func (m *Main) drill(ctx context.Context, f *drillFlags) error {
 	bar := m.newProgress(f.in.quiet)
 	defer bar.clear()
 	var all []drill.Summary
-	for i, name := range names {
-		s, err := m.drillScenario(ctx, f, name, bar, fmt.Sprintf("%d of %d", i+1, len(names)))
+	for i, cfg := range cfgs {
+		s, err := m.drillScenario(ctx, f, cfg, bar, fmt.Sprintf("%d of %d", i+1, len(cfgs)))
 		if err != nil {
 			return err
 		}
@@ -157,14 +159,38 @@ func (m *Main) writeDrill(f *drillFlags, all []drill.Summary) error {
 	return all[0].WriteText(m.Stdout, m.textOptions(nil))
 }
 
+// configs gives what is run: one scenario, or all, the case also at its true share.
+func (f *drillFlags) configs(known []string) ([]drill.Config, error) {
+	one := drill.Config{Scenario: f.scenario, Customers: f.customers, Days: f.days, TempDir: os.Getenv("TMPDIR")}
+	if f.share != "" {
+		var err error
+		if one.Share, err = perMillion(f.share); err != nil {
+			return nil, usagef("--share %s: %v", f.share, err)
+		}
+	}
+	if !f.all {
+		return []drill.Config{one}, nil
+	}
+	var out []drill.Config
+	for _, name := range known {
+		one.Scenario = name
+		out = append(out, one)
+		if name == "stolen-key" && f.share == "" {
+			trueShare := one
+			trueShare.Share = int(drill.CaseShare * 1_000_000)
+			out = append(out, trueShare)
+		}
+	}
+	return out, nil
+}
+
 // drillScenario runs one scenario with every seed.
-func (m *Main) drillScenario(ctx context.Context, f *drillFlags, name string, bar *progress, of string) (drill.Summary, error) {
-	cfg := drill.Config{Scenario: name, Customers: f.customers, Days: f.days, TempDir: os.Getenv("TMPDIR")}
+func (m *Main) drillScenario(ctx context.Context, f *drillFlags, cfg drill.Config, bar *progress, of string) (drill.Summary, error) {
 	var runs []*drill.Outcome
 	began := m.Now()
 	for i := range f.seeds {
 		cfg.Seed = f.seed + uint64(i)
-		cfg.Progress = bar.steps(fmt.Sprintf("drill %s (%s)", name, of), i, f.seeds, began)
+		cfg.Progress = bar.steps(fmt.Sprintf("drill %s (%s)", cfg.Scenario, of), i, f.seeds, began)
 		o, err := drill.Run(ctx, cfg)
 		if err != nil {
 			return drill.Summary{}, m.drillStopped(ctx, bar, err)

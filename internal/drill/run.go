@@ -21,8 +21,9 @@ type Config struct {
 	Scenario  string
 	Seed      uint64
 	Customers int
-	Days      int
-	Start     int64 // of the shop's days, midnight UTC; 0: the example's
+	Days      int   // after the warm-up
+	Share     int   // of the accesses that is the attack, per million; 0: the shop's own
+	Start     int64 // of the days after the warm-up, midnight UTC; 0: the example's
 
 	Detect  detect.Config
 	TempDir string // of the throwaway ledger; "": the system's
@@ -121,8 +122,13 @@ func (s *shop) run() error {
 	s.batch = make([]whosaw.Record, 0, batchRecords)
 	s.sources = make(map[string]string)
 	_, err := sim.Run(sim.Config{
-		Scenario: s.cfg.Scenario, Seed: s.cfg.Seed, Customers: s.cfg.Customers, Days: s.cfg.Days, Start: s.cfg.Start,
-		Observe: s.line,
+		Scenario: s.cfg.Scenario, Seed: s.cfg.Seed, Customers: s.cfg.Customers, Days: s.cfg.Days, Start: s.cfg.Start, Share: s.cfg.Share,
+		Observe: s.line, Progress: func(day, of int, _ int64) error {
+			if s.cfg.Progress != nil {
+				s.cfg.Progress(float64(day) / float64(of))
+			}
+			return s.ctx.Err()
+		},
 	}, nil)
 	if err != nil {
 		return err
@@ -172,10 +178,6 @@ func (s *shop) source(label sim.Label) string {
 func (s *shop) flush() error {
 	if err := s.ctx.Err(); err != nil {
 		return err
-	}
-	if s.cfg.Progress != nil && len(s.batch) > 0 {
-		at := float64(s.batch[len(s.batch)-1].Time-s.cfg.Start) / float64(int64(s.cfg.Days)*24*time.Hour.Milliseconds())
-		s.cfg.Progress(math.Min(1, math.Max(0, at)))
 	}
 	err := s.feed.Take(s.batch)
 	s.batch = s.batch[:0]

@@ -10,6 +10,7 @@ type Summary struct {
 	Scenario  string            `json:"scenario"`
 	Customers int               `json:"customers"`
 	Days      int               `json:"days"`
+	Share     int               `json:"share_per_million"` // as asked for; 0: the shop's own
 	Seeds     []uint64          `json:"seeds"`
 	Accesses  Spread            `json:"accesses"` // a run
 	Attackers []AttackerSummary `json:"attackers"`
@@ -61,7 +62,7 @@ type Honest struct {
 
 // Summarize joins the outcomes of one scenario, which must not be empty.
 func Summarize(cfg Config, outcomes []*Outcome) Summary {
-	s := Summary{Scenario: cfg.Scenario, Customers: cfg.Customers, Days: cfg.Days, Runs: outcomes, Attackers: []AttackerSummary{}, Events: mergeEvents(outcomes)}
+	s := Summary{Scenario: cfg.Scenario, Customers: cfg.Customers, Days: cfg.Days, Share: cfg.Share, Runs: outcomes, Attackers: []AttackerSummary{}, Events: mergeEvents(outcomes)}
 	var accesses []int64
 	for _, o := range outcomes {
 		s.Seeds = append(s.Seeds, o.Seed)

@@ -65,7 +65,7 @@ func WriteTable(w io.Writer, all []Summary) error {
 	var outcomes []*Outcome
 	for i := range all {
 		s := &all[i]
-		row(&b, []string{s.Scenario, figure.Int(s.Honest.Accesses), figure.Int(s.Honest.Alarms), limit(s.Honest.Upper), limit(s.Honest.PerMillion)})
+		row(&b, []string{s.title(), figure.Int(s.Honest.Accesses), figure.Int(s.Honest.Alarms), limit(s.Honest.Upper), limit(s.Honest.PerMillion)})
 		outcomes = append(outcomes, s.Runs...)
 	}
 	b.WriteString("\nAwkward things in the honest part, over all runs:\n\n")
@@ -87,7 +87,15 @@ func row(b *strings.Builder, cells []string) {
 // title names the attacker where the scenario has several.
 func (a *AttackerSummary) title(s *Summary) string {
 	if len(s.Attackers) > 1 {
-		return s.Scenario + ": " + a.Name
+		return s.title() + ": " + a.Name
+	}
+	return s.title()
+}
+
+// title names a scenario whose share is not the shop's own.
+func (s *Summary) title() string {
+	if s.Share != 0 {
+		return s.Scenario + ", " + share(int64(s.Share), 1_000_000)
 	}
 	return s.Scenario
 }

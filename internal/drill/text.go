@@ -11,6 +11,7 @@ import (
 
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/report"
+	"github.com/whosaw/whosaw/internal/sim"
 )
 
 // WriteText says what one scenario's runs showed.
@@ -56,8 +57,8 @@ func (s *Summary) opening() string {
 	if n := len(s.Seeds); n > 1 {
 		seeds = fmt.Sprintf("seeds %d to %d", s.Seeds[0], s.Seeds[n-1])
 	}
-	text := fmt.Sprintf("Drill %s: a made-up shop of %s, %s, %s; %s a run", s.Scenario, figure.Of(int64(s.Customers), "customer", "customers"),
-		figure.Of(int64(s.Days), "day", "days"), seeds, figure.Of(s.Accesses.Median, "access", "accesses"))
+	text := fmt.Sprintf("Drill %s: a made-up shop of %s, %s after a warm-up of %s, %s; %s a run", s.Scenario, figure.Of(int64(s.Customers), "customer", "customers"),
+		figure.Of(int64(s.Days), "day", "days"), figure.Int(int64(sim.WarmUpDays())), seeds, figure.Of(s.Accesses.Median, "access", "accesses"))
 	if attack := s.attack(); attack > 0 {
 		return text + ", " + share(attack, s.Accesses.Median) + " of them the attack's."
 	}
@@ -192,11 +193,7 @@ func limit(f float64) string {
 	if f >= 10 {
 		return figure.Int(int64(math.Ceil(f)))
 	}
-	places := 1
-	for x := f; x > 0 && x < 1 && places < 12; x *= 10 {
-		places++
-	}
-	return strconv.FormatFloat(f, 'f', places, 64)
+	return strconv.FormatFloat(f, 'g', 2, 64)
 }
 
 // alarms lists the false alarms, the first few.
