@@ -5,14 +5,14 @@ PKGS    := ./...
 BIN     := bin/whosaw
 FUZZ    ?= 60s
 
-.PHONY: all build check tools fmt vet lint test vuln fuzz bench kill example clean
+.PHONY: all build check tools fmt vet lint test vuln fuzz bench bench-check bench-parts bench-peers bench-100m bench-1000m kill example clean
 
 all: build
 
 build: ## the binary, bin/whosaw
 	$(GO) build -trimpath -o $(BIN) ./cmd/whosaw
 
-check: tools fmt vet lint test vuln ## everything a change must pass
+check: tools fmt vet lint test bench-check vuln ## everything a change must pass
 
 tools: ## what the tests need beside Go
 	scripts/tools
@@ -36,8 +36,22 @@ vuln:
 fuzz: ## each fuzzer for FUZZ (60s)
 	scripts/fuzz $(FUZZ)
 
-bench: ## our figures beside the peer's
+bench: bench-parts bench-peers ## our figures beside the peers'
+
+bench-parts: ## each part alone, and investigate beside a pipeline
 	scripts/bench
+
+bench-peers: ## beside DuckDB, 10 million accesses
+	scripts/bench-peers -n 10000000
+
+bench-100m: ## beside DuckDB, 100 million accesses: an hour, 12 GB below BENCH_DIR (default: the system's temporary directory)
+	scripts/bench-peers -n 100000000 -runs 3 $(if $(BENCH_DIR),-dir $(BENCH_DIR))
+
+bench-1000m: ## whosaw alone, 1,000 million accesses: some hours, 25 GB
+	scripts/bench-peers -n 1000000000 -engines whosaw -runs 3 -cold 1 -lines 0 $(if $(BENCH_DIR),-dir $(BENCH_DIR))
+
+bench-check: ## the comparison builds and its engines agree; skipped without a C compiler
+	scripts/bench-peers check
 
 kill: ## kill -9 in a loop during `investigate --data`, longer than the test does
 	$(GO) test ./cmd/whosaw -run TestKill -count=1 -v -whosaw.kills=200
