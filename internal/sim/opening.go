@@ -1,25 +1,35 @@
 package sim
 
+// The opening is written on the day before the log begins and dated at its beginning: when a line arrives only orders
+// the lines, and so they are spread over the day as others are.
+
 // open writes what the house knows when the log begins: its keys and how complete their issuances are, and the person who
 // built the backup log-in.
 func (s *sink) open() {
-	t := s.start
+	t := s.run.begin
 	months := func(n int) int64 { return t - int64(n)*30*dayMillis }
-	s.add(event{kind: kindPerson, time: t, state: stateActive, since: months(41), key: keyBackup})
+	s.first(0, event{kind: kindPerson, state: stateActive, since: months(41), key: keyBackup})
 	since := map[key]int64{keyLogin: months(2), keyStaff: months(2), keyJobs: months(2), keyPartner: months(9), keyBackup: months(22)}
 	for k := keyLogin; k <= keyBackup; k++ {
 		if k == keyLoginNext {
 			continue // from its rotation on
 		}
-		s.add(event{kind: kindKey, time: t, key: k, state: stateActive, since: since[k]})
-		s.feed(k, t, t-int64(s.run.params.Devices.TokenDays)*dayMillis)
+		s.first(0, event{kind: kindKey, key: k, state: stateActive, since: since[k]})
+		s.feed(k, s.start, t-int64(s.run.params.Devices.TokenDays)*dayMillis)
 	}
 }
 
+// first adds a record of the opening: the i-th of all that are or were members.
+func (s *sink) first(i int, e event) {
+	e.time = s.run.begin
+	e.at = s.start + dayMillis*int64(i)/int64(s.run.cfg.Customers+len(s.run.gone))
+	s.add(e)
+}
+
 // feed declares how complete the issuances of a key are.
-func (s *sink) feed(k key, t, since int64) {
+func (s *sink) feed(k key, at, since int64) {
 	f := &s.run.params.Feed
-	s.add(event{kind: kindFeed, time: t, key: k, since: since, who: uint32(f.LagSeconds), into: uint32(f.LossPer100000)})
+	s.add(event{kind: kindFeed, at: at, time: max(at, s.run.begin), key: k, since: since, who: uint32(f.LagSeconds), into: uint32(f.LossPer100000)})
 }
 
 // leaving is the last hour of who built the backup log-in.
@@ -33,11 +43,11 @@ func (s *sink) leaving() {
 // still hold from before the log.
 func (s *sink) known(lo, hi int) {
 	r := s.run
-	t := s.start
+	t := r.begin
 	for i := lo; i < min(hi, r.cfg.Customers-r.joiners); i++ {
 		m := r.member(i)
 		d := r.draw(forOpening, i, 0)
-		e := event{kind: kindSubject, time: t, subject: m.number, state: stateActive}
+		e := event{kind: kindSubject, subject: m.number, state: stateActive}
 		since, back := d.Between(30, 1500), d.Below(25)
 		if m.traits.class == r.dormant {
 			back = r.params.DormantDays.from(&d)
@@ -51,18 +61,18 @@ func (s *sink) known(lo, hi int) {
 		case tester:
 			e.till = t - hour
 		}
-		s.add(e)
+		s.first(i, e)
 		if m.app && m.traits.class != r.dormant {
-			s.holding(&m)
+			s.holding(i, &m)
 		}
 	}
 }
 
 // holding writes the issuance of the credential that an app holds when the log begins.
-func (s *sink) holding(m *member) {
+func (s *sink) holding(i int, m *member) {
 	_, day := s.run.renewal(m, s.run.begin)
-	s.add(event{
-		kind: kindIssuance, time: s.start, subject: m.number, credential: s.run.tokenID(m, day), key: keyLogin,
+	s.first(i, event{
+		kind: kindIssuance, subject: m.number, credential: s.run.tokenID(m, day), key: keyLogin,
 		client: clientApp, from: home4(m.home),
 	})
 }
@@ -72,13 +82,13 @@ func (s *sink) past(lo, hi int) {
 	r := s.run
 	for i := lo; i < hi; i++ {
 		d := r.draw(forOpening, i, 1)
-		e := event{kind: kindSubject, time: s.start, subject: r.gone[i], state: stateWithdrawn, since: s.start - int64(d.Between(1, 700))*dayMillis}
+		e := event{kind: kindSubject, subject: r.gone[i], state: stateWithdrawn, since: r.begin - int64(d.Between(1, 700))*dayMillis}
 		if m, ok := r.merged(i); ok {
 			e.state, e.into = stateMerged, r.numbers[m]
 		}
-		s.add(e)
+		s.first(r.cfg.Customers+i, e)
 		if m, ok := r.stale(i); ok {
-			s.holding(&m)
+			s.holding(r.cfg.Customers+i, &m)
 		}
 	}
 }
@@ -89,7 +99,8 @@ func (s *shop) merged(i int) (int, bool) {
 	if !d.Permille(s.params.Numbers.MergedPermille) {
 		return 0, false
 	}
-	return d.Below(max(1, s.cfg.Customers-s.joiners)), true
+	into := d.Below(s.cfg.Customers - s.joiners)
+	return into, s.traits(into).special == ordinary
 }
 
 // stale gives the app of account i of those who left, if it was never removed and still asks for its owner.

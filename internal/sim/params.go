@@ -95,9 +95,10 @@ type params struct {
 		CutPermille    int `yaml:"cut_permille"`
 	} `yaml:"links"`
 	Storm struct {
-		OneIn      int  `yaml:"one_in"`
-		Tries      span `yaml:"tries"`
-		StaleTries int  `yaml:"stale_tries"`
+		OneIn           int  `yaml:"one_in"`
+		Tries           span `yaml:"tries"`
+		RefusedPermille int  `yaml:"refused_permille"`
+		StaleTries      int  `yaml:"stale_tries"`
 	} `yaml:"storm"`
 	Stale struct {
 		Permille int `yaml:"permille"`
@@ -157,6 +158,7 @@ type params struct {
 		Number           int `yaml:"number"`
 		CustomersPerPage int `yaml:"customers_per_page"`
 		LinksPermille    int `yaml:"links_permille"`
+		RefusedOneIn     int `yaml:"refused_one_in"`
 	} `yaml:"crawlers"`
 	QA struct {
 		Accounts int `yaml:"accounts"`

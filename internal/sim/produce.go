@@ -14,6 +14,9 @@ import (
 const (
 	customersPerTask = 2048
 	agentsPerTask    = 128
+	// sets is how many days are in memory: more would let one be made while the last slots of another are taken, for as
+	// much memory again and little time.
+	sets = 1
 	// ahead is how many slots may be ready and not yet taken.
 	ahead = 8
 )
@@ -58,11 +61,11 @@ type producer struct {
 // produce makes all days and gives their lines to the output.
 func (r *run) produce(o *output) error {
 	p := &producer{
-		run: r, free: make(chan *daySet, 2), ready: make(chan *daySet, 2), window: make(chan struct{}, ahead),
+		run: r, free: make(chan *daySet, sets), ready: make(chan *daySet, sets), window: make(chan struct{}, ahead),
 		stopped: make(chan struct{}), next: 1,
 		batches: sync.Pool{New: func() any { return new(batch) }},
 	}
-	for range 2 {
+	for range sets {
 		p.free <- new(daySet)
 	}
 	done := make(chan struct{})
@@ -79,7 +82,7 @@ func (r *run) produce(o *output) error {
 
 // drain takes the days' slots in order.
 func (p *producer) drain(o *output) error {
-	day := 0
+	day := -1
 	for set := range p.ready {
 		for k := range slots {
 			b := <-set.batches[k]
@@ -103,10 +106,10 @@ func (p *producer) drain(o *output) error {
 	return nil
 }
 
-// days makes the days, and after the last those on which late lines still arrive.
+// days makes the days: first one on which the log is opened, and after the last those on which late lines still arrive.
 func (p *producer) days() {
 	defer close(p.ready)
-	for day := 0; ; day++ {
+	for day := -1; ; day++ {
 		var set *daySet
 		select {
 		case set = <-p.free:
@@ -258,10 +261,11 @@ func (p *producer) tasks(day int) []func(*sink) {
 			add(func(s *sink) { task(s, lo, min(n, lo+size)) })
 		}
 	}
-	if day == 0 {
+	if day < 0 {
 		add((*sink).open)
 		split(r.cfg.Customers, customersPerTask, (*sink).known)
 		split(len(r.gone), customersPerTask, (*sink).past)
+		return tasks
 	}
 	add(func(s *sink) {
 		s.declare(day)

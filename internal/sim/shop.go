@@ -218,7 +218,7 @@ func (s *shop) where(m *member, d *draw.Draw) (place, what) {
 	case m.app && d.Permille(n.CarrierPermille):
 		return s.carrier(int(s.nats[d.Below(len(s.nats))])), whatNAT
 	case d.Permille(n.OtherPermille):
-		return home4(d.Below(s.cfg.Customers)), plain
+		return home4(d.Below(s.cfg.Customers)), whatElsewhere
 	case m.v6:
 		return home6(m.home, m.host), whatIPv6
 	case m.shared:

@@ -42,9 +42,6 @@ func (s *sink) link(e *event, h uint64) {
 	case k < l.CutPermille+l.DeadPermille && len(r.gone) > 0:
 		i := d.Below(len(r.gone))
 		e.subject, e.status, e.what = r.gone[i], 404, whatStaleLink
-		if _, ok := r.merged(i); ok {
-			e.what = whatMerged
-		}
 	default:
 		i := d.Below(len(r.numbers)/20+1) * 20
 		for i < len(r.numbers) && (r.traits(i).special != ordinary || !r.here(i, e.time)) {
@@ -96,8 +93,11 @@ func (s *sink) crawlers() {
 			w := e
 			if k > 0 {
 				w.page = pageProduct
-				if d.OneIn(30) {
+				switch {
+				case d.OneIn(30):
 					w.status = 404
+				case d.OneIn(p.RefusedOneIn):
+					w.status = 429
 				}
 			}
 			if k > 0 && d.Permille(p.LinksPermille) {
@@ -146,7 +146,11 @@ func (s *sink) storm() {
 		}
 		at := t + int64(d.Below(int(minute)))
 		for n := p.Tries.from(&d); n > 0; n-- {
-			s.ask(&m, at, pageAddresses, 503, whatStorm)
+			status := uint16(503)
+			if d.Permille(p.RefusedPermille) {
+				status = 429
+			}
+			s.ask(&m, at, pageAddresses, status, whatStorm)
 			at += int64(d.Between(1_500, 4_000))
 		}
 		s.ask(&m, t+3*minute+int64(d.Below(20_000)), pageAddresses, 200, whatStorm)

@@ -227,6 +227,10 @@ const (
 	whatIPv6
 	whatHousehold
 	whatVPN
+	whatElsewhere
+	whatDevice
+	whatLong
+	whatBook
 	whatFlashSale
 	whatSignup
 	whatDesk
@@ -254,7 +258,8 @@ const (
 )
 
 var whatNames = [...]string{
-	"", "nat", "ipv6", "household", "vpn", "flash_sale", "signup", "help_desk", "travel", "courier", "partner", "nightly_job", "crawler", "probe", "qa",
+	"", "nat", "ipv6", "household", "vpn", "other_network", "second_device", "long_visit", "address_book",
+	"flash_sale", "signup", "help_desk", "travel", "courier", "partner", "nightly_job", "crawler", "probe", "qa",
 	"withdrawn", "merged", "campaign", "release", "forced_logout", "key_rotation", "backup_key", "stale_link", "retry_storm",
 	"clock_skew", "late", "doubled", "feed_loss", "feed_delay",
 }

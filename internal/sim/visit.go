@@ -85,14 +85,29 @@ func (s *sink) leave(i int) {
 	r := s.run
 	m := r.member(i)
 	if t := r.leaves(i); t >= s.start {
-		s.add(event{kind: kindSubject, time: t, subject: m.number, state: stateWithdrawn, since: t, what: whatWithdrawn})
+		e := event{kind: kindSubject, time: t, subject: m.number, state: stateWithdrawn, since: t, what: whatWithdrawn}
+		if into, ok := r.mergesInto(i); ok {
+			e.state, e.into, e.what = stateMerged, r.numbers[into], whatMerged
+		}
+		s.add(e)
 		return
 	}
 	d := r.draw(forStale, m.index, s.day)
 	if !m.app || m.traits.class == r.dormant || !d.OneIn(r.params.Stale.OneIn) {
 		return
 	}
-	s.ask(&m, s.start+r.moment(&d), pageMe, 404, whatWithdrawn)
+	why := whatWithdrawn
+	if _, ok := r.mergesInto(i); ok {
+		why = whatMerged
+	}
+	s.ask(&m, s.start+r.moment(&d), pageMe, 404, why)
+}
+
+// mergesInto gives the account with which that of a customer who leaves becomes one, if it does not just end.
+func (s *shop) mergesInto(i int) (int, bool) {
+	d := s.draw(forMember, i, 4)
+	into := d.Below(s.cfg.Customers - s.joiners)
+	return into, d.Permille(s.params.Numbers.MergedPermille) && s.traits(into).special == ordinary
 }
 
 // token is the credential that an app holds at a time, and the key that signed it.
@@ -215,15 +230,19 @@ func (s *sink) visit(i int, d *draw.Draw, t int64, why what) {
 	r := s.run
 	m := r.member(i)
 	from, network := r.where(&m, d)
-	device, released := r.agentOn(&m, d.Below(2), s.day)
+	which := d.Below(2)
+	device, released := r.agentOn(&m, which, s.day)
 	base := event{
 		kind: kindAccess, status: 200, role: roleCustomer, who: m.number, from: from, agent: device, client: clientWeb, what: why,
 	}
-	if why == plain {
-		base.what = network
-	}
-	if why == plain && released {
+	switch {
+	case why != plain:
+	case released:
 		base.what = whatRelease
+	case which == 1 && m.devices[1] != m.devices[0] && network != whatVPN && network != whatElsewhere:
+		base.what = whatDevice
+	default:
+		base.what = network
 	}
 	if m.app {
 		base.client = clientApp
@@ -288,14 +307,18 @@ func (s *sink) logIn(m *member, d *draw.Draw, t int64, base *event) int64 {
 func (s *sink) walk(m *member, d *draw.Draw, t int64, base *event) {
 	p := s.run.params
 	n := p.Pages.from(d)
+	start := *base
 	if d.OneIn(p.LongOneIn) {
 		n = p.LongPages.from(d)
+		if start.what == plain || start.what == whatNAT || start.what == whatIPv6 {
+			start.what = whatLong
+		}
 	}
 	ordered := false
 	books := 0
 	for range n {
 		t += int64(p.PageSeconds[0])*second + int64(d.Below((p.PageSeconds[1]-p.PageSeconds[0])*int(second)))
-		e := *base
+		e := start
 		e.time, e.page = t, page(s.run.steps[d.Below(len(s.run.steps))])
 		switch {
 		case pages[e.page].fields|pages[e.page].masked != 0:
@@ -314,6 +337,9 @@ func (s *sink) walk(m *member, d *draw.Draw, t int64, base *event) {
 			e.others = m.others
 			if books == 1 {
 				e.others = min(m.others, 3)
+			}
+			if m.others >= 4 && e.what == plain {
+				e.what = whatBook
 			}
 		}
 		s.add(e)
