@@ -51,6 +51,8 @@ type Engine struct {
 
 	known known // changes no answer, so its seed is no chance in the findings
 	texts struct{ key, client memo }
+	batch [ahead]expected // the records that come together
+	warm  uint64          // keeps the compiler from leaving reads out
 
 	routes  routeCache
 	classes map[string]agentClass
@@ -100,6 +102,10 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 // Observe takes the next record of the ledger and gives the findings it raises, mostly none. Every record must come, in
 // sequence order. The record and its strings may be used again by the caller afterwards.
 func (e *Engine) Observe(seq uint64, r *whosaw.Record) []whosaw.Finding {
+	return e.observe(seq, r, nil)
+}
+
+func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Finding {
 	e.count++
 	e.findings = nil
 	if r.Type >= whosaw.TypeVerdict {
@@ -110,7 +116,7 @@ func (e *Engine) Observe(seq uint64, r *whosaw.Record) []whosaw.Finding {
 		e.confirm(r.Time)
 		e.advance(r.Time)
 		e.judgeDue()
-		e.look(&e.now, r)
+		e.look(&e.now, r, x)
 		e.now.seq = seq
 		if e.trace != nil {
 			e.traced(seq, func() { e.access(&e.now) })

@@ -257,7 +257,7 @@ func (e *Engine) judge(h *held) {
 
 func (e *Engine) decide(h *held) {
 	v := &e.held
-	e.look(v, &h.rec)
+	e.look(v, &h.rec, nil)
 	if v.issued {
 		e.wasIssued(v)
 		return

@@ -3,6 +3,8 @@ package detect_test
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -319,4 +321,34 @@ func findings(fs []raised) []whosaw.Finding {
 		out = append(out, f.Finding)
 	}
 	return out
+}
+
+// Records that come together give what they give one by one, however they are cut.
+func TestBatches(t *testing.T) {
+	for seed := range uint64(12) {
+		records := mixed(seed).sorted()
+		one, want := run(detect.Config{MaxUnits: 2000}, records)
+		rng := rand.New(rand.NewPCG(seed, 1))
+		e := detect.New(detect.Config{MaxUnits: 2000}, nil)
+		var got []raised
+		for at := 0; at < len(records); {
+			n := min(1+rng.IntN(200)*rng.IntN(2), len(records)-at)
+			batch := slices.Clone(records[at : at+n])
+			batch = append(batch, batch[:min(1, rng.IntN(3))]...) // a repeat
+			e.ObserveBatch(batch, func(i int) uint64 {
+				if i >= n {
+					return 0
+				}
+				return uint64(at + i + 1)
+			}, func(i int, f whosaw.Finding) { got = append(got, raised{f, at + i}) })
+			clear(batch)
+			at += n
+		}
+		if d := gocmp.Diff(want, got, gocmp.AllowUnexported(raised{})); d != "" {
+			t.Errorf("findings (-one by one +in batches):\n%s", d)
+		}
+		if d := gocmp.Diff(one.Status(), e.Status()); d != "" {
+			t.Errorf("status (-one by one +in batches):\n%s", d)
+		}
+	}
 }

@@ -24,13 +24,18 @@ type view struct {
 	own       bool    // it claims to be the very customer it opens
 	counted   *uint32 // if it is issued: see knownSet
 
-	named     bool // the members below are filled in: identify
-	ids       [nKinds]uint64
+	expected  *expected // what was worked out before; nil if nothing was
+	identity            // filled in by identify
 	units     [nKinds]*unit
-	key       uint64
-	client    uint64
-	class     agentClass
 	routeHash uint64
+}
+
+// identity is what an access's units are.
+type identity struct {
+	named       bool // the members below are filled in
+	ids         [nKinds]uint64
+	key, client uint64
+	class       agentClass
 }
 
 func (v *view) opened() bool {
@@ -40,9 +45,9 @@ func (v *view) opened() bool {
 const customerPrefix = "customer:"
 
 // look fills the view of an access.
-func (e *Engine) look(v *view, r *whosaw.Record) {
+func (e *Engine) look(v *view, r *whosaw.Record, x *expected) {
 	e.views++
-	*v = view{r: r, count: e.views, day: dayOf(r.Time)}
+	*v = view{r: r, count: e.views, day: dayOf(r.Time), expected: x}
 	v.realm = text(r.Realm)
 	rt := e.routes.get(e.cat, r)
 	v.subjects = r.Subjects
@@ -79,7 +84,13 @@ func (e *Engine) look(v *view, r *whosaw.Record) {
 // issued asks the reference records whether the credential was issued, and remembers a yes.
 func (e *Engine) issued(v *view) bool {
 	r := v.r
-	h := e.known.hash(r)
+	h := uint64(0)
+	if v.expected != nil {
+		h = v.expected.hash
+	}
+	if h == 0 {
+		h = e.known.hash(r)
+	}
 	if v.counted = e.known.find(h); v.counted != nil {
 		return true
 	}
@@ -105,39 +116,44 @@ func (e *Engine) joined(rt *catalog.Route, r *whosaw.Record) (string, bool) {
 
 // identify fills in the access's units. Most accesses are explained and meet no suspicion, and need none.
 func (e *Engine) identify(v *view) {
-	if v.named {
-		return
+	switch {
+	case v.named:
+	case v.expected != nil && v.expected.named:
+		v.identity = v.expected.identity
+	default:
+		e.name(&v.identity, v.r, v.realm)
 	}
-	v.named = true
-	r := v.r
-	v.key, v.client = e.texts.key.of(r.Key), e.texts.client.of(r.Client)
+}
+
+func (e *Engine) name(x *identity, r *whosaw.Record, realm uint64) {
+	*x = identity{named: true, key: e.texts.key.of(r.Key), client: e.texts.client.of(r.Client)}
 	if r.Agent != "" {
-		v.class = e.agentClass(r.Agent)
+		x.class = e.agentClass(r.Agent)
 	}
-	if v.key != 0 {
-		v.ids[kindKey] = unitID(kindKey, v.realm, v.key)
+	if x.key != 0 {
+		x.ids[kindKey] = unitID(kindKey, realm, x.key)
 	}
-	if v.client != 0 {
-		v.ids[kindClient] = unitID(kindClient, v.realm, v.client)
+	if x.client != 0 {
+		x.ids[kindClient] = unitID(kindClient, realm, x.client)
 	}
 	if r.Principal != "" {
-		v.ids[kindPrincipal] = unitID(kindPrincipal, v.realm, text(r.Principal))
+		x.ids[kindPrincipal] = unitID(kindPrincipal, realm, text(r.Principal))
 	}
 	if r.Credential != "" {
-		v.ids[kindCredential] = unitID(kindCredential, v.realm, text(r.Credential))
+		x.ids[kindCredential] = unitID(kindCredential, realm, text(r.Credential))
 	}
 	if r.IP.IsValid() {
 		ip, network := address(r.IP.Unmap())
-		v.ids[kindIP] = unitID(kindIP, v.realm, ip)
-		v.ids[kindNetwork] = unitID(kindNetwork, v.realm, network)
+		x.ids[kindIP] = unitID(kindIP, realm, ip)
+		x.ids[kindNetwork] = unitID(kindNetwork, realm, network)
 	}
 	// A cell needs something of its origin: the key alone is a unit of its own.
 	origin := uint64(r.ASN)
 	if origin == 0 && r.Country != "" {
 		origin = text(r.Country)
 	}
-	if origin != 0 || v.class.hash != 0 {
-		v.ids[kindCell] = unitID(kindCell, v.realm, mix(mix(v.key+1)^origin)^v.class.hash)
+	if origin != 0 || x.class.hash != 0 {
+		x.ids[kindCell] = unitID(kindCell, realm, mix(mix(x.key+1)^origin)^x.class.hash)
 	}
 }
 

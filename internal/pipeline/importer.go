@@ -112,12 +112,17 @@ func (im *importer) appendAll(ctx context.Context) {
 
 func (im *importer) judgeAll() {
 	for batch := range im.judge {
-		for i, receipt := range batch.receipts {
-			im.count(&batch.records[i], receipt.Ack)
-			if receipt.Ack == ledger.Accepted {
-				im.c.observe(receipt.Sequence, &batch.records[i])
+		im.c.engine.ObserveBatch(batch.records, func(i int) uint64 {
+			r, receipt := &batch.records[i], batch.receipts[i]
+			im.count(r, receipt.Ack)
+			if receipt.Ack != ledger.Accepted {
+				return 0
 			}
-		}
+			if im.c.watch != nil {
+				im.c.watch(receipt.Sequence, r)
+			}
+			return receipt.Sequence
+		}, func(_ int, f whosaw.Finding) { im.c.findings = append(im.c.findings, f) })
 	}
 }
 

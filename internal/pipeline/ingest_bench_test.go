@@ -162,7 +162,6 @@ func ingestOnce(b *testing.B, ids bool) {
 	var decoder whosaw.Decoder
 	records := make([]whosaw.Record, ingestBatch)
 	var offset int64
-	var seq uint64
 	decode := func(text []byte) {
 		for i := range records {
 			end := bytes.IndexByte(text, '\n')
@@ -183,13 +182,12 @@ func ingestOnce(b *testing.B, ids bool) {
 	}
 	findings := 0
 	observe := func(receipts []ledger.Receipt) {
-		for i := range receipts {
+		engine.ObserveBatch(records, func(i int) uint64 {
 			if receipts[i].Ack != ledger.Accepted {
 				b.Fatalf("record %d was there already", receipts[i].Sequence)
 			}
-			seq = receipts[i].Sequence
-			findings += len(engine.Observe(seq, &records[i]))
-		}
+			return receipts[i].Sequence
+		}, func(int, whosaw.Finding) { findings++ })
 	}
 	// Every customer has logged in before.
 	var text []byte
@@ -198,7 +196,7 @@ func ingestOnce(b *testing.B, ids bool) {
 		if err := decoder.Decode(text[:len(text)-1], now, &records[0]); err != nil {
 			b.Fatal(err)
 		}
-		engine.Observe(seq+1, &records[0])
+		engine.Observe(uint64(c+1), &records[0])
 	}
 	runtime.GC()
 

@@ -291,13 +291,14 @@ func (l *Live) observe(ctx context.Context, b appended) {
 	var news news
 	seen := l.judged.Load()
 	l.judging.Lock()
-	for i := range b.receipts {
+	l.engine.ObserveBatch(b.records, func(i int) uint64 {
 		if b.receipts[i].Ack != ledger.Accepted || b.receipts[i].Sequence <= seen {
-			continue
+			return 0
 		}
 		seen = b.receipts[i].Sequence
-		l.see(seen, &b.records[i], &news)
-	}
+		l.keep(&b.records[i], &news)
+		return seen
+	}, func(i int, f whosaw.Finding) { news.raised = append(news.raised, Raised{b.receipts[i].Sequence, f}) })
 	l.judging.Unlock()
 	l.settle(ctx, seen, &news, len(b.records))
 }
@@ -313,6 +314,11 @@ func (l *Live) see(seq uint64, r *whosaw.Record, n *news) {
 	for _, f := range l.engine.Observe(seq, r) {
 		n.raised = append(n.raised, Raised{seq, f})
 	}
+	l.keep(r, n)
+}
+
+// keep keeps a verdict that others want to hear of.
+func (l *Live) keep(r *whosaw.Record, n *news) {
 	if r.Type == whosaw.TypeVerdict && l.cfg.Verdict != nil {
 		n.verdicts = append(n.verdicts, r.Clone())
 	}
