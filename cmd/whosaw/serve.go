@@ -127,7 +127,11 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.led, err = ledger.Open(ledger.Config{Dir: s.dir}); err != nil {
+	lc := ledger.Config{Dir: s.dir, Reserve: ledger.DefaultReserve}
+	if s.quiet {
+		lc.Reserve = 0
+	}
+	if s.led, err = ledger.Open(lc); err != nil {
 		return err
 	}
 	if s.cfg.Catalog != "" {
@@ -431,13 +435,25 @@ func (s *server) disk() (api.Disk, error) {
 	if err != nil {
 		return api.Disk{}, err
 	}
-	return api.Disk{Free: free, Size: size}, nil
+	view, err := s.live.Ledger().View(0)
+	if err != nil {
+		return api.Disk{}, err
+	}
+	defer view.Close()
+	d := api.Disk{Free: free, Size: size}
+	if g, ok := view.Growth(s.m.Now(), growthDays); ok {
+		d.PerDay = int64(g.Bytes)
+		if days, ok := g.Full(free - ledger.DefaultReserve); ok {
+			d.Days = &days
+		}
+	}
+	return d, nil
 }
+
+// growthDays are how many days the forecast of the disk looks back: whole weeks, as weekends differ.
+const growthDays = 14
 
 // backup makes a backup of the live ledger in a directory.
 func (s *server) backup(ctx context.Context, dst string) (any, error) {
-	return s.live.Ledger().Backup(ctx, ledger.BackupConfig{
-		To: dst, Whosaw: version(), When: s.m.Now(),
-		Extra: []ledger.Extra{{Name: "state.db", Write: s.db.Backup}},
-	})
+	return s.m.runBackup(ctx, s.live.Ledger(), s.db, dst, nil)
 }

@@ -105,3 +105,20 @@ func left(done, total int64, seconds float64) string {
 	}
 	return text
 }
+
+// bytes gives a function that shows how far a copy is; nil where nobody would see it.
+func (p *progress) bytes(doing string) func(done, total int64) {
+	if p == nil {
+		return nil
+	}
+	start := p.now()
+	var last time.Time
+	return func(done, total int64) {
+		now := p.now()
+		if now.Sub(last) < 100*time.Millisecond && done < total {
+			return
+		}
+		last = now
+		p.note(fmt.Sprintf("%s  %s of %s MB%s", doing, figure.Int(done>>20), figure.Int(total>>20), left(done, total, now.Sub(start).Seconds())))
+	}
+}

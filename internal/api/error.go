@@ -84,6 +84,9 @@ func answerTo(ctx context.Context, err error) *Error {
 		return &Error{Status: http.StatusInsufficientStorage, Code: CodeUnavailable, Says: "the question needs more memory than one question may use", Cure: "narrow the filter, ask for a shorter time, or allow more (query.memory)"}
 	case errors.Is(err, scope.ErrCursor):
 		return invalid("ask again without it", "the cursor is not one of this ledger")
+	case errors.Is(err, ledger.ErrDiskFull):
+		return &Error{Status: http.StatusInsufficientStorage, Code: CodeUnavailable, Retry: 30,
+			Says: "the server's disk is full", Cure: "send it again later: what was acknowledged is kept, and nothing counts twice"}
 	case errors.Is(err, pipeline.ErrClosing), errors.Is(err, ledger.ErrClosed):
 		return unavailable("the server is stopping", "send it again when it is back")
 	case errors.Is(err, auth.ErrNoToken):

@@ -33,8 +33,8 @@ type Extra struct {
 
 // Backup is what was done.
 type Backup struct {
-	Manifest Manifest
-	Copied   int64 // bytes written for this one; the rest was there
+	Manifest Manifest `json:"manifest"`
+	Copied   int64    `json:"copied"` // bytes written for this one; the rest was there
 }
 
 // Backup copies the ledger as of one sequence while appends go on: all that was acknowledged before

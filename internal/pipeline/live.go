@@ -207,6 +207,9 @@ func (l *Live) append(ctx context.Context, records []whosaw.Record) ([]ledger.Re
 	l.accesses.Add(accesses)
 	l.mu.Lock()
 	l.running--
+	if errors.Is(err, ledger.ErrDiskFull) {
+		l.missed = true // a first part of many records may be there
+	}
 	if first != 0 {
 		l.last = max(l.last, last)
 		if l.held < 2*l.cfg.Backlog {
