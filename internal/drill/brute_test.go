@@ -1,8 +1,8 @@
 package drill_test
 
 import (
+	"bytes"
 	"encoding/json"
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -34,12 +34,65 @@ type line struct {
 	disclosed, isIssued, isClear bool
 }
 
-// brute is a run held in memory, and answered by plain loops.
+// brute works everything out from the lines and their labels by plain loops. It reads the run twice: for what is
+// true about the world, then access by access.
 type brute struct {
-	lines     []line
+	cfg       drill.Config
 	issuances map[string][]line
 	reasons   map[string][]line // by subject; "": any
 	canary    map[string]bool
+}
+
+func newBrute(t *testing.T, cfg drill.Config) *brute {
+	t.Helper()
+	b := &brute{cfg: cfg, issuances: map[string][]line{}, reasons: map[string][]line{}, canary: map[string]bool{}}
+	b.read(t, false, func(l *line) {
+		switch l.Type {
+		case "issuance":
+			b.issuances[l.Credential] = append(b.issuances[l.Credential], *l)
+		case "reason":
+			b.reasons[l.Subject] = append(b.reasons[l.Subject], *l)
+		case "subject":
+			b.canary[l.Subject] = b.canary[l.Subject] || l.State == "canary"
+		}
+	})
+	return b
+}
+
+// read gives the accesses, each once however often its line came, or all other records.
+func (b *brute) read(t *testing.T, accesses bool, fn func(*line)) {
+	t.Helper()
+	seen := map[string]bool{}
+	_, err := sim.Run(sim.Config{
+		Scenario: b.cfg.Scenario, Seed: b.cfg.Seed, Customers: b.cfg.Customers, Days: b.cfg.Days, Start: sim.Example().Start,
+		Observe: func(text []byte, label sim.Label) error {
+			if bytes.Contains(text, []byte(`"type":"`)) == accesses {
+				return nil
+			}
+			var l line
+			if err := json.Unmarshal(text, &l); err != nil {
+				return err
+			}
+			if seen[l.ID] {
+				return nil
+			}
+			seen[l.ID] = true
+			l.attack, l.event, l.disclosed, l.labelSubjects = label.Attack, label.Event, label.Disclosed, label.Subjects
+			if l.Subject != "" {
+				l.Subjects = []string{l.Subject}
+			}
+			if accesses {
+				l.class = agentClass(l.Agent)
+				l.isIssued = b.issued(&l)
+				l.isClear = b.explained(&l)
+			}
+			fn(&l)
+			return nil
+		},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // classes caches what the contract makes of an agent.
@@ -52,53 +105,6 @@ func agentClass(agent string) string {
 		classes[agent] = class
 	}
 	return class
-}
-
-func newBrute(t *testing.T, cfg drill.Config) *brute {
-	t.Helper()
-	b := &brute{issuances: map[string][]line{}, reasons: map[string][]line{}, canary: map[string]bool{}}
-	seen := map[string]bool{}
-	_, err := sim.Run(sim.Config{
-		Scenario: cfg.Scenario, Seed: cfg.Seed, Customers: cfg.Customers, Days: cfg.Days, Start: sim.Example().Start,
-		Observe: func(text []byte, label sim.Label) error {
-			var l line
-			if err := json.Unmarshal(text, &l); err != nil {
-				return err
-			}
-			if seen[l.ID] {
-				return nil // a line that came twice
-			}
-			seen[l.ID] = true
-			l.attack, l.event, l.disclosed, l.labelSubjects = label.Attack, label.Event, label.Disclosed, slices.Clone(label.Subjects)
-			if l.Subject != "" {
-				l.Subjects = []string{l.Subject}
-			}
-			l.class = agentClass(l.Agent)
-			b.add(l)
-			return nil
-		},
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range b.lines {
-		b.lines[i].isIssued = b.issued(&b.lines[i])
-		b.lines[i].isClear = b.explained(&b.lines[i])
-	}
-	return b
-}
-
-func (b *brute) add(l line) {
-	switch l.Type {
-	case "", "access":
-		b.lines = append(b.lines, l)
-	case "issuance":
-		b.issuances[l.Credential] = append(b.issuances[l.Credential], l)
-	case "reason":
-		b.reasons[l.Subject] = append(b.reasons[l.Subject], l)
-	case "subject":
-		b.canary[l.Subject] = b.canary[l.Subject] || l.State == "canary"
-	}
 }
 
 func (b *brute) issued(l *line) bool {
@@ -184,7 +190,7 @@ func inNetwork(network, address string) bool {
 	return netip.MustParseAddr(network) == netip.MustParseAddr(address)
 }
 
-// tally is what this test counts of an attacker for one set of findings.
+// tally is what this test counts of an attacker for one detector's findings, or all.
 type tally struct {
 	Noticed        bool
 	Seen           whosaw.Time
@@ -192,98 +198,120 @@ type tally struct {
 	Missed, Caught int64
 }
 
-// count works a score out from lines and labels alone.
-func (b *brute) count(t *testing.T, attacker string, findings []drill.Found) tally {
-	t.Helper()
-	var out tally
-	for _, f := range findings {
-		out.Findings++
-		if !out.Noticed || f.Seen < out.Seen {
-			out.Noticed, out.Seen = true, f.Seen
-		}
-	}
-	lost := map[string]bool{}
-	for i := range b.lines {
-		l := &b.lines[i]
-		if l.attack == attacker && l.disclosed && (!out.Noticed || l.Time.UnixMilli() <= int64(out.Seen)) {
-			for _, s := range l.labelSubjects {
-				lost[s] = lost[s] || !b.canary[s]
-			}
-		}
-		matched := slices.ContainsFunc(findings, func(f drill.Found) bool { return b.matches(f.Filter, l) })
-		switch {
-		case l.attack == attacker && !matched:
-			out.Missed++
-		case l.attack == "" && matched:
-			out.Caught++
-		}
-	}
-	for _, real := range lost {
-		if real {
-			out.Lost++
-		}
-	}
-	return out
+// counted is what is counted in one walk over the accesses.
+type counted struct {
+	all, honest int64
+	events      map[string]int64
+	attacks     map[string]int64
+	lost        map[string]map[string]int64 // attacker, subject, first disclosed
+	found       []map[string]int64          // by finding: accesses matched, by attacker
+	tallies     map[[2]string]*tally        // attacker, detector
 }
 
-// check holds an outcome against the brute count.
+// check holds an outcome against the count.
 func (b *brute) check(t *testing.T, o *drill.Outcome) {
 	t.Helper()
-	var all, honest int64
-	events := map[string]int64{}
-	attacks := map[string]int64{}
-	for i := range b.lines {
-		l := &b.lines[i]
-		all++
-		switch {
-		case l.attack != "":
-			attacks[l.attack]++
-		default:
-			honest++
-			if l.event != "" {
-				events[l.event]++
-			}
-		}
+	c := &counted{
+		events: map[string]int64{}, attacks: map[string]int64{}, lost: map[string]map[string]int64{},
+		found: make([]map[string]int64, len(o.Findings)), tallies: map[[2]string]*tally{},
 	}
-	if o.Accesses != all || o.Honest != honest {
-		t.Errorf("%d accesses, %d honest; counted %d, %d", o.Accesses, o.Honest, all, honest)
-	}
-	got := map[string]int64{}
-	for _, e := range o.Events {
-		got[e.Name] = e.Accesses
-	}
-	if d := cmp.Diff(events, got); d != "" {
-		t.Errorf("events (-counted +drill):\n%s", d)
-	}
-	for _, f := range o.Findings {
-		checkMembers(t, f.Filter)
-		var matches, attack int64
-		by := map[string]int64{}
-		for i := range b.lines {
-			if b.matches(f.Filter, &b.lines[i]) {
-				matches++
-				if a := b.lines[i].attack; a != "" {
-					attack++
-					by[a]++
+	own := map[[2]string][]int{} // findings of a tally
+	for _, a := range o.Attackers {
+		for _, d := range append([]drill.Score{a.All}, a.Scores...) {
+			k := [2]string{a.Name, d.Detector}
+			c.tallies[k] = &tally{}
+			for i, f := range o.Findings {
+				if f.Attacker == a.Name && (d.Detector == "" || d.Detector == f.Detector) {
+					own[k] = append(own[k], i)
+					n := c.tallies[k]
+					n.Findings++
+					if !n.Noticed || f.Seen < n.Seen {
+						n.Noticed, n.Seen = true, f.Seen
+					}
 				}
 			}
 		}
-		if f.Matches != matches || f.Attack != attack || (f.Attacker != "") != (2*attack > matches) || f.Attacker != "" && slices.ContainsFunc(
-			slices.Collect(maps.Values(by)), func(n int64) bool { return n > by[f.Attacker] }) {
-			t.Errorf("%s on %s belongs to %q, matches %d, of them %d attacks; counted %d, %d", f.Detector, f.Unit, f.Attacker, f.Matches, f.Attack, matches, attack)
+	}
+	for i, f := range o.Findings {
+		checkMembers(t, f.Filter)
+		c.found[i] = map[string]int64{}
+	}
+	matched := make([]bool, len(o.Findings))
+	b.read(t, true, func(l *line) {
+		c.add(b, l)
+		for i := range o.Findings {
+			if matched[i] = b.matches(o.Findings[i].Filter, l); matched[i] {
+				c.found[i][l.attack]++
+			}
+		}
+		for k, n := range c.tallies {
+			any := slices.ContainsFunc(own[k], func(i int) bool { return matched[i] })
+			switch {
+			case l.attack == k[0] && !any:
+				n.Missed++
+			case l.attack == "" && any:
+				n.Caught++
+			}
+		}
+	})
+	c.compare(t, o)
+}
+
+func (c *counted) add(b *brute, l *line) {
+	c.all++
+	if l.attack == "" {
+		c.honest++
+		if l.event != "" {
+			c.events[l.event]++
+		}
+		return
+	}
+	c.attacks[l.attack]++
+	if c.lost[l.attack] == nil {
+		c.lost[l.attack] = map[string]int64{}
+	}
+	if !l.disclosed {
+		return
+	}
+	for _, s := range l.labelSubjects {
+		if at, ok := c.lost[l.attack][s]; !b.canary[s] && (!ok || l.Time.UnixMilli() < at) {
+			c.lost[l.attack][s] = l.Time.UnixMilli()
 		}
 	}
-	if len(o.Attackers) != len(attacks) {
-		t.Errorf("%d attackers, counted %d", len(o.Attackers), len(attacks))
+}
+
+func (c *counted) compare(t *testing.T, o *drill.Outcome) {
+	t.Helper()
+	if o.Accesses != c.all || o.Honest != c.honest {
+		t.Errorf("%d accesses, %d honest; counted %d, %d", o.Accesses, o.Honest, c.all, c.honest)
 	}
+	events := map[string]int64{}
+	for _, e := range o.Events {
+		events[e.Name] = e.Accesses
+	}
+	if d := cmp.Diff(c.events, events); d != "" {
+		t.Errorf("events (-counted +drill):\n%s", d)
+	}
+	for i, f := range o.Findings {
+		var matches, attack, most int64
+		for name, n := range c.found[i] {
+			matches += n
+			if name != "" {
+				attack += n
+				most = max(most, n)
+			}
+		}
+		if f.Matches != matches || f.Attack != attack || (f.Attacker != "") != (2*attack > matches) || f.Attacker != "" && c.found[i][f.Attacker] != most {
+			t.Errorf("%s on %s belongs to %q, matches %d, of them %d attacks; counted %v", f.Detector, f.Unit, f.Attacker, f.Matches, f.Attack, c.found[i])
+		}
+	}
+	accesses := map[string]int64{}
 	for _, a := range o.Attackers {
-		if a.Accesses != attacks[a.Name] {
-			t.Errorf("%s made %d accesses, counted %d", a.Name, a.Accesses, attacks[a.Name])
+		accesses[a.Name] = a.Accesses
+		if n := int64(len(c.lost[a.Name])); a.Customers != n {
+			t.Errorf("%s was shown %d customers, counted %d", a.Name, a.Customers, n)
 		}
 		for _, s := range append(slices.Clone(a.Scores), a.All) {
-			own := slices.DeleteFunc(slices.Clone(o.Findings), func(f drill.Found) bool {
-				return f.Attacker != a.Name || s.Detector != "" && f.Detector != s.Detector
-			})
 			got := tally{Noticed: s.Noticed, Lost: s.Lost, Findings: int64(s.Findings), Missed: s.Missed, Caught: s.Caught}
 			if s.Seen != nil {
 				got.Seen = *s.Seen
@@ -291,9 +319,18 @@ func (b *brute) check(t *testing.T, o *drill.Outcome) {
 					t.Errorf("%s: after %d", s.Detector, *s.After)
 				}
 			}
-			if d := cmp.Diff(b.count(t, a.Name, own), got); d != "" {
+			want := *c.tallies[[2]string{a.Name, s.Detector}]
+			for _, at := range c.lost[a.Name] {
+				if !want.Noticed || at <= int64(want.Seen) {
+					want.Lost++
+				}
+			}
+			if d := cmp.Diff(want, got); d != "" {
 				t.Errorf("%s by %q (-counted +drill):\n%s", a.Name, s.Detector, d)
 			}
 		}
+	}
+	if d := cmp.Diff(c.attacks, accesses); d != "" {
+		t.Errorf("attacks (-counted +drill):\n%s", d)
 	}
 }

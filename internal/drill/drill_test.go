@@ -10,7 +10,7 @@ import (
 
 // TestCase runs the case at 1 : 1000 (33,674 customers) and holds every figure against a count over lines and labels.
 func TestCase(t *testing.T) {
-	cfg := drill.Config{Scenario: "stolen-key", Seed: 6, Customers: 33_674, Days: 5}
+	cfg := drill.Config{Scenario: "stolen-key", Seed: 6, Customers: 33_674, Days: 2}
 	if raceOn || testing.Short() {
 		cfg.Customers = 2000
 	}
@@ -32,7 +32,7 @@ func TestCase(t *testing.T) {
 func TestScenarios(t *testing.T) {
 	for _, s := range sim.Scenarios() {
 		t.Run(s.Name, func(t *testing.T) {
-			cfg := drill.Config{Scenario: s.Name, Seed: 3, Customers: 600, Days: 10}
+			cfg := drill.Config{Scenario: s.Name, Seed: 3, Customers: 300, Days: 5}
 			o, err := drill.Run(t.Context(), cfg)
 			if err != nil {
 				t.Fatal(err)

@@ -54,6 +54,7 @@ type OntoAnswer struct {
 	Judge whosaw.DoctorAnswer `json:"doctor"`
 
 	planted bool // a trial had planted customers made up
+	keyed   bool // a trial had the key made up
 }
 
 // Trial is one run over the records with the attack in them.
@@ -169,6 +170,7 @@ func (o *onto) run(ctx context.Context, a *OntoAnswer) error {
 		}
 		a.With = append(a.With, *t)
 		a.planted = a.planted || variants[i].canary
+		a.keyed = a.keyed || variants[i].key
 		for _, note := range variants[i].assumptions() {
 			if !said[note] {
 				said[note] = true

@@ -52,8 +52,10 @@ func (a *OntoAnswer) conclude() {
 		switch {
 		case !blind[d.Detector] || a.measured(d.Detector):
 		case d.Detector == "canary" && a.planted:
-			a.Needs = append(a.Needs, fmt.Sprintf("canary: one customer in 100 was planted, and the %s that the attack opened were not among them: plant more, or hope for a longer attack.",
+			a.Needs = append(a.Needs, fmt.Sprintf("canary: one customer in 100 was planted, and the %s that the attack opened were not among them. More planted customers are met sooner.",
 				figure.Int(a.AsIs.Customers)))
+		case d.Detector == "key_state" && a.keyed:
+			a.Needs = append(a.Needs, "key state: besides the key's name it needs key and person records: which keys are retired, and who could read them and has left.")
 		default:
 			a.Needs = append(a.Needs, words(d.Detector)+": "+d.Says+".")
 		}
