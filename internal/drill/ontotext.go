@@ -137,13 +137,14 @@ func (a *OntoAnswer) WriteText(w io.Writer, logs []string, o report.TextOptions)
 	m.Blank()
 	m.Verdict(a.Says, !t.All.Noticed)
 	m.Blank()
-	m.Head("What each missing thing would have bought, measured in the same records with it made up")
 	rows := [][]string{t.cells("the log as it is")}
 	for i := range a.With {
 		rows = append(rows, a.With[i].cells("with "+a.With[i].With))
 	}
-	if len(rows) == 1 {
-		m.Para("Nothing is missing that can be made up. As it is:")
+	if len(rows) > 1 {
+		m.Head("What each missing thing would have bought, measured in the same records with it made up")
+	} else {
+		m.Head("Nothing is missing that could be made up")
 	}
 	m.Table([]string{"", "customers lost", "accesses", "day", "first by", "honest alarms"}, rows)
 	m.Blank()
