@@ -133,6 +133,12 @@ func CheckAll(list []Config) error {
 	return nil
 }
 
+// Under gives the entry with its mapping file as path has it: a relative one begins at the configuration file.
+func (c Config) Under(path func(string) string) Config {
+	c.Mapping = path(c.Mapping)
+	return c
+}
+
 // sourceOf names the source of the log that is live under path.
 func (c *Config) sourceOf(path string) string {
 	base := filepath.Base(path)

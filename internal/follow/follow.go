@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/whosaw/whosaw/internal/catalog"
@@ -91,6 +92,8 @@ type entry struct {
 
 	problems []Problem
 
+	taking atomic.Int64 // since when the sink has a batch, milliseconds; 0: it has none
+
 	mu     sync.Mutex
 	status []LogStatus
 }
@@ -171,7 +174,7 @@ func (e *entry) newLog(ctx context.Context, live string) (*log, error) {
 	}
 	l := &log{
 		source: source, live: live, files: map[fileID]*file{}, cfg: e.cfg, stream: stream,
-		sink: e.o.Sink, store: e.store, clock: e.o.Now, logger: e.o.Logger,
+		sink: e.o.Sink, taking: &e.taking, store: e.store, clock: e.o.Now, logger: e.o.Logger,
 	}
 	if err := e.store.load(ctx, l); err != nil {
 		return nil, err

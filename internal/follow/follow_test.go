@@ -464,6 +464,44 @@ func TestNoPermission(t *testing.T) {
 	r.sink.has(t, 0, 3)
 }
 
+func TestGoneBeforeItWasRead(t *testing.T) {
+	r := newRig(t)
+	r.write("access.log", lines(0, 100))
+	r.start()
+	r.sink.has(t, 0, 100)
+	r.halt()
+	r.remove("access.log") // with what may have come after
+	r.write("access.log", lines(100, 110))
+	r.start()
+	r.sink.has(t, 0, 110)
+	r.clock.forward(time.Hour)
+	r.status("the loss to be told", func(s follow.LogStatus) bool {
+		return s.Unfinished == 1 && strings.Contains(s.Error, "gone before they were read") && s.Since > 0
+	})
+}
+
+// A ledger that takes its time is no error, but the status says that lines wait.
+func TestLedgerThatIsBusy(t *testing.T) {
+	r := newRig(t)
+	r.write("access.log", lines(0, 3))
+	r.start()
+	r.sink.has(t, 0, 3)
+	r.status("following", func(s follow.LogStatus) bool { return s.State == "following" && s.Error == "" })
+	r.sink.mu.Lock()
+	gate := make(chan struct{})
+	r.sink.gate = gate
+	r.sink.mu.Unlock()
+	r.write("access.log", lines(3, 6))
+	gate <- struct{}{} // it has the batch
+	r.clock.forward(time.Minute)
+	if s := r.f.Status()[0]; s.State != "waiting" || s.Error != "the ledger is busy" || s.Since == 0 {
+		t.Errorf("%+v", s)
+	}
+	close(gate)
+	r.sink.has(t, 0, 6)
+	r.status("following", func(s follow.LogStatus) bool { return s.State == "following" && s.Error == "" })
+}
+
 // What `whosaw investigate --source web` gives of a rotated file is what was followed.
 func TestSameIdentityAsAnImport(t *testing.T) {
 	r := newRig(t)

@@ -49,6 +49,7 @@ type ledger struct {
 	conflict []string
 	changed  chan struct{}
 	fail     error
+	gate     chan struct{} // if not nil, a batch waits for two of it
 }
 
 func newLedger() *ledger {
@@ -58,6 +59,13 @@ func newLedger() *ledger {
 func (l *ledger) Take(ctx context.Context, b *ingest.Batch, from pipeline.Sender) (pipeline.Outcome, error) {
 	if err := ctx.Err(); err != nil {
 		return pipeline.Outcome{}, err
+	}
+	l.mu.Lock()
+	gate := l.gate
+	l.mu.Unlock()
+	if gate != nil {
+		<-gate
+		<-gate
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/whosaw/whosaw"
@@ -34,6 +35,7 @@ type log struct {
 	cfg    *Config
 	stream *ingest.Stream
 	sink   Sink
+	taking *atomic.Int64
 	store  *store
 	clock  func() time.Time
 	logger *slog.Logger
@@ -487,7 +489,9 @@ func (l *log) submit(ctx context.Context, b *ingest.Batch) error {
 	for i := range b.Records {
 		newest = max(newest, b.Records[i].Time)
 	}
+	l.taking.Store(l.clock().UnixMilli())
 	out, err := l.sink.Take(ctx, b, pipeline.Sender{Types: pipeline.AllTypes})
+	l.taking.Store(0)
 	if err != nil {
 		if ctx.Err() == nil && l.waiting != err.Error() {
 			l.logger.Warn("lines wait for the ledger", slog.String("source", l.source), slog.Any("error", err))

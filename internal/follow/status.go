@@ -10,6 +10,10 @@ import (
 type LogStatus struct {
 	Source string `json:"source"`
 	Path   string `json:"path"`
+	// State is what it does, in a word or two; Error what keeps it from that, "": nothing, and Since since when.
+	State string `json:"state"`
+	Error string `json:"error,omitempty"`
+	Since int64  `json:"since,omitempty"`
 	// Live says that the file which is written now is there and can be read.
 	Live bool `json:"live"`
 	// Files is how many files of the log there are, rotated ones included.
@@ -37,14 +41,51 @@ type LogStatus struct {
 func (f *Follower) Status() []LogStatus {
 	var all []LogStatus
 	for _, e := range f.entries {
-		e.mu.Lock()
-		all = append(all, e.status...)
-		e.mu.Unlock()
+		all = append(all, e.current()...)
 	}
 	slices.SortFunc(all, func(a, b LogStatus) int {
 		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Path, b.Path))
 	})
 	return all
+}
+
+// busyTime is how long the ledger may take over a batch before the status says that lines wait.
+const busyTime = 2 * time.Second
+
+// current is the state after the last round. If the ledger has been busy with a batch since, it says so.
+func (e *entry) current() []LogStatus {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := slices.Clone(e.status)
+	if since := e.taking.Load(); since != 0 && e.o.Now().Sub(time.UnixMilli(since)) > busyTime {
+		for i := range all {
+			if all[i].Waiting == "" {
+				all[i].Waiting = "the ledger is busy"
+				all[i].judge(since)
+			}
+		}
+	}
+	return all
+}
+
+// judge sums up.
+func (s *LogStatus) judge(since int64) {
+	s.State, s.Error, s.Since = "following", "", 0
+	switch {
+	case s.Waiting != "":
+		s.State, s.Error = "waiting", s.Waiting
+	case len(s.Problems) > 0:
+		s.State, s.Error = "cannot read", s.Problems[0].Path+": "+s.Problems[0].Reason
+	case s.Unfinished > 0:
+		s.Error = "rotated files are gone before they were read to their end: import them from where they are kept, under this source"
+	case s.Files == 0:
+		s.State = "no file yet"
+	case s.Behind > chunkBytes:
+		s.State = "catching up"
+	}
+	if s.Error != "" {
+		s.Since = since
+	}
 }
 
 // publish makes the state after a round visible.
@@ -66,8 +107,19 @@ func (e *entry) publish(err error) {
 		}
 	}
 	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.o.Now().UnixMilli()
+	for i := range all {
+		s := &all[i]
+		since := now
+		for k := range e.status {
+			if old := &e.status[k]; old.Path == s.Path && old.Error != "" {
+				since = old.Since
+			}
+		}
+		s.judge(since)
+	}
 	e.status = all
-	e.mu.Unlock()
 }
 
 func (l *log) status() LogStatus {

@@ -70,6 +70,9 @@ func child(dir string) error {
 type fileSink struct{ f *os.File }
 
 func (s fileSink) Take(ctx context.Context, b *ingest.Batch, from pipeline.Sender) (pipeline.Outcome, error) {
+	if rand.IntN(50) == 0 {
+		return pipeline.Outcome{}, errors.New("no space left on the ledger's disk")
+	}
 	var buf []byte
 	for i := range b.Records {
 		r := &b.Records[i]
@@ -195,6 +198,15 @@ func (s *shop) copyTruncate(count int, pause func()) {
 func (s *shop) run(rotate func(count int, pause func())) (kills, rotations int) {
 	s.check(os.Mkdir(s.log(""), 0o700))
 	s.open()
+	s.write(10)
+	first := s.child() // what was rotated before a log is followed for the first time is not wanted
+	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
+		if _, _, read := s.result(); read >= 10 {
+			break
+		}
+	}
+	s.check(first.Process.Kill())
+	first.Wait() // killed
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wait := func(most time.Duration) {

@@ -161,6 +161,14 @@ func CheckAll(list []Config) error {
 	return nil
 }
 
+// Under gives the entry with its files as path has them: relative ones begin at the configuration file.
+func (c Config) Under(path func(string) string) Config {
+	for _, f := range []*string{&c.Mapping, &c.Credentials, &c.NKey, &c.PasswordFile, &c.TokenFile, &c.CA, &c.Certificate, &c.Key} {
+		*f = path(*f)
+	}
+	return c
+}
+
 func (c *Config) source() string {
 	if c.Source == "" {
 		return "nats/" + c.Stream

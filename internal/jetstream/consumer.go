@@ -57,6 +57,7 @@ type Consumer struct {
 
 	mu      sync.Mutex
 	s       Status
+	taking  time.Time          // since when the sink has a batch; zero: it has none
 	session context.CancelFunc // ends what goes on over the connection that is lost
 }
 
@@ -356,6 +357,7 @@ func (c *Consumer) submit(ctx context.Context, list []*delivered) (out pipeline.
 			newest = max(newest, batches[i].Records[k].Time)
 		}
 	}
+	c.offered()
 	out, err = c.o.Sink.Take(ctx, merge(batches), pipeline.Sender{Types: c.types})
 	return out, newest, err
 }

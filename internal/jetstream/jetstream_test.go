@@ -381,7 +381,7 @@ func TestBackPressure(t *testing.T) {
 	}
 	sink := newLedger()
 	sink.gate = make(chan struct{})
-	run(t, jetstream.Config{Servers: []string{s.ClientURL()}, Batch: 10, AckWait: time.Second}, sink)
+	cons, _ := run(t, jetstream.Config{Servers: []string{s.ClientURL()}, Batch: 10, AckWait: time.Second}, sink)
 	deadline := time.Now().Add(2500 * time.Millisecond) // longer than NATS waits: it is told that work goes on
 	eventually(t, "a while to pass", func() bool {
 		if c, err := client.Consumer(t.Context(), "ACCESS", "whosaw"); err == nil && c.CachedInfo().NumAckPending > 20 {
@@ -389,8 +389,12 @@ func TestBackPressure(t *testing.T) {
 		}
 		return time.Now().After(deadline)
 	})
+	if st := cons.Status(); st.State != "waiting" || st.Waiting != "the ledger is busy" || st.WaitingSince == 0 {
+		t.Errorf("%+v", st)
+	}
 	close(sink.gate)
 	sink.has(t, names...)
+	eventually(t, "nothing to wait", func() bool { st := cons.Status(); return st.State == "reading" && st.Waiting == "" })
 	settled(t, client)
 	sink.mu.Lock()
 	defer sink.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	js "github.com/nats-io/nats.go/jetstream"
@@ -18,13 +19,16 @@ type Status struct {
 	Source   string `json:"source"`
 	Stream   string `json:"stream"`
 	Consumer string `json:"consumer"`
+	// State is what it does, in a word or two.
+	State string `json:"state"`
 	// Reading says that there is a connection and a consumer; if not, Error says why. Since is since when it is so.
 	Reading bool   `json:"reading"`
 	Error   string `json:"error,omitempty"`
 	Since   int64  `json:"since"`
 	Server  string `json:"server,omitempty"`
-	// Waiting says why messages wait for the ledger; "": they do not.
-	Waiting string `json:"waiting,omitempty"`
+	// Waiting says why messages wait for the ledger, since WaitingSince; "": they do not.
+	Waiting      string `json:"waiting,omitempty"`
+	WaitingSince int64  `json:"waiting_since,omitempty"`
 	// Pending is how many messages of the stream were not delivered yet, Unacknowledged how many were and are not durable yet, both
 	// as of LagAt.
 	Pending        uint64 `json:"pending"`
@@ -44,11 +48,26 @@ type Status struct {
 	LastRead int64 `json:"last_read"`
 }
 
+// busyTime is how long the ledger may take over a batch before the status says that messages wait.
+const busyTime = 2 * time.Second
+
 // Status tells how the stream is read.
 func (c *Consumer) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.s
+	s := c.s
+	if s.Waiting == "" && !c.taking.IsZero() && c.o.Now().Sub(c.taking) > busyTime {
+		s.Waiting, s.WaitingSince = "the ledger is busy", c.taking.UnixMilli()
+	}
+	switch {
+	case s.Waiting != "":
+		s.State = "waiting"
+	case !s.Reading:
+		s.State = "not reading"
+	default:
+		s.State = "reading"
+	}
+	return s
 }
 
 func (c *Consumer) up(nc *nats.Conn) {
@@ -120,13 +139,23 @@ func (c *Consumer) waiting(err error) {
 	if c.s.Waiting != err.Error() {
 		c.o.Logger.Warn("messages wait for the ledger", slog.String("stream", c.cfg.Stream), slog.Any("error", err))
 	}
-	c.s.Waiting = err.Error()
+	if c.s.Waiting == "" {
+		c.s.WaitingSince = c.o.Now().UnixMilli()
+	}
+	c.s.Waiting, c.taking = err.Error(), time.Time{}
+}
+
+// offered: the sink has a batch.
+func (c *Consumer) offered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.taking = c.o.Now()
 }
 
 func (c *Consumer) taken(messages, newest int64, out *pipeline.Outcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.s.Waiting = ""
+	c.s.Waiting, c.s.WaitingSince, c.taking = "", 0, time.Time{}
 	c.s.Messages += messages
 	c.s.Lines += out.Lines
 	c.s.Rejected += int64(len(out.Rejects))
