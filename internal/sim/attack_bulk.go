@@ -33,7 +33,7 @@ var bulkJob = attacker{"bulk-job", func(a *attack, d *draw.Draw) func(*sink) {
 			e.attack, e.what = a.mark, plain
 			a.spent++
 			s.addList(e, list)
-			t += int64(d.Between(1_500, 6_000))
+			t += int64(p.ListMillis.from(&d))
 		}
 	}
 }}

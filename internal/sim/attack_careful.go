@@ -31,11 +31,11 @@ func (c *carefulThief) day(s *sink) {
 			status: 200, role: roleCustomer, who: m.number, credential: d.Next(), key: c.copied(t), client: clientWeb, agent: device,
 			from: home4((c.base + d.Below(c.homes)*17) % (2 * r.cfg.Customers)),
 		}
-		show := func(p page, subject uint32, others uint16) {
+		show := func(opened page, subject uint32, others uint16) {
 			e := base
-			e.time, e.page, e.subject, e.others = t, p, subject, others
+			e.time, e.page, e.subject, e.others = t, opened, subject, others
 			c.add(s, e)
-			t += int64(d.Between(2_000, 40_000))
+			t += int64(p.PageMillis.from(&d))
 		}
 		first := pageHome
 		if m.app {

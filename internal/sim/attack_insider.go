@@ -18,7 +18,7 @@ var insiderAgent = attacker{"insider-agent", func(a *attack, d *draw.Draw) func(
 		d := a.draw(who, s.day)
 		for n := (reads + every/2) / (every - 1); n > 0 && a.spent < a.budget(); n-- {
 			e := sh.base
-			e.time, e.page = sh.begins+int64(d.Between(10, 8*60))*minute+int64(d.Below(int(minute))), pageDeskCustomer
+			e.time, e.page = sh.begins+int64(d.Between(10, 60*p.ShiftHours))*minute+int64(d.Below(int(minute))), pageDeskCustomer
 			e.subject = r.numbers[r.anybody(&d, e.time)]
 			a.add(s, e)
 		}

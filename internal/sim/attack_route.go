@@ -25,7 +25,7 @@ var brokenRoute = attacker{"broken-route", func(a *attack, d *draw.Draw) func(*s
 		base.page, base.role, base.who, base.credential, base.key = pageOrder, roleCustomer, m.number, credential, k
 		for n := range quota {
 			e := base
-			e.time = t + 6*hour*n/quota + int64(d.Below(400))
+			e.time = t + hour*int64(p.Hours)*n/quota + int64(d.Below(400))
 			if d.Permille(absent) {
 				e.status = 404
 			} else {

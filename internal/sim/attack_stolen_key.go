@@ -16,7 +16,7 @@ var stolenKey = attacker{"stolen-key", func(a *attack, d *draw.Draw) func(*sink)
 	}
 	k.base = d.Below(20_000)
 	k.agent = [...]agent{agentWindows, agentPython, agentOkHTTP, agentGo}[d.Below(4)]
-	k.until = uint32(max(1, a.run.lastNumber()*a.from(d, "reach_percent", span{90, 100})/100))
+	k.until = uint32(max(1, a.run.lastNumber()*a.from(d, "reach_percent", p.ReachPercent)/100))
 	return k.day
 }}
 
@@ -40,7 +40,7 @@ func (k *keyThief) day(s *sink) {
 	quota := k.quota(s.day)
 	begin, length := s.start, dayMillis-10*minute
 	if k.nightly {
-		begin, length = begin+int64(d.Between(13*60, 17*60))*minute, 6*hour
+		begin, length = begin+int64(k.run.params.Attacks.StolenKey.NightMinutes.from(&d))*minute, hour*int64(k.run.params.Attacks.StolenKey.NightHours)
 	}
 	for before := k.spent; k.spent < before+quota && k.next <= k.until; k.next++ {
 		// The workers keep a steady pace, each waiting a little for its answers.
@@ -61,7 +61,7 @@ func (k *keyThief) take(s *sink, number uint32, t int64) {
 		e := base
 		e.time, e.page, e.status, e.others = t, show, status, others
 		k.add(s, e)
-		t += int64(d.Between(180, 1_200))
+		t += int64(p.RequestMillis.from(&d))
 	}
 	if d.OneIn(p.RefusedOneIn) {
 		open(pageMe, 429, 0)

@@ -43,14 +43,15 @@ func (f *stuffer) day(s *sink) {
 // enter is a log-in that fits, and what is looked at then.
 func (f *stuffer) enter(s *sink, d *draw.Draw, e *event) {
 	r := f.run
+	p := &r.params.Attacks.Stuffing
 	m := r.member(f.victim(&f.order, e.time))
 	e.status = 200
 	credential, k := d.Next(), r.signer(e.time)
 	f.add(s, event{kind: kindIssuance, time: e.time, subject: m.number, credential: credential, key: k, client: e.client, from: e.from})
 	f.add(s, *e)
 	t := e.time
-	for _, show := range []page{pageMe, pageAddresses, pageOrders, pagePayment}[:d.Between(1, 4)] {
-		t += int64(d.Between(800, 6_000))
+	for _, show := range []page{pageMe, pageAddresses, pageOrders, pagePayment}[:min(4, p.Pages.from(d))] {
+		t += int64(p.PageMillis.from(d))
 		v := *e
 		v.time, v.page, v.subject, v.role, v.who, v.credential, v.key = t, show, m.number, roleCustomer, m.number, credential, k
 		if show == pageAddresses {

@@ -23,12 +23,12 @@ func (s *shop) plan() calendar {
 	at := func(day int, local int) int64 { return s.begin + int64(day)*dayMillis + atHour(local) }
 	c := calendar{saleDay: watched(), releaseDay: watched(), logoutDay: watched(), travelDay: watched()}
 	c.campaignDay = watched()
-	c.logoutAt = at(c.logoutDay, d.Between(10, 14)) + int64(d.Below(int(hour)))
-	c.rotation = at(watched(), d.Between(10, 16))
-	c.stormAt = at(watched(), d.Between(11, 21)) + 20*minute
-	c.backupFrom = at(watched(), d.Between(10, 20))
+	c.logoutAt = at(c.logoutDay, p.OnceHours.from(&d)) + int64(d.Below(int(hour)))
+	c.rotation = at(watched(), p.OnceHours.from(&d))
+	c.stormAt = at(watched(), p.OnceHours.from(&d)) + 20*minute
+	c.backupFrom = at(watched(), p.OnceHours.from(&d))
 	c.backupUntil = c.backupFrom + minute*int64(p.Backup.Minutes)
-	c.skewFrom = at(watched(), d.Between(10, 14))
+	c.skewFrom = at(watched(), p.OnceHours.from(&d))
 	c.skewUntil = c.skewFrom + int64(p.Clock.Days)*dayMillis
 	if d.OneIn(2) {
 		c.skew = -second * int64(p.Clock.SlowSeconds.from(&d))
@@ -52,7 +52,7 @@ func (s *sink) declare(day int) {
 		change(kindRelease, s.start, s.start+int64(p.Devices.UpgradeDays)*dayMillis)
 	}
 	if day == c.logoutDay {
-		change(kindForcedLogout, c.logoutAt, c.logoutAt+7*dayMillis)
+		change(kindForcedLogout, c.logoutAt, c.logoutAt+2*dayMillis)
 	}
 	if c.rotation >= s.start && c.rotation < s.start+dayMillis {
 		s.add(event{kind: kindKey, time: c.rotation, key: keyLoginNext, state: stateActive, since: c.rotation})

@@ -54,9 +54,9 @@ func (s *sink) desk(lo, hi int) {
 		s.logInStaff(&sh.base, t)
 		n := p.Contacts.from(d)
 		for range n {
-			t += int64(d.Between(5, 15)) * 8 * hour / int64(10*n)
+			t += int64(d.Between(5, 15)) * hour * int64(p.ShiftHours) / int64(10*n)
 			e := sh.base
-			e.page, e.time = pageDeskCustomer, t+int64(d.Between(2_000, 60_000))
+			e.page, e.time = pageDeskCustomer, t+int64(p.PauseMillis.from(d))
 			if typed := uint32(d.Between(1, r.lastNumber())); d.OneIn(p.MistypedOneIn) {
 				if _, ok := r.index(typed, e.time); !ok {
 					e.subject, e.status = typed, 404
@@ -75,7 +75,7 @@ func (s *sink) desk(lo, hi int) {
 			s.add(e)
 			if d.Permille(p.OrdersPermille) {
 				e.page = pageDeskOrders
-				e.time += int64(d.Between(4_000, 90_000))
+				e.time += int64(p.PauseMillis.from(d))
 				s.add(e)
 			}
 		}
@@ -138,13 +138,13 @@ func (s *sink) couriers(part, parts int) {
 			s.reason(&sh.base, numbers[k], kindDelivery, t, t+hour*int64(p.ShiftHours))
 		}
 		for list := range slices.Chunk(numbers, p.Manifest) {
-			t += int64(d.Between(3_000, 30_000))
+			t += int64(p.PageMillis.from(d))
 			e := sh.base
 			e.time, e.page = t, pageManifest
 			s.addList(e, list)
 		}
 		for _, number := range numbers {
-			t += int64(d.Between(3, 16)) * minute
+			t += int64(p.StopMinutes.from(d)) * minute
 			if d.Permille(p.StopPermille) {
 				e := sh.base
 				e.time, e.page, e.subject = t, pageStop, number
@@ -182,7 +182,7 @@ func (s *sink) partners(lo, hi int) {
 			if draw.Mix(uint64(c)<<16^uint64(s.day))%uint64(r.partners()) != uint64(i) {
 				continue
 			}
-			t += int64(d.Between(300, 4_000))
+			t += int64(p.OrderMillis.from(d))
 			e := sh.base
 			e.time, e.page, e.subject = t, pagePartnerOrder, r.numbers[c]
 			s.reason(&e, e.subject, kindOrder, t-second, t+14*dayMillis)
@@ -243,7 +243,7 @@ func (s *sink) invoices() {
 		j := d.Below(i + 1)
 		order[i], order[j] = order[j], order[i]
 	}
-	step := int(min(900, 4*hour/int64(len(order))))
+	step := min(r.params.Jobs.InvoiceMillis, int(4*hour)/len(order))
 	for _, c := range order {
 		t += int64(d.Between(step/4, step))
 		e := sh.base
@@ -264,7 +264,7 @@ func (s *sink) exports() {
 		for i, c := range list {
 			numbers[i] = r.numbers[c]
 		}
-		t += int64(sh.d.Between(2_000, 9_000))
+		t += int64(r.params.Jobs.ExportMillis.from(&sh.d))
 		e := sh.base
 		e.time, e.page = t, pageExport
 		s.addList(e, numbers)

@@ -48,7 +48,7 @@ func (s *sink) known(lo, hi int) {
 		m := r.member(i)
 		d := r.draw(forOpening, i, 0)
 		e := event{kind: kindSubject, subject: m.number, state: stateActive}
-		since, back := d.Between(30, 1500), d.Below(25)
+		since, back := r.params.Numbers.MemberDays.from(&d), r.params.Numbers.ActiveDays.from(&d)
 		if m.traits.class == r.dormant {
 			back = r.params.DormantDays.from(&d)
 			since += back
@@ -82,7 +82,7 @@ func (s *sink) past(lo, hi int) {
 	r := s.run
 	for i := lo; i < hi; i++ {
 		d := r.draw(forOpening, i, 1)
-		e := event{kind: kindSubject, subject: r.gone[i], state: stateWithdrawn, since: r.begin - int64(d.Between(1, 700))*dayMillis}
+		e := event{kind: kindSubject, subject: r.gone[i], state: stateWithdrawn, since: r.begin - int64(r.params.Numbers.GoneDays.from(&d))*dayMillis}
 		if m, ok := r.merged(i); ok {
 			e.state, e.into = stateMerged, r.numbers[m]
 		}

@@ -34,19 +34,24 @@ type params struct {
 		CanaryOneIn    int   `yaml:"canary_one_in"`
 		JoinPermille   int   `yaml:"join_permille"`
 		LeavePermille  int   `yaml:"leave_permille"`
+		MemberDays     span  `yaml:"member_days"`
+		ActiveDays     span  `yaml:"active_days"`
+		GoneDays       span  `yaml:"gone_days"`
 		BookWeights    []int `yaml:"book_weights"`
 	} `yaml:"numbers"`
 	Use []struct {
 		Share          int `yaml:"share"`
 		VisitsPermille int `yaml:"visits_permille"`
 	} `yaml:"use"`
-	DormantDays span `yaml:"dormant_days"`
-	AgainOneIn  int  `yaml:"again_one_in"`
-	Pages       span `yaml:"pages"`
-	LongOneIn   int  `yaml:"long_one_in"`
-	LongPages   span `yaml:"long_pages"`
-	PageSeconds span `yaml:"page_seconds"`
-	Steps       struct {
+	DormantDays      span `yaml:"dormant_days"`
+	AgainOneIn       int  `yaml:"again_one_in"`
+	Pages            span `yaml:"pages"`
+	LongOneIn        int  `yaml:"long_one_in"`
+	LongPages        span `yaml:"long_pages"`
+	PageSeconds      span `yaml:"page_seconds"`
+	DeadProductOneIn int  `yaml:"dead_product_one_in"`
+	OldOrderOneIn    int  `yaml:"old_order_one_in"`
+	Steps            struct {
 		Home      int `yaml:"home"`
 		Search    int `yaml:"search"`
 		Product   int `yaml:"product"`
@@ -77,8 +82,10 @@ type params struct {
 		OtherPermille     int `yaml:"other_permille"`
 	} `yaml:"networks"`
 	Login struct {
-		WrongOneIn int `yaml:"wrong_one_in"`
+		WrongOneIn  int  `yaml:"wrong_one_in"`
+		AgainMillis span `yaml:"again_millis"`
 	} `yaml:"login"`
+	OnceHours span `yaml:"once_hours"`
 	FlashSale struct {
 		Permille int `yaml:"permille"`
 		Minutes  int `yaml:"minutes"`
@@ -88,13 +95,21 @@ type params struct {
 		Days     int `yaml:"days"`
 		Permille int `yaml:"permille"`
 	} `yaml:"campaign"`
-	GuestsOneIn int `yaml:"guests_one_in"`
-	Links       struct {
+	Guests struct {
+		CustomersPerGuest int  `yaml:"customers_per_guest"`
+		CarrierPermille   int  `yaml:"carrier_permille"`
+		Pages             span `yaml:"pages"`
+		PageMillis        span `yaml:"page_millis"`
+	} `yaml:"guests"`
+	Links struct {
+		PublicOneIn    int `yaml:"public_one_in"`
 		FollowPermille int `yaml:"follow_permille"`
 		DeadPermille   int `yaml:"dead_permille"`
 		CutPermille    int `yaml:"cut_permille"`
 	} `yaml:"links"`
 	Storm struct {
+		Minutes         int  `yaml:"minutes"`
+		TryMillis       span `yaml:"try_millis"`
 		OneIn           int  `yaml:"one_in"`
 		Tries           span `yaml:"tries"`
 		RefusedPermille int  `yaml:"refused_permille"`
@@ -129,6 +144,8 @@ type params struct {
 		Most              int  `yaml:"most"`
 		CustomersPerAgent int  `yaml:"customers_per_agent"`
 		Least             int  `yaml:"least"`
+		ShiftHours        int  `yaml:"shift_hours"`
+		PauseMillis       span `yaml:"pause_millis"`
 		OffPermille       int  `yaml:"off_permille"`
 		Contacts          span `yaml:"contacts"`
 		OrderedPermille   int  `yaml:"ordered_permille"`
@@ -139,24 +156,30 @@ type params struct {
 		TravelPermille    int  `yaml:"travel_permille"`
 	} `yaml:"desk"`
 	Couriers struct {
-		Stops        int `yaml:"stops"`
-		Manifest     int `yaml:"manifest"`
-		StopPermille int `yaml:"stop_permille"`
-		ShiftHours   int `yaml:"shift_hours"`
+		Stops        int  `yaml:"stops"`
+		Manifest     int  `yaml:"manifest"`
+		StopPermille int  `yaml:"stop_permille"`
+		ShiftHours   int  `yaml:"shift_hours"`
+		PageMillis   span `yaml:"page_millis"`
+		StopMinutes  span `yaml:"stop_minutes"`
 	} `yaml:"couriers"`
 	Partners struct {
-		CustomersPerPartner int `yaml:"customers_per_partner"`
-		Least               int `yaml:"least"`
-		Most                int `yaml:"most"`
-		WrongOneIn          int `yaml:"wrong_one_in"`
+		CustomersPerPartner int  `yaml:"customers_per_partner"`
+		Least               int  `yaml:"least"`
+		Most                int  `yaml:"most"`
+		WrongOneIn          int  `yaml:"wrong_one_in"`
+		OrderMillis         span `yaml:"order_millis"`
 	} `yaml:"partners"`
 	Jobs struct {
-		Export          int `yaml:"export"`
-		LoyaltyPermille int `yaml:"loyalty_permille"`
+		Export          int  `yaml:"export"`
+		LoyaltyPermille int  `yaml:"loyalty_permille"`
+		ExportMillis    span `yaml:"export_millis"`
+		InvoiceMillis   int  `yaml:"invoice_millis"`
 	} `yaml:"jobs"`
 	Crawlers struct {
 		Number           int `yaml:"number"`
 		CustomersPerPage int `yaml:"customers_per_page"`
+		DeadOneIn        int `yaml:"dead_one_in"`
 		LinksPermille    int `yaml:"links_permille"`
 		RefusedOneIn     int `yaml:"refused_one_in"`
 	} `yaml:"crawlers"`
@@ -177,6 +200,10 @@ type attackParams struct {
 		ListViews     span `yaml:"list_views"`
 		EditOneIn     int  `yaml:"edit_one_in"`
 		OrdersOneIn   int  `yaml:"orders_one_in"`
+		ReachPercent  span `yaml:"reach_percent"`
+		RequestMillis span `yaml:"request_millis"`
+		NightMinutes  span `yaml:"night_minutes"`
+		NightHours    int  `yaml:"night_hours"`
 		AgainOneIn    int  `yaml:"again_one_in"`
 		RefusedOneIn  int  `yaml:"refused_one_in"`
 	} `yaml:"stolen_key"`
@@ -184,6 +211,7 @@ type attackParams struct {
 		Addresses  span `yaml:"addresses"`
 		Views      span `yaml:"views"`
 		CoverPages span `yaml:"cover_pages"`
+		PageMillis span `yaml:"page_millis"`
 	} `yaml:"careful"`
 	Insider struct {
 		Every span `yaml:"every"`
@@ -202,17 +230,21 @@ type attackParams struct {
 		SuccessPermille span `yaml:"success_permille"`
 		Addresses       span `yaml:"addresses"`
 		Days            span `yaml:"days"`
+		Pages           span `yaml:"pages"`
+		PageMillis      span `yaml:"page_millis"`
 	} `yaml:"stuffing"`
 	SlowDrip struct {
 		Night span `yaml:"night"`
 	} `yaml:"slow_drip"`
 	BulkJob struct {
-		Nights span `yaml:"nights"`
-		List   span `yaml:"list"`
+		Nights     span `yaml:"nights"`
+		List       span `yaml:"list"`
+		ListMillis span `yaml:"list_millis"`
 	} `yaml:"bulk_job"`
 	BrokenRoute struct {
 		AbsentPermille span `yaml:"absent_permille"`
 		Days           span `yaml:"days"`
+		Hours          int  `yaml:"hours"`
 	} `yaml:"broken_route"`
 }
 

@@ -276,7 +276,7 @@ func (p *producer) tasks(day int) []func(*sink) {
 		s.storm()
 	})
 	split(r.cfg.Customers, customersPerTask, (*sink).customers)
-	split(1+r.cfg.Customers/r.params.GuestsOneIn, customersPerTask, (*sink).guests)
+	split(1+r.cfg.Customers/r.params.Guests.CustomersPerGuest, customersPerTask, (*sink).guests)
 	split(len(r.gone), customersPerTask*8, (*sink).staleApps)
 	split(r.agents(), agentsPerTask, (*sink).desk)
 	split(r.partners(), 16, (*sink).partners)

@@ -115,7 +115,6 @@ type output struct {
 
 	one   [1]uint32
 	names []string
-	text  []byte
 }
 
 // take takes a slot's lines.

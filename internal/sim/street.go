@@ -5,29 +5,29 @@ package sim
 // guests look round without logging in. Some follow a link to a wish list, which may lead to one who left.
 func (s *sink) guests(lo, hi int) {
 	r := s.run
-	l := &r.params.Links
+	p, l := &r.params.Guests, &r.params.Links
 	for i := lo; i < hi; i++ {
 		d := r.draw(forGuest, i, s.day)
 		t := s.start + r.moment(&d)
 		e := event{kind: kindAccess, status: 200, agent: agent(webAgents[d.Below(len(webAgents))]), from: home4(d.Below(r.cfg.Customers * 2)), client: clientNone}
-		if d.OneIn(3) {
+		if d.Permille(p.CarrierPermille) {
 			e.from, e.what = r.carrier(int(r.nats[d.Below(len(r.nats))])), whatNAT
 		}
 		if d.Permille(l.FollowPermille) {
 			w := e
 			w.time, w.page = t, pageWishlist
 			s.link(&w, d.Next())
-			t += int64(d.Between(2_000, 30_000))
+			t += int64(p.PageMillis.from(&d))
 		}
-		for n := d.Between(2, 9); n > 0; n-- {
+		for n := p.Pages.from(&d); n > 0; n-- {
 			e.time, e.page = t, [...]page{pageHome, pageSearch, pageProduct, pageProduct}[d.Below(4)]
-			t += int64(d.Between(2_000, 60_000))
+			t += int64(p.PageMillis.from(&d))
 			s.add(e)
 		}
 	}
 }
 
-// link opens somebody's wish list: only one customer in twenty has one that is public.
+// link opens somebody's wish list: few customers have one that is public.
 func (s *sink) link(e *event, h uint64) {
 	r := s.run
 	l := &r.params.Links
@@ -43,7 +43,7 @@ func (s *sink) link(e *event, h uint64) {
 		i := d.Below(len(r.gone))
 		e.subject, e.status, e.what = r.gone[i], 404, whatStaleLink
 	default:
-		i := d.Below(len(r.numbers)/20+1) * 20
+		i := d.Below(len(r.numbers)/l.PublicOneIn+1) * l.PublicOneIn
 		for i < len(r.numbers) && (r.traits(i).special != ordinary || !r.here(i, e.time)) {
 			i++
 		}
@@ -94,7 +94,7 @@ func (s *sink) crawlers() {
 			if k > 0 {
 				w.page = pageProduct
 				switch {
-				case d.OneIn(30):
+				case d.OneIn(p.DeadOneIn):
 					w.status = 404
 				case d.OneIn(p.RefusedOneIn):
 					w.status = 429
@@ -129,7 +129,7 @@ func (s *sink) staleApps(lo, hi int) {
 	}
 }
 
-// storm is three minutes in which the address book fails, and apps ask again and again; one of them belongs to
+// storm is some minutes in which the address book fails, and apps ask again and again; one of them belongs to
 // somebody who left.
 func (s *sink) storm() {
 	r := s.run
@@ -151,9 +151,9 @@ func (s *sink) storm() {
 				status = 429
 			}
 			s.ask(&m, at, pageAddresses, status, whatStorm)
-			at += int64(d.Between(1_500, 4_000))
+			at += int64(p.TryMillis.from(&d))
 		}
-		s.ask(&m, t+3*minute+int64(d.Below(20_000)), pageAddresses, 200, whatStorm)
+		s.ask(&m, t+minute*int64(p.Minutes)+int64(d.Below(20_000)), pageAddresses, 200, whatStorm)
 	}
 	for i := range r.gone {
 		if m, ok := r.stale(i); ok {

@@ -292,7 +292,7 @@ func (s *sink) logIn(m *member, d *draw.Draw, t int64, base *event) int64 {
 		wrong := e
 		wrong.status = 401
 		s.add(wrong)
-		e.time += int64(d.Between(4_000, 20_000))
+		e.time += int64(r.params.Login.AgainMillis.from(d))
 	}
 	base.credential, base.key = d.Next(), r.signer(e.time)
 	if base.key == keyBackup {
@@ -323,10 +323,10 @@ func (s *sink) walk(m *member, d *draw.Draw, t int64, base *event) {
 		switch {
 		case pages[e.page].fields|pages[e.page].masked != 0:
 			e.subject = m.number
-			if e.page == pageOrder && d.OneIn(120) {
+			if e.page == pageOrder && d.OneIn(p.OldOrderOneIn) {
 				e.status, e.what = 404, whatStaleLink // an order of long ago
 			}
-		case e.page == pageProduct && d.OneIn(150):
+		case e.page == pageProduct && d.OneIn(p.DeadProductOneIn):
 			e.status = 404
 		case e.page == pageBuy:
 			ordered = true
