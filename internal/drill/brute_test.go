@@ -204,7 +204,7 @@ type counted struct {
 	events      map[string]int64
 	attacks     map[string]int64
 	lost        map[string]map[string]int64 // attacker, subject, first disclosed
-	found       []map[string]int64          // by finding: accesses matched, by attacker
+	found       []map[string]int64          // by finding: accesses matched up to it, by attacker
 	tallies     map[[2]string]*tally        // attacker, detector
 }
 
@@ -240,7 +240,7 @@ func (b *brute) check(t *testing.T, o *drill.Outcome) {
 	b.read(t, true, func(l *line) {
 		c.add(b, l)
 		for i := range o.Findings {
-			if matched[i] = b.matches(o.Findings[i].Filter, l); matched[i] {
+			if matched[i] = b.matches(o.Findings[i].Filter, l); matched[i] && l.Time.UnixMilli() <= int64(o.Findings[i].Seen) {
 				c.found[i][l.attack]++
 			}
 		}

@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/pipeline"
@@ -30,9 +31,9 @@ type Score struct {
 // Found is a finding and whose it is.
 type Found struct {
 	whosaw.Finding
-	// Attacker is whose accesses are more than half of what the filter matches; "" is a false alarm.
+	// Attacker is whose accesses are more than half of what the filter matches up to Seen; "" is a false alarm.
 	Attacker string `json:"attacker"`
-	Matches  int64  `json:"matches"` // accesses, over the run
+	Matches  int64  `json:"matches"` // accesses up to Seen
 	Attack   int64  `json:"attack"`  // of them the attackers'
 }
 
@@ -63,11 +64,14 @@ func (o *Outcome) score(ctx context.Context, c *pipeline.Case, t *truth) error {
 	})
 }
 
-// assign says whose each finding is.
+// assign says whose each finding is, by what there was when it was raised: what comes later is caught or missed.
 func (o *Outcome) assign(ctx context.Context, engine *scope.Engine, t *truth, findings []whosaw.Finding) error {
 	filters := make([]whosaw.Filter, len(findings))
 	for i := range findings {
-		filters[i] = findings[i].Filter
+		filters[i] = slices.Clone(findings[i].Filter)
+		for k := range filters[i] {
+			filters[i][k].To = findings[i].Seen + 1
+		}
 	}
 	sizes, both, err := engine.Against(ctx, t.filters(), filters)
 	if err != nil {

@@ -207,7 +207,7 @@ func (s *Summary) alarms(m *report.Message) {
 				continue
 			}
 			if n++; n <= most {
-				m.Item(fmt.Sprintf("seed %d: %s on %s, which matches %s, %s of them an attack's: %s", o.Seed, words(f.Detector), f.Unit,
+				m.Item(fmt.Sprintf("seed %d: %s on %s, which then matched %s, %s of them an attack's: %s", o.Seed, words(f.Detector), f.Unit,
 					figure.Of(f.Matches, "access", "accesses"), figure.Int(f.Attack), f.Says))
 			}
 		}
