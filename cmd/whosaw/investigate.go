@@ -129,6 +129,7 @@ type study struct {
 	result  pipeline.Result
 	catalog *catalog.Catalog
 	short   []string // logs whose source will change when they grow
+	safe    int64    // lines that a server has acknowledged
 }
 
 // shortLogs lists the logs under 4 KiB that go into a kept ledger: their source is made from the first 4 KiB, so it changes
@@ -170,6 +171,25 @@ func (m *Main) study(ctx context.Context, logs []string, in *inputFlags, catalog
 	defer bar.clear()
 	if bar != nil {
 		opts.Progress = bar.update
+	}
+	if dir != "" {
+		r, err := dial(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		if r != nil {
+			defer r.close()
+			if catalogFile != "" {
+				return nil, usagef("a server runs on %s and reads with its own catalog: leave out --catalog, or name that one in its whosaw.yaml", dir)
+			}
+			s := &study{catalog: cat, short: shortLogs(plan, in, dir)}
+			r.zone = zone.String()
+			if err := r.study(ctx, plan, opts, s, bar); err != nil {
+				bar.clear()
+				return nil, m.stopped(ctx, err, dir, s.safe)
+			}
+			return s, nil
+		}
 	}
 	c, err := pipeline.Open(ctx, pipeline.Config{Dir: dir, TempDir: opts.TempDir, Catalog: cat})
 	if err != nil {

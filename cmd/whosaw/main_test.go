@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"flag"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +45,23 @@ func TestScript(t *testing.T) {
 			env.Setenv("ROOT", root)
 			env.Setenv("SHARED", filepath.Join(root, "..", "shared"))
 			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			// serving DIR waits until a server answers on the directory's socket.
+			"serving": func(ts *testscript.TestScript, _ bool, args []string) {
+				path := filepath.Join(ts.Getenv("WORK"), args[0], socketName)
+				for deadline := time.Now().Add(20 * time.Second); ; {
+					c, err := net.Dial("unix", path)
+					if err == nil {
+						c.Close()
+						return
+					}
+					if time.Now().After(deadline) {
+						ts.Fatalf("no server on %s: %v", path, err)
+					}
+					runtime.Gosched()
+				}
+			},
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "shared" {

@@ -309,13 +309,21 @@ func peerName(ctx context.Context) string {
 	return "owner"
 }
 
+// limit is the context of a question: over the socket, who waits at the machine's terminal may wait.
+func (a *API) limit(r *http.Request) (context.Context, context.CancelFunc) {
+	if whoOf(r).Owner {
+		return context.WithCancel(r.Context())
+	}
+	return context.WithTimeoutCause(r.Context(), a.cfg.QueryTimeout, errTooLong)
+}
+
 // query begins the work on a question: its turn, its time, its snapshot. end must be called.
 func (a *API) query(r *http.Request, zone string) (ctx context.Context, q *pipeline.Question, end func(), err error) {
 	loc, err := a.location(zone)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(r.Context(), a.cfg.QueryTimeout, errTooLong)
+	ctx, cancel := a.limit(r)
 	select {
 	case a.turns <- struct{}{}:
 	case <-ctx.Done():

@@ -260,7 +260,7 @@ func (a *API) investigate(r *http.Request) (pipeline.Result, error) {
 	if err != nil {
 		return pipeline.Result{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(r.Context(), a.cfg.QueryTimeout, errTooLong)
+	ctx, cancel := a.limit(r)
 	defer cancel()
 	select {
 	case a.turns <- struct{}{}:

@@ -36,22 +36,40 @@ const (
 // Ack is what became of an imported record, one byte each in the answer: '+' accepted, '=' a repeat, '!' a conflict.
 var acks = map[ledger.Ack]byte{ledger.Accepted: '+', ledger.Repeat: '=', ledger.Conflict: '!'}
 
-// WriteImport writes records as postImport reads them.
-func WriteImport(w io.Writer, records []whosaw.Record) error {
-	var buf []byte
+// ReadAcks reads the answer to an import of n records.
+func ReadAcks(r io.Reader, n int) ([]ledger.Ack, error) {
+	data := make([]byte, n)
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, fmt.Errorf("read what became of the records: %w", err)
+	}
+	out := make([]ledger.Ack, n)
+	for i, c := range data {
+		switch c {
+		case '+':
+			out[i] = ledger.Accepted
+		case '=':
+			out[i] = ledger.Repeat
+		case '!':
+			out[i] = ledger.Conflict
+		default:
+			return nil, errors.New("read what became of the records: the server is of another version")
+		}
+	}
+	return out, nil
+}
+
+// AppendImport appends records to buf as an import carries them.
+func AppendImport(buf []byte, records []whosaw.Record) ([]byte, error) {
 	for i := range records {
 		start := len(buf)
 		b, err := ledger.Encode(append(buf, 0, 0, 0, 0), &records[i])
 		if err != nil {
-			return fmt.Errorf("encode record %d of %d: %w", i+1, len(records), err)
+			return nil, fmt.Errorf("encode record %d of %d: %w", i+1, len(records), err)
 		}
 		buf = b
 		binary.LittleEndian.PutUint32(buf[start:], uint32(len(buf)-start-4))
 	}
-	if _, err := w.Write(buf); err != nil {
-		return fmt.Errorf("send records: %w", err)
-	}
-	return nil
+	return buf, nil
 }
 
 // postImport takes records that the owner of the data directory has read and sorted from logs, with their source and position, and
@@ -103,25 +121,13 @@ func readCanonical(in *bufio.Reader) (whosaw.Record, error) {
 	return ledger.Decode(data)
 }
 
-// RejectedTotal says how many of a source's lines an import could not read.
-type RejectedTotal struct {
-	Source   string `json:"source"`
-	Lines    int64  `json:"lines"`
-	Rejected int64  `json:"rejected"`
-	From     int64  `json:"from"`
-	Until    int64  `json:"until"`
-}
-
 func (a *API) postRejected(w http.ResponseWriter, r *http.Request) error {
-	var in []RejectedTotal
+	var in []pipeline.SourceTotal
 	if err := readBody(w, r, 16<<20, &in); err != nil {
 		return err
 	}
-	for _, t := range in {
-		act := pipeline.RejectedAct(t.Source, t.Rejected, t.Lines, t.From, t.Until)
-		if _, err := a.cfg.Live.Write(r.Context(), act); err != nil {
-			return err
-		}
+	if err := a.cfg.Live.RecordRejects(r.Context(), in); err != nil {
+		return err
 	}
 	writeJSON(w, http.StatusOK, struct{}{})
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 
@@ -139,57 +140,61 @@ func (c *Case) Import(ctx context.Context, plan *ingest.Plan, opts ingest.Option
 	return im.read, nil
 }
 
-// recordRejects writes into the ledger how many lines of each source could not be read, so that a scope
-// asked later still says so. A source that once had rejects and now has none says that too. The inputs of a source that was
-// made from their content hold the same lines, so the largest counts; a source that the user named is all its files.
-func (c *Case) recordRejects(ctx context.Context, read *Read, opts *ingest.Options) error {
-	type total struct {
-		lines, rejected, from, until int64
-	}
-	totals := map[string]*total{}
+// SourceTotal says how many of all the lines of a source could not be taken, and from when to when it speaks, in milliseconds
+// since 1970, 0 where nobody knows.
+type SourceTotal struct {
+	Source   string `json:"source"`
+	Lines    int64  `json:"lines"`
+	Rejected int64  `json:"rejected"`
+	From     int64  `json:"from"`
+	Until    int64  `json:"until"`
+}
+
+// Totals gives the totals of what was read, by source. The inputs of a source that was made from their content hold the same
+// lines, so the largest counts; a source that the user named is all its files.
+func (r *Read) Totals(named bool) []SourceTotal {
+	totals := map[string]*SourceTotal{}
 	paths := map[string]bool{}
-	var sources []string
-	for i := range read.Inputs {
-		in := &read.Inputs[i]
+	for i := range r.Inputs {
+		in := &r.Inputs[i]
 		if paths[in.Path] {
 			continue
 		}
 		paths[in.Path] = true
 		t := totals[in.Source]
 		if t == nil {
-			t = &total{}
+			t = &SourceTotal{Source: in.Source}
 			totals[in.Source] = t
-			sources = append(sources, in.Source)
 		}
-		if opts.Source != "" {
-			t.lines += in.Lines
-			t.rejected += in.Rejected
-		} else if in.Lines > t.lines || in.Rejected > t.rejected {
-			t.lines, t.rejected = max(t.lines, in.Lines), in.Rejected
+		if named {
+			t.Lines += in.Lines
+			t.Rejected += in.Rejected
+		} else if in.Lines > t.Lines || in.Rejected > t.Rejected {
+			t.Lines, t.Rejected = max(t.Lines, in.Lines), in.Rejected
 		}
-		if in.MinTime != 0 && (t.from == 0 || in.MinTime < t.from) {
-			t.from = in.MinTime
+		if in.MinTime != 0 && (t.From == 0 || in.MinTime < t.From) {
+			t.From = in.MinTime
 		}
-		t.until = max(t.until, in.MaxTime)
+		t.Until = max(t.Until, in.MaxTime)
 	}
-	had, err := c.hadRejects(ctx)
-	if err != nil {
+	var out []SourceTotal
+	for _, source := range slices.Sorted(maps.Keys(totals)) {
+		t := totals[source]
+		t.Rejected += r.conflicts[source]
+		out = append(out, *t)
+	}
+	return out
+}
+
+// recordRejects writes into the ledger how many lines of each source could not be read, so that a scope asked later still
+// says so. A source that once had rejects and now has none says that too.
+func (c *Case) recordRejects(ctx context.Context, read *Read, opts *ingest.Options) error {
+	acts, err := rejectActs(ctx, c.ledger, read.Totals(opts.Source != ""))
+	if err != nil || len(acts) == 0 {
 		return err
 	}
-	slices.Sort(sources)
-	var acts []whosaw.Record
-	for _, source := range sources {
-		t := totals[source]
-		n := t.rejected + read.conflicts[source]
-		if n == 0 && !had[source] {
-			continue
-		}
-		act := RejectedAct(source, n, t.lines, t.from, t.until)
-		act.Time, act.Source, act.Position = opts.Now, "whosaw", opts.Now
-		acts = append(acts, act)
-	}
-	if len(acts) == 0 {
-		return nil
+	for i := range acts {
+		acts[i].Time, acts[i].Source, acts[i].Position = opts.Now, "whosaw", opts.Now
 	}
 	if _, err := c.ledger.Append(ctx, acts); err != nil {
 		return fmt.Errorf("record the rejected lines: %w", err)
@@ -197,18 +202,42 @@ func (c *Case) recordRejects(ctx context.Context, read *Read, opts *ingest.Optio
 	return nil
 }
 
-// RejectedAct is the record that says how many of all the lines of a source were rejected, in milliseconds from when to when the
-// source speaks. Time, source and position are the caller's to set, or [Live.Write]'s.
-func RejectedAct(source string, rejected, lines, from, until int64) whosaw.Record {
-	return whosaw.Record{
-		Type: whosaw.TypeAct, ID: fmt.Sprintf("rejected:%d of %d:%s", rejected, lines, source),
-		Ref: &whosaw.Reference{Kind: "rejected", Of: source, Count: rejected, From: from, Until: until, Note: fmt.Sprintf("lines %d", lines)},
+// RecordRejects writes into the ledger what an import could not take.
+func (l *Live) RecordRejects(ctx context.Context, totals []SourceTotal) error {
+	acts, err := rejectActs(ctx, l.ledger, totals)
+	if err != nil {
+		return err
 	}
+	for _, act := range acts {
+		if _, err := l.Write(ctx, act); err != nil {
+			return fmt.Errorf("record the rejected lines: %w", err)
+		}
+	}
+	return nil
+}
+
+// rejectActs gives the records that say totals; time, source and position are the caller's to set.
+func rejectActs(ctx context.Context, led *ledger.Ledger, totals []SourceTotal) ([]whosaw.Record, error) {
+	had, err := hadRejects(ctx, led)
+	if err != nil {
+		return nil, err
+	}
+	var acts []whosaw.Record
+	for _, t := range totals {
+		if t.Rejected == 0 && !had[t.Source] {
+			continue
+		}
+		acts = append(acts, whosaw.Record{
+			Type: whosaw.TypeAct, ID: fmt.Sprintf("rejected:%d of %d:%s", t.Rejected, t.Lines, t.Source),
+			Ref: &whosaw.Reference{Kind: "rejected", Of: t.Source, Count: t.Rejected, From: t.From, Until: t.Until, Note: fmt.Sprintf("lines %d", t.Lines)},
+		})
+	}
+	return acts, nil
 }
 
 // hadRejects gives the sources of which the ledger says that lines were rejected.
-func (c *Case) hadRejects(ctx context.Context) (map[string]bool, error) {
-	view, err := c.ledger.View(0)
+func hadRejects(ctx context.Context, led *ledger.Ledger) (map[string]bool, error) {
+	view, err := led.View(0)
 	if err != nil {
 		return nil, err
 	}

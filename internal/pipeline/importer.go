@@ -114,7 +114,7 @@ func (im *importer) judgeAll() {
 	for batch := range im.judge {
 		im.c.engine.ObserveBatch(batch.records, func(i int) uint64 {
 			r, receipt := &batch.records[i], batch.receipts[i]
-			im.count(r, receipt.Ack)
+			im.read.Count(r, receipt.Ack)
 			if receipt.Ack != ledger.Accepted {
 				return 0
 			}
@@ -126,12 +126,11 @@ func (im *importer) judgeAll() {
 	}
 }
 
-// count sorts a line under what became of it. Derived records are no lines.
-func (im *importer) count(r *whosaw.Record, ack ledger.Ack) {
+// Count sorts a line under what became of it. Derived records are no lines.
+func (read *Read) Count(r *whosaw.Record, ack ledger.Ack) {
 	if ingest.Derived(r) {
 		return
 	}
-	read := &im.read
 	switch ack {
 	case ledger.Accepted:
 		if read.from == 0 || r.Time < read.from {
