@@ -83,6 +83,7 @@ type server struct {
 	alarms *alarm.Dispatcher
 	reject *ingest.RejectLog
 	live   *pipeline.Live
+	inputs inputs
 	api    *api.API
 	local  *http.Server
 	public *http.Server
@@ -127,7 +128,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	lc := ledger.Config{Dir: s.dir, Reserve: ledger.DefaultReserve}
+	lc := ledger.Config{Dir: s.dir, Reserve: int64(s.cfg.Ingest.DiskReserve)}
 	if s.quiet {
 		lc.Reserve = 0
 	}
@@ -163,6 +164,9 @@ func (s *server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.led = nil
+	if err := s.openInputs(); err != nil {
+		return err
+	}
 	return s.openAPI()
 }
 
@@ -299,7 +303,7 @@ func (s *server) openAPI() error {
 		Live: s.live, Auth: s.auth, Alarms: s.alarms, Logger: s.log, Now: s.m.Now,
 		MaxBody: int64(s.cfg.Ingest.MaxBody), MaxDecompressed: int64(s.cfg.Ingest.MaxDecompressed), Zone: s.zone,
 		QueryTimeout: time.Duration(q.Timeout), QueryConcurrent: q.Concurrent, QueryWorkers: q.Workers, QueryMemory: int64(q.Memory),
-		URL: s.url, Hosts: s.hosts(), Secure: secure, Disk: s.disk, Backup: s.backup, Version: version(),
+		URL: s.url, Hosts: s.hosts(), Secure: secure, Inputs: s.inputs.status, Disk: s.disk, Backup: s.backup, Version: version(),
 	}
 	for _, f := range s.cfg.Ingest.Sources {
 		ac.Formats = append(ac.Formats, ingest.StreamOptions{Source: f.Name, Format: f.Format, Mapping: s.cfg.Path(f.Mapping)})
@@ -350,7 +354,12 @@ func (s *server) run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { s.alarms.Run(background) })
 	running.Go(func() { s.api.Run(background) })
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
+	running.Go(func() {
+		if err := s.inputs.run(background); err != nil {
+			failed <- err
+		}
+	})
 	for _, srv := range []struct {
 		server   *http.Server
 		listener net.Listener

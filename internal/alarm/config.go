@@ -38,11 +38,16 @@ type ChannelConfig struct {
 	// Quiet are hours in which the channel waits.
 	Quiet *QuietConfig `yaml:"quiet"`
 
+	// Webhook tells an address by POST.
 	Webhook *WebhookConfig `yaml:"webhook"`
-	Mail    *MailConfig    `yaml:"mail"`
-	Syslog  *SyslogConfig  `yaml:"syslog"`
-	Slack   *SlackConfig   `yaml:"slack"`
-	File    *FileConfig    `yaml:"file"`
+	// Mail tells people by e-mail.
+	Mail *MailConfig `yaml:"mail"`
+	// Syslog tells a receiver of RFC 5424.
+	Syslog *SyslogConfig `yaml:"syslog"`
+	// Slack tells a channel of Slack, or of anything that takes its incoming hooks.
+	Slack *SlackConfig `yaml:"slack"`
+	// File appends a line to a file, for what ships logs.
+	File *FileConfig `yaml:"file"`
 }
 
 // WebhookConfig is an address that takes a POST for each message.
@@ -54,10 +59,12 @@ type WebhookConfig struct {
 	Format string `yaml:"format"`
 	// The secret that signs each body: "whsec_" and base64 of 24 to 64 bytes; two, on two lines, while they are exchanged.
 	SecretFile string `yaml:"secret_file"`
-	SecretEnv  string `yaml:"secret_env"`
+	// An environment variable that holds the same.
+	SecretEnv string `yaml:"secret_env"`
 	// A token for the header Authorization: Bearer.
 	BearerFile string `yaml:"bearer_file"`
-	BearerEnv  string `yaml:"bearer_env"`
+	// An environment variable that holds the same.
+	BearerEnv string `yaml:"bearer_env"`
 	// CAFile holds the authorities that may sign the server's certificate, instead of the system's. PEM.
 	CAFile string `yaml:"ca_file"`
 	// Plaintext allows http:// to another machine.
@@ -66,18 +73,25 @@ type WebhookConfig struct {
 
 // MailConfig is a relay and who gets mail through it.
 type MailConfig struct {
+	// Host is the name of the relay.
 	Host string `yaml:"host"`
 	Port int    `yaml:"port"` // 0: 587 for starttls, 465 for tls, 25 for none
 	// Security is starttls (also when empty), tls, or none, which takes no password and only a relay on this machine unless
 	// plaintext allows another.
-	Security     string   `yaml:"security"`
-	User         string   `yaml:"user"`
-	PasswordFile string   `yaml:"password_file"`
-	PasswordEnv  string   `yaml:"password_env"`
-	From         string   `yaml:"from"` // whosaw@shop.example
-	To           []string `yaml:"to"`
-	CAFile       string   `yaml:"ca_file"`
-	Plaintext    bool     `yaml:"plaintext"`
+	Security string `yaml:"security"`
+	// User is the name to sign in with; empty: nobody signs in.
+	User string `yaml:"user"`
+	// PasswordFile holds the password of User.
+	PasswordFile string `yaml:"password_file"`
+	// PasswordEnv is an environment variable that holds it.
+	PasswordEnv string `yaml:"password_env"`
+	From        string `yaml:"from"` // whosaw@shop.example
+	// To are the people who get the mail.
+	To []string `yaml:"to"`
+	// CAFile holds the authorities that may sign the relay's certificate, instead of the system's. PEM.
+	CAFile string `yaml:"ca_file"`
+	// Plaintext allows security: none to a relay on another machine.
+	Plaintext bool `yaml:"plaintext"`
 }
 
 // SyslogConfig is a receiver of RFC 5424.
@@ -87,17 +101,22 @@ type SyslogConfig struct {
 	Transport string `yaml:"transport"`
 	Address   string `yaml:"address"`  // host:port, or the path of a socket such as /dev/log
 	Facility  string `yaml:"facility"` // authpriv (also when empty), auth, daemon, user, local0 to local7
-	CAFile    string `yaml:"ca_file"`
+	// CAFile holds the authorities that may sign the receiver's certificate, instead of the system's. PEM.
+	CAFile string `yaml:"ca_file"`
 	// CertFile and KeyFile are our own certificate for a receiver that asks for one.
 	CertFile string `yaml:"cert_file"`
-	KeyFile  string `yaml:"key_file"`
+	// KeyFile is the private key of CertFile.
+	KeyFile string `yaml:"key_file"`
 }
 
 // SlackConfig is an incoming hook. Its address is a password, so it stands in a file or a variable.
 type SlackConfig struct {
+	// URLFile is a file that holds the address.
 	URLFile string `yaml:"url_file"`
-	URLEnv  string `yaml:"url_env"`
-	CAFile  string `yaml:"ca_file"`
+	// URLEnv is an environment variable that holds the address.
+	URLEnv string `yaml:"url_env"`
+	// CAFile holds the authorities that may sign the server's certificate, instead of the system's. PEM.
+	CAFile string `yaml:"ca_file"`
 	// Plaintext allows http:// to another machine.
 	Plaintext bool `yaml:"plaintext"`
 }

@@ -15,10 +15,10 @@ type QuietConfig struct {
 	Zone string   `yaml:"zone"` // "Europe/Berlin"; empty: UTC
 	Days []string `yaml:"days"` // mon to sun: the days on which the hours begin; empty: every day
 
-	// What is told at once all the same: findings of these detectors, and those that showed the data of at least this many
-	// customers (0: no number does).
+	// PassDetectors are those whose findings are told at once all the same.
 	PassDetectors []string `yaml:"pass_detectors"`
-	PassSubjects  int64    `yaml:"pass_subjects"`
+	// PassSubjects lets findings through that showed the data of at least so many customers. 0: no number does.
+	PassSubjects int64 `yaml:"pass_subjects"`
 }
 
 // quiet is a checked QuietConfig. nil is never quiet.

@@ -17,7 +17,9 @@ import (
 
 	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/detect"
+	"github.com/whosaw/whosaw/internal/follow"
 	"github.com/whosaw/whosaw/internal/ingest"
+	"github.com/whosaw/whosaw/internal/jetstream"
 )
 
 // Config is whosaw.yaml.
@@ -39,6 +41,10 @@ type Config struct {
 	Memory Size `yaml:"memory"`
 	// How records come over HTTP.
 	Ingest Ingest `yaml:"ingest"`
+	// Log files that the server follows, through rotation.
+	Follow []follow.Config `yaml:"follow"`
+	// Streams of NATS JetStream that the server reads.
+	JetStream []jetstream.Config `yaml:"jetstream"`
 	// How much a question may cost: one analyst must not stop the records from coming in.
 	Query Query `yaml:"query"`
 	// How sensitive the detectors are, and how much they hold.
@@ -228,8 +234,10 @@ func (c *Config) Check() error {
 	if d.FeedLag <= 0 || d.RetiredGrace <= 0 || d.MaxUnits <= 0 || d.MaxPending <= 0 || d.MaxEvidence <= 0 {
 		f.add("detect", "feed_lag, retired_grace, max_units, max_pending and max_evidence must be above zero")
 	}
-	if err := c.Alarm.Check(); err != nil {
-		f.errs = append(f.errs, fmt.Errorf("%s: %w", f.file, err))
+	for _, err := range []error{c.Alarm.Check(), follow.CheckAll(c.Follow), jetstream.CheckAll(c.JetStream)} {
+		if err != nil {
+			f.errs = append(f.errs, fmt.Errorf("%s: %w", f.file, err))
+		}
 	}
 	return errors.Join(f.errs...)
 }

@@ -39,17 +39,21 @@ type Config struct {
 
 	// Credentials is a .creds file; NKey a file with an nkey's seed. At most one of Credentials, NKey, User and TokenFile is given.
 	Credentials string `yaml:"credentials"`
-	NKey        string `yaml:"nkey"`
+	// NKey is a file with an nkey's seed.
+	NKey string `yaml:"nkey"`
 	// User is the user's name, whose password stands in PasswordFile. It is read again for every connection.
-	User         string `yaml:"user"`
+	User string `yaml:"user"`
+	// PasswordFile has the password of User.
 	PasswordFile string `yaml:"password_file"`
 	// TokenFile has a token. It is read again for every connection.
 	TokenFile string `yaml:"token_file"`
 	// CA is a file with the certificates that the servers' are checked by; default: the system's. Certificate and Key are whosaw's own,
 	// where servers ask for one. With any of them, or an address that begins with tls://, the connection is encrypted.
-	CA          string `yaml:"ca"`
+	CA string `yaml:"ca"`
+	// Certificate is a file with whosaw's own certificate, where the servers ask for one.
 	Certificate string `yaml:"certificate"`
-	Key         string `yaml:"key"`
+	// Key is a file with the private key of Certificate.
+	Key string `yaml:"key"`
 
 	// Batch is how many messages are taken together, 1 to 10,000. Default 500. Twice as many wait at most in memory.
 	Batch int `yaml:"batch"`
