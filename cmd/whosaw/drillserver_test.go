@@ -46,7 +46,7 @@ func TestDrillServer(t *testing.T) {
 	}
 	args := []string{"drill", "--server", web.URL, "--token-file", send, "--read-token-file", read}
 	stdout, stderr, code := whosawRun(t, args...)
-	if code != exitOK || !strings.Contains(stdout, "The alarm came after") || stderr != "" {
+	if code != exitOK || !strings.Contains(stdout, "The alarm came within") || stderr != "" {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 	}
 	deaf.Store(true)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -332,7 +333,7 @@ func (a *HarvestAnswer) WriteText(w io.Writer, o report.TextOptions) error {
 		m.Item("Is the realm " + a.Realm + " suppressed there?")
 		return m.End()
 	}
-	m.Verdict(fmt.Sprintf("The alarm came after %.1f s, by the detector %s.", float64(a.After)/1000, words(a.Finding.Detector)), false)
+	m.Verdict(fmt.Sprintf("The alarm came within %.1f s, by the detector %s.", math.Ceil(float64(max(a.After, 1))/100)/10, words(a.Finding.Detector)), false)
 	m.Para(a.Finding.Says)
 	m.Blank()
 	m.Para("The finding " + a.Finding.ID + " stands among the real ones until somebody judges it: a drill is explained, not false.")

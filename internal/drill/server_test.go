@@ -116,7 +116,7 @@ func TestHarvest(t *testing.T) {
 			t.Errorf("%+v, finding %+v", a, a.Finding)
 		}
 		var b bytes.Buffer
-		if err := a.WriteText(&b, report.TextOptions{}); err != nil || !strings.Contains(b.String(), "The alarm came after") {
+		if err := a.WriteText(&b, report.TextOptions{}); err != nil || !strings.Contains(b.String(), "The alarm came within") {
 			t.Errorf("%v:\n%s", err, b.String())
 		}
 	}
