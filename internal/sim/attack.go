@@ -133,7 +133,7 @@ func (a *attack) add(s *sink, e event) {
 }
 
 func (a *attack) draw(who, day int) draw.Draw {
-	return a.run.shop.draw(forAttack, who<<8|int(a.mark), day)
+	return a.run.shop.draw(forAttack|purpose(a.mark)<<8, who, day)
 }
 
 // stride goes through all customers once, in an order that only looks random.

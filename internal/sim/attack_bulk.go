@@ -17,7 +17,7 @@ var bulkJob = attacker{"bulk-job", func(a *attack, d *draw.Draw) func(*sink) {
 		d := a.draw(0, s.day)
 		t := s.start + atHour(1) + int64(d.Below(int(hour)))
 		// Each night gets as far as its part of all customers, or of the share.
-		until := len(r.numbers) * (s.day - a.first + 1) / (a.last - a.first + 1)
+		until := cut(len(r.numbers), s.day-a.first+1, a.last-a.first+1)
 		for quota := a.quota(s.day); quota > 0 && at < until; quota-- {
 			var list []uint32
 			for ; at < until && len(list) < size; at++ {

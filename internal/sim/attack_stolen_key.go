@@ -16,7 +16,7 @@ var stolenKey = attacker{"stolen-key", func(a *attack, d *draw.Draw) func(*sink)
 	}
 	k.base = d.Below(20_000)
 	k.agent = [...]agent{agentWindows, agentPython, agentOkHTTP, agentGo}[d.Below(4)]
-	k.until = uint32(max(1, a.run.lastNumber()*a.from(d, "reach_percent", p.ReachPercent)/100))
+	k.until = uint32(max(1, int64(a.run.lastNumber())*int64(a.from(d, "reach_percent", p.ReachPercent))/100))
 	return k.day
 }}
 

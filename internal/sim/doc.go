@@ -12,7 +12,8 @@
 //     path uses floating point, the order of a map, the clock or time-zone data.
 //  2. A draw depends on the seed, on what it is for, on whom and on the day, never on the draws made
 //     before for somebody else. The honest records are the same in every scenario, but for their ids.
-//  3. It streams: memory grows with the customers and with one day's records, not with the days.
+//  3. It streams: memory grows with the customers, with one day's records, and with the credentials of the
+//     attack, which are counted, not with the days.
 //  4. A log-in comes before its use, in the order of arrival. Every honest credential has an issuance, but for
 //     the one in 100,000 that the feed loses or delays.
 //  5. Nobody is real. Addresses and AS numbers are reserved ones (place.go). Nothing but forged credentials

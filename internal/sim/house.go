@@ -102,8 +102,11 @@ func (s *sink) reason(e *event, subject uint32, k state, from, until int64) {
 
 // ordered gives the part of yesterday's orders that falls to the i-th of n.
 func (r *run) ordered(i, n int) []uint32 {
-	return r.orders[len(r.orders)*i/n : len(r.orders)*(i+1)/n]
+	return r.orders[cut(len(r.orders), i, n):cut(len(r.orders), i+1, n)]
 }
+
+// cut is where the i-th of n parts of something begins.
+func cut(size, i, n int) int { return int(int64(size) * int64(i) / int64(n)) }
 
 // courierShift is the day of courier i.
 func (r *run) courierShift(i, day int) shift {
@@ -120,11 +123,11 @@ func (r *run) couriers() int {
 }
 
 // couriers carry out what was ordered the day before: a manifest of a dozen customers a page, then door by door.
-func (s *sink) couriers(part, parts int) {
+func (s *sink) couriers(half int) {
 	r := s.run
 	p := &r.params.Couriers
 	n := r.couriers()
-	for i := n * part / parts; i < n*(part+1)/parts; i++ {
+	for i := cut(n, half, 2); i < cut(n, half+1, 2); i++ {
 		stops := r.ordered(i, n)
 		if len(stops) == 0 {
 			continue

@@ -42,8 +42,8 @@ var networks = [numNetworks]struct {
 // 5737); hosting companies in 250.0.0.0/8.
 const (
 	benchHomes = 1 << 17
-	firstBench = 198<<24 | 18<<16
-	firstClass = 240 << 24
+	firstBench = uint32(198<<24 | 18<<16)
+	firstClass = uint32(240 << 24)
 	hosts      = 1 << 16 // of each hosting company
 )
 
@@ -70,10 +70,10 @@ func homeNetwork(n int) network {
 func home4(n int) place {
 	if n < benchHomes {
 		n = n * 37 % benchHomes
-		return v4(uint32(firstBench+n), homeNetwork(n))
+		return v4(firstBench+uint32(n), homeNetwork(n))
 	}
 	n = (n - benchHomes) * 37 % (9 << 24)
-	return v4(uint32(firstClass+n), homeNetwork(n))
+	return v4(firstClass+uint32(n), homeNetwork(n))
 }
 
 // home6 is an address in the /48 of a home; devices make up its last 64 bits.

@@ -280,8 +280,8 @@ func (p *producer) tasks(day int) []func(*sink) {
 	split(len(r.gone), customersPerTask*8, (*sink).staleApps)
 	split(r.agents(), agentsPerTask, (*sink).desk)
 	split(r.partners(), 16, (*sink).partners)
-	add(func(s *sink) { s.couriers(0, 2) })
-	add(func(s *sink) { s.couriers(1, 2) })
+	add(func(s *sink) { s.couriers(0) })
+	add(func(s *sink) { s.couriers(1) })
 	add((*sink).jobs)
 	if day >= r.params.WarmUpDays {
 		for _, a := range r.attacks {
