@@ -26,7 +26,7 @@ var importTable = map[string][]string{
 	"internal/detect":    {"", "internal/catalog", "internal/reference", "github.com/cespare/xxhash/v2"},
 	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger"},
 	"internal/auth":      {"internal/store/sqlite"},
-	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/ingest", "internal/jetstream", "github.com/goccy/go-yaml"},
+	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/ingest", "internal/jetstream", "internal/ledger", "github.com/goccy/go-yaml"},
 	"internal/api": {
 		"", "internal/alarm", "internal/auth", "internal/catalog", "internal/detect", "internal/ingest", "internal/ledger", "internal/pipeline",
 		"internal/scope", "internal/store/sqlite", "github.com/prometheus/client_golang", "golang.org/x/sys",

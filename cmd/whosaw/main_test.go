@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("WHOSAW_TEST_KILL_CHILD") != "" {
 		os.Exit(killChild())
 	}
+	if os.Getenv("WHOSAW_TEST_SERVE_CHILD") != "" {
+		os.Exit(serveChild())
+	}
 	testscript.Main(m, map[string]func(){"whosaw": main})
 }
 

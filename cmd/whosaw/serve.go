@@ -452,7 +452,7 @@ func (s *server) disk() (api.Disk, error) {
 	d := api.Disk{Free: free, Size: size}
 	if g, ok := view.Growth(s.m.Now(), growthDays); ok {
 		d.PerDay = int64(g.Bytes)
-		if days, ok := g.Full(free - ledger.DefaultReserve); ok {
+		if days, ok := g.Full(free - int64(s.cfg.Ingest.DiskReserve)); ok {
 			d.Days = &days
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/whosaw/whosaw/internal/follow"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/jetstream"
+	"github.com/whosaw/whosaw/internal/ledger"
 )
 
 // Config is whosaw.yaml.
@@ -143,7 +144,7 @@ func Default() *Config {
 		Listen: DefaultListen,
 		Zone:   "UTC",
 		Log:    Log{Level: "info", Format: "text"},
-		Ingest: Ingest{MaxBody: 64 << 20, MaxDecompressed: 1 << 30, Backlog: 1 << 17, RejectFile: 64 << 20, DiskReserve: 256 << 20},
+		Ingest: Ingest{MaxBody: 64 << 20, MaxDecompressed: 1 << 30, Backlog: 1 << 17, RejectFile: 64 << 20, DiskReserve: ledger.DefaultReserve},
 		Query:  Query{Timeout: Duration(time.Minute), Concurrent: 2, Workers: 1, Memory: 1 << 30},
 		Detect: Detect{
 			TrialsPerMonth: 3e9, AlarmsPerMonth: 1, FeedLag: Duration(time.Minute), RetiredGrace: Duration(24 * time.Hour),
