@@ -18,7 +18,7 @@ type Config struct {
 	// generations (access.log.1, access.log.2.gz, access.log-20260102, access-2026-01-02.log) belong to it.
 	Path string `yaml:"path"`
 	// Source is the name that its records are kept under. Default: the file's name without what rotation adds. With a
-	// pattern each log is SOURCE/NAME. Never change it for a log that has been read: its lines would be new ones. Use the same
+	// pattern each log is SOURCE/NAME, with the directories that the pattern leaves open. Never change it for a log that has been read: its lines would be new ones. Use the same
 	// name to read a rotated file by hand (`whosaw investigate --source NAME`), and every line is known.
 	Source string `yaml:"source"`
 	// Format of the lines: records, combined, nginx, envoy, traefik, caddy or cloudtrail. Must be given, unless Mapping is.
@@ -129,6 +129,11 @@ func CheckAll(list []Config) error {
 			return fmt.Errorf("follow %s: it would be the same source as %s: give each a source", c.Path, other)
 		}
 		sources[name] = c.Path
+		for k := range list {
+			if ok, _ := filepath.Match(list[k].Path, c.Path); ok && k != i && hasMeta(list[k].Path) {
+				return fmt.Errorf("follow %s: the pattern %s names it too: a log is followed once", c.Path, list[k].Path)
+			}
+		}
 	}
 	return nil
 }
@@ -139,16 +144,26 @@ func (c Config) Under(path func(string) string) Config {
 	return c
 }
 
-// sourceOf names the source of the log that is live under path.
+// sourceOf names the source of the log that is live under path: of a pattern's logs by what the pattern leaves open.
 func (c *Config) sourceOf(path string) string {
-	base := filepath.Base(path)
-	switch {
-	case c.Source == "":
-		return base
-	case hasMeta(c.Path):
-		return c.Source + "/" + base
+	name := filepath.Base(path)
+	if !hasMeta(c.Path) {
+		if c.Source != "" {
+			return c.Source
+		}
+		return name
 	}
-	return c.Source
+	fixed := filepath.Dir(c.Path)
+	for hasMeta(fixed) {
+		fixed = filepath.Dir(fixed)
+	}
+	if rel, err := filepath.Rel(fixed, path); err == nil {
+		name = rel
+	}
+	if c.Source != "" {
+		return c.Source + "/" + name
+	}
+	return name
 }
 
 func (c *Config) settle() time.Duration {

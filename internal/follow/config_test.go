@@ -54,6 +54,10 @@ func TestCheckAll(t *testing.T) {
 	if err := follow.CheckAll([]follow.Config{a, b}); err != nil {
 		t.Error(err)
 	}
+	p := follow.Config{Path: "/srv/*/access.log", Format: "nginx"}
+	if err := follow.CheckAll([]follow.Config{b, p}); err == nil || !strings.Contains(err.Error(), "a log is followed once") {
+		t.Errorf("a log that a pattern names too: %v", err)
+	}
 	if _, err := follow.New(follow.Options{Logs: []follow.Config{{Path: "/a.log", Mapping: "/nowhere/m.yaml"}}}); err == nil {
 		t.Error("a mapping file that is not there was taken")
 	}

@@ -4,7 +4,7 @@
 // known by content (the first 4 KiB, and what stands before the place where reading stopped), so it does not matter whether one is
 // renamed, copied, compressed, or found again after a week. A log's files are looked at every 200 ms by asking the file system.
 // There is no notification by the kernel, for polling must work anyway (network file systems, limits of watches, a
-// watch that is set too late), costs about a microsecond for each file, and one way is tested better than two.
+// watch that is set too late), costs some four microseconds for each file, and one way is tested better than two.
 //
 // Invariants:
 //  1. A position is stored only after the ledger has acknowledged what is before it. A crash reads lines again; they have the

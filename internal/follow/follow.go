@@ -40,6 +40,7 @@ const (
 	firstWait = 200 * time.Millisecond // after an error of the sink or the state; doubled up to lastWait
 	lastWait  = 10 * time.Second
 	stopTime  = 5 * time.Second // to store the last positions
+	lookShare = 20              // looking takes at most a twentieth of the time
 )
 
 // Follower follows logs.
@@ -90,6 +91,7 @@ type entry struct {
 	wait  time.Duration
 	saved time.Time
 
+	looking  time.Duration // what the last look at the directories took
 	problems []Problem
 
 	taking atomic.Int64 // since when the sink has a batch, milliseconds; 0: it has none
@@ -105,8 +107,8 @@ func (e *entry) newStream(source string) (*ingest.Stream, error) {
 func (e *entry) run(ctx context.Context) error {
 	defer e.close()
 	for ctx.Err() == nil {
-		pause := e.cfg.poll()
 		busy, err := e.round(ctx)
+		pause := max(e.cfg.poll(), lookShare*e.looking) // thousands of files are looked at less often
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
@@ -135,7 +137,9 @@ func (e *entry) run(ctx context.Context) error {
 
 // round looks for files, gives each log its turn, and stores positions when it is time.
 func (e *entry) round(ctx context.Context) (busy bool, err error) {
+	began := time.Now()
 	files, problems := e.cfg.list()
+	e.looking = time.Since(began)
 	e.problems = problems
 	for live := range files {
 		if e.logs[live] != nil {

@@ -372,6 +372,27 @@ func TestPatternOfSeveralLogs(t *testing.T) {
 	}
 }
 
+func TestPatternOfDirectories(t *testing.T) {
+	r := newRig(t, func(c *follow.Config) {
+		c.Path = strings.TrimSuffix(c.Path, "access.log") + "*/access.log"
+	})
+	for _, name := range []string{"a", "b"} {
+		if err := os.Mkdir(r.path(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same := line(0) // the same line at the same place of two logs is two accesses
+	r.write("a/access.log", same)
+	r.write("b/access.log", same)
+	r.start()
+	r.sink.wait(t, "both", func() bool { return r.sink.count["0"] == 2 })
+	for id := range r.sink.by {
+		if id.source != "web/a/access.log" && id.source != "web/b/access.log" {
+			t.Errorf("source %s", id.source)
+		}
+	}
+}
+
 func TestFrom(t *testing.T) {
 	r := newRig(t, func(c *follow.Config) { c.From = follow.FromEnd })
 	half := line(10)

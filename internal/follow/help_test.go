@@ -39,8 +39,8 @@ type identity struct {
 	time     int64
 }
 
-// ledger is a sink that keeps records the way the ledger does: one that comes again is a repeat.
-type ledger struct {
+// keeper is a sink that keeps records the way the ledger does: one that comes again is a repeat.
+type keeper struct {
 	mu       sync.Mutex
 	by       map[identity]string
 	count    map[string]int // by request
@@ -52,11 +52,11 @@ type ledger struct {
 	gate     chan struct{} // if not nil, a batch waits for two of it
 }
 
-func newLedger() *ledger {
-	return &ledger{by: map[identity]string{}, count: map[string]int{}, changed: make(chan struct{})}
+func newKeeper() *keeper {
+	return &keeper{by: map[identity]string{}, count: map[string]int{}, changed: make(chan struct{})}
 }
 
-func (l *ledger) Take(ctx context.Context, b *ingest.Batch, from pipeline.Sender) (pipeline.Outcome, error) {
+func (l *keeper) Take(ctx context.Context, b *ingest.Batch, from pipeline.Sender) (pipeline.Outcome, error) {
 	if err := ctx.Err(); err != nil {
 		return pipeline.Outcome{}, err
 	}
@@ -95,7 +95,7 @@ func (l *ledger) Take(ctx context.Context, b *ingest.Batch, from pipeline.Sender
 }
 
 // wait waits until ok holds. It is asked whenever something came, and now and then.
-func (l *ledger) wait(t *testing.T, what string, ok func() bool) {
+func (l *keeper) wait(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(20 * time.Second)
 	defer deadline.Stop()
@@ -120,7 +120,7 @@ func (l *ledger) wait(t *testing.T, what string, ok func() bool) {
 }
 
 // has waits until exactly the lines from..to are there, each once.
-func (l *ledger) has(t *testing.T, from, to int) {
+func (l *keeper) has(t *testing.T, from, to int) {
 	t.Helper()
 	l.wait(t, fmt.Sprintf("lines %d to %d", from, to), func() bool { return len(l.count) >= to-from })
 	l.mu.Lock()
@@ -138,7 +138,7 @@ func (l *ledger) has(t *testing.T, from, to int) {
 	}
 }
 
-func (l *ledger) repeated() int {
+func (l *keeper) repeated() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.repeats
@@ -167,7 +167,7 @@ type rig struct {
 	t     *testing.T
 	dir   string
 	state *sqlite.DB
-	sink  *ledger
+	sink  *keeper
 	clock *clock
 	cfg   follow.Config
 
@@ -178,7 +178,7 @@ type rig struct {
 
 func newRig(t *testing.T, change ...func(*follow.Config)) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), sink: newLedger(), clock: &clock{}}
+	r := &rig{t: t, dir: t.TempDir(), sink: newKeeper(), clock: &clock{}}
 	var err error
 	if r.state, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "state.db")); err != nil {
 		t.Fatal(err)

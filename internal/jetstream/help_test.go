@@ -123,7 +123,7 @@ func (k *killable) kill() {
 func (k *killable) restart() { k.start(k.url[strings.LastIndex(k.url, ":")+1:]) }
 
 // connect gives a client for publishing and looking.
-func connect(t *testing.T, url string, o ...nats.Option) js.JetStream {
+func connect(t testing.TB, url string, o ...nats.Option) js.JetStream {
 	t.Helper()
 	nc, err := nats.Connect(url, append([]nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(50 * time.Millisecond)}, o...)...)
 	if err != nil {
@@ -137,9 +137,9 @@ func connect(t *testing.T, url string, o ...nats.Option) js.JetStream {
 	return client
 }
 
-func makeStream(t *testing.T, client js.JetStream) {
+func makeStream(t testing.TB, client js.JetStream) {
 	t.Helper()
-	_, err := client.CreateOrUpdateStream(t.Context(), js.StreamConfig{Name: "ACCESS", Subjects: []string{"access.>"}, Storage: js.FileStorage})
+	_, err := client.CreateOrUpdateStream(context.Background(), js.StreamConfig{Name: "ACCESS", Subjects: []string{"access.>"}, Storage: js.FileStorage})
 	if err != nil {
 		t.Fatal(err)
 	}
