@@ -295,6 +295,13 @@ func (l *Ledger) sort(b *batch) error {
 	o := l.open
 	for i := range b.items {
 		it := &b.items[i]
+		if i%block == 0 {
+			next := b.items[i:min(i+block, len(b.items))]
+			o.known.touch(next)
+			if parts.frozen != nil {
+				parts.frozen.known.touch(next)
+			}
+		}
 		if it.done {
 			continue
 		}

@@ -142,9 +142,13 @@ func (c *interned) add(row, n int, at *lookups, a *arena, fresh func(i int)) {
 	}
 	mask := uint32(len(c.table.slots) - 1)
 	for i, h := range at.hashes[:n] {
-		s := c.table.slots[h&mask]
-		if at.likely[i] = uint32(s); uint32(s>>32) != h {
-			at.likely[i] = 0
+		for j := h & mask; ; j = (j + 1) & mask {
+			s := c.table.slots[j]
+			if s != 0 && uint32(s>>32) != h {
+				continue
+			}
+			at.likely[i] = uint32(s)
+			break
 		}
 	}
 	warm := byte(0)
