@@ -201,7 +201,7 @@ func TestToldOnce(t *testing.T) {
 		w.settle()
 		w.restart(channels...)
 		w.raise(key(1), key(2), key(3), key(4))
-		w.pass(48 * time.Hour)
+		w.pass(3 * time.Hour)
 		wantIDs(t, a, "f-0001", "f-0002", "f-0003", "f-0004")
 		wantIDs(t, b, "f-0001", "f-0002", "f-0003", "f-0004")
 		if s := w.status("a"); s.Sent != 4 || s.Pending != 0 || s.LastSent == nil || s.Oldest != nil || s.Error != "" {
@@ -453,7 +453,7 @@ func TestToldToSome(t *testing.T) {
 		}}
 		w.start(alarm.Channel{Name: "a", Sender: a})
 		w.raise(key(1))
-		w.pass(24 * time.Hour)
+		w.pass(3 * time.Hour)
 		wantIDs(t, a, "f-0001")
 		if s := w.status("a"); s.Sent != 1 || !strings.Contains(s.Error, "1 of 2") || s.FailedAt == nil {
 			t.Errorf("status %+v", s)
@@ -532,7 +532,7 @@ func TestSuppression(t *testing.T) {
 			t.Errorf("%+v, %v", list, err)
 		}
 		// Lifting ends it at once, and what it kept from being told stays untold.
-		id, err = w.d.Suppress(t.Context(), alarm.Suppression{Unit: "key:job", Reason: "again", Who: "kim", Until: until(24 * time.Hour)})
+		id, err = w.d.Suppress(t.Context(), alarm.Suppression{Unit: "key:job", Reason: "again", Who: "kim", Until: until(2 * time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -544,7 +544,7 @@ func TestSuppression(t *testing.T) {
 			}
 		}
 		w.raise(finding(7, "canary", "key:job", 5), finding(6, "canary", "key:job", 5))
-		w.pass(48 * time.Hour)
+		w.pass(3 * time.Hour)
 		wantIDs(t, a, "f-0002", "f-0003", "f-0005", "f-0007")
 		s, err := w.d.Status(t.Context())
 		if err != nil || s.Findings != 7 || s.Suppressed != 3 || s.Open != 4 {

@@ -21,7 +21,8 @@ type worker struct {
 	resume  chan struct{} // the channel is known to work again
 }
 
-// look is how often a worker looks by itself: for the end of quiet hours, refused messages that are due, and a clock that was set.
+// look is how often a worker with messages that must wait looks by itself: for the end of quiet hours, refused ones that are due, and a
+// clock that was set. One without any waits to be woken.
 const look = 30 * time.Second
 
 // grace is how long what is being sent may take when the server stops.
@@ -44,7 +45,7 @@ func (w *worker) run(ctx context.Context) {
 	})
 	failures := 0
 	for ctx.Err() == nil {
-		t, err := w.next(ctx)
+		t, later, err := w.next(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
 				return
@@ -55,7 +56,7 @@ func (w *worker) run(ctx context.Context) {
 			continue
 		}
 		if t == nil {
-			w.wait(ctx, look, w.wake)
+			w.wait(ctx, later, w.wake)
 			continue
 		}
 		fault := w.send(ctx, t.message)
@@ -183,37 +184,41 @@ func (w *worker) exec(ctx context.Context, query string, args ...any) error {
 	})
 }
 
-// next gives the message that is to be told now, nil if there is none. Those tried least come first: one that the other side cannot
-// bear must not hold up the rest.
-func (w *worker) next(ctx context.Context) (*task, error) {
+// next gives the message that is to be told now or, if there is none, when to look again. Those tried least come first: one that the
+// other side cannot bear must not hold up the rest.
+func (w *worker) next(ctx context.Context) (*task, time.Duration, error) {
 	now := w.d.now()
 	hush := w.quiet.at(now)
-	// A time that is farther off than any pause was written by a clock that has been put back.
-	rows, err := w.d.db.Read().QueryContext(ctx, `SELECT d.finding, f.json, f.raised_at, f.detector, json_extract(f.json, '$.subjects')
-		FROM delivery d JOIN finding f ON f.id = d.finding
-		WHERE d.channel = ? AND d.state = 'pending' AND (d.refused = 0 OR d.due <= ? OR d.due > ?)
-		ORDER BY d.attempts, d.number`, w.channel.Name, int64(millis(now)), int64(millis(now.Add(maxPause))))
+	rows, err := w.d.db.Read().QueryContext(ctx, `SELECT d.finding, d.refused, d.due, f.json, f.raised_at, f.detector, json_extract(f.json, '$.subjects')
+		FROM delivery d JOIN finding f ON f.id = d.finding WHERE d.channel = ? AND d.state = 'pending' ORDER BY d.attempts, d.number`, w.channel.Name)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer rows.Close()
+	later := maxPause
 	for rows.Next() {
 		var t task
 		var text []byte
-		var raised, subjects int64
+		var due, raised, subjects int64
+		var no bool
 		var detector string
-		if err := rows.Scan(&t.finding, &text, &raised, &detector, &subjects); err != nil {
-			return nil, err
+		if err := rows.Scan(&t.finding, &no, &due, &text, &raised, &detector, &subjects); err != nil {
+			return nil, 0, err
 		}
-		if hush && !w.quiet.passes(detector, subjects) {
+		if no && !isDue(time.UnixMilli(due), now) || hush && !w.quiet.passes(detector, subjects) {
+			later = look
 			continue
 		}
 		var f whosaw.Finding
 		if err := json.Unmarshal(text, &f); err != nil {
-			return nil, fmt.Errorf("read finding %s: %w", t.finding, err)
+			return nil, 0, fmt.Errorf("read finding %s: %w", t.finding, err)
 		}
 		t.message = message(&f, time.UnixMilli(raised), w.d.link)
-		return &t, nil
+		return &t, 0, nil
 	}
-	return nil, rows.Err()
+	return nil, later, rows.Err()
 }
+
+// isDue reports whether a refused message is to be tried again. A time that is farther off than any pause was written by a clock that has
+// been put back.
+func isDue(due, now time.Time) bool { return !now.Before(due) || due.Sub(now) > maxPause }
