@@ -68,6 +68,7 @@ func TestSummary(t *testing.T) {
 		return &drill.Outcome{
 			Seed: seed, Accesses: 1000, Honest: 990, Attackers: []drill.Attacker{{Name: "a", Accesses: 10, Customers: 900, Scores: []drill.Score{s}, All: all}},
 			Findings: []drill.Found{{Attacker: "a"}, {}},
+			Levels:   []drill.Level{{Detector: "unissued", Trials: 100, Tests: 12, Highest: float64(seed) / 10, Reached: [4]int64{2, 1}}},
 			Events:   []drill.Event{{Name: "nat", Accesses: 5, Answers: int64(seed - 6), Highest: float64(seed) / 100, Detector: "unissued"}, {Name: "idle", Accesses: 1}},
 		}
 	}
@@ -85,6 +86,9 @@ func TestSummary(t *testing.T) {
 	}
 	if e := s.Events; len(e) != 2 || e[1].Name != "nat" || e[1].Accesses != 15 || e[1].Answers != 3 || e[1].Highest != 0.08 {
 		t.Errorf("events %+v", e)
+	}
+	if l := s.Levels; len(l) != 1 || l[0].Trials != 300 || l[0].Highest != 0.8 || l[0].Reached != [4]int64{6, 3} || math.Abs(l[0].Bound(0)-300*12*math.Exp(-6)) > 1e-9 {
+		t.Errorf("levels %+v", l)
 	}
 	if got := drill.Untouched(s.Runs); len(got) != 1 || got[0] != "idle" {
 		t.Errorf("untouched %v", got)

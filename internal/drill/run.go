@@ -41,6 +41,22 @@ type Outcome struct {
 	Attackers []Attacker `json:"attackers"`
 	Findings  []Found    `json:"findings"`
 	Events    []Event    `json:"events"`
+	Levels    []Level    `json:"levels"`
+}
+
+// Level is how often a detector's tests rose to lower thresholds than the one that makes a finding, the attack's own rises among
+// them: of an honest run it sets silence beside the bound.
+type Level struct {
+	Detector string                    `json:"detector"`
+	Trials   int64                     `json:"trials"`
+	Tests    int                       `json:"tests"`   // that a trial drives
+	Highest  float64                   `json:"highest"` // S/h ever reached
+	Reached  [len(detect.Levels)]int64 `json:"reached"` // of detect.Levels
+}
+
+// Bound is how often honest trials may reach a level at most.
+func (l *Level) Bound(i int) float64 {
+	return float64(l.Trials) * float64(l.Tests) * math.Exp(-detect.Levels[i])
 }
 
 // Alarms counts the false ones: findings that accuse mostly what is no attack.
@@ -98,10 +114,22 @@ func Run(ctx context.Context, cfg Config) (_ *Outcome, err error) {
 		return nil, fmt.Errorf("run scenario %s with seed %d: %d records have another's id", cfg.Scenario, cfg.Seed, read.Conflicts)
 	}
 	out := &Outcome{Scenario: cfg.Scenario, Seed: cfg.Seed, Events: s.events.list}
+	out.Levels = levels(c.Status())
 	if err := out.score(ctx, c, s.truth); err != nil {
 		return nil, fmt.Errorf("score scenario %s with seed %d: %w", cfg.Scenario, cfg.Seed, err)
 	}
 	return out, nil
+}
+
+// levels gives the account of the sequential tests.
+func levels(states []detect.Status) []Level {
+	var out []Level
+	for i := range states {
+		if d := &states[i]; d.Threshold > 1 { // the others state facts
+			out = append(out, Level{Detector: d.Detector, Trials: d.Trials, Tests: d.Tests, Highest: d.Highest / d.Threshold, Reached: d.Reached})
+		}
+	}
+	return out
 }
 
 // shop feeds a simulated shop to a case.

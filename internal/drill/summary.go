@@ -16,6 +16,7 @@ type Summary struct {
 	Attackers []AttackerSummary `json:"attackers"`
 	Honest    Honest            `json:"honest"`
 	Events    []Event           `json:"events"` // added up
+	Levels    []Level           `json:"levels"` // added up
 	Runs      []*Outcome        `json:"runs"`
 }
 
@@ -62,7 +63,7 @@ type Honest struct {
 
 // Summarize joins the outcomes of one scenario, which must not be empty.
 func Summarize(cfg Config, outcomes []*Outcome) Summary {
-	s := Summary{Scenario: cfg.Scenario, Customers: cfg.Customers, Days: cfg.Days, Share: cfg.Share, Runs: outcomes, Attackers: []AttackerSummary{}, Events: mergeEvents(outcomes)}
+	s := Summary{Scenario: cfg.Scenario, Customers: cfg.Customers, Days: cfg.Days, Share: cfg.Share, Runs: outcomes, Attackers: []AttackerSummary{}, Events: mergeEvents(outcomes), Levels: mergeLevels(outcomes)}
 	var accesses []int64
 	for _, o := range outcomes {
 		s.Seeds = append(s.Seeds, o.Seed)
@@ -79,6 +80,26 @@ func Summarize(cfg Config, outcomes []*Outcome) Summary {
 		s.Attackers = append(s.Attackers, summarizeAttacker(name, outcomes))
 	}
 	return s
+}
+
+// mergeLevels adds up what the runs' tests reached.
+func mergeLevels(outcomes []*Outcome) []Level {
+	var all []Level
+	for _, o := range outcomes {
+		for _, l := range o.Levels {
+			i := slices.IndexFunc(all, func(a Level) bool { return a.Detector == l.Detector })
+			if i < 0 {
+				all = append(all, l)
+				continue
+			}
+			all[i].Trials += l.Trials
+			all[i].Highest = max(all[i].Highest, l.Highest)
+			for k := range l.Reached {
+				all[i].Reached[k] += l.Reached[k]
+			}
+		}
+	}
+	return all
 }
 
 func attackerNames(outcomes []*Outcome) []string {

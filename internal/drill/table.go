@@ -68,6 +68,16 @@ func WriteTable(w io.Writer, all []Summary) error {
 		row(&b, []string{s.title(), figure.Int(s.Honest.Accesses), figure.Int(s.Honest.Alarms), limit(s.Honest.Upper), limit(s.Honest.PerMillion)})
 		outcomes = append(outcomes, s.Runs...)
 	}
+	for i := range all {
+		if s := &all[i]; len(s.Attackers) == 0 {
+			b.WriteString("\nHow often its tests rose to lower thresholds, and how often honest ones may at most:\n\n")
+			row(&b, levelHead())
+			b.WriteString("|" + strings.Repeat(" --- |", len(levelHead())) + "\n")
+			for _, cells := range levelRows(s.Levels) {
+				row(&b, cells)
+			}
+		}
+	}
 	b.WriteString("\nAwkward things in the honest part, over all runs:\n\n")
 	row(&b, []string{"event", "accesses", "answers to a test", "highest S/h", "by"})
 	b.WriteString("| --- | --- | --- | --- | --- |\n")

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/report"
 	"github.com/whosaw/whosaw/internal/sim"
@@ -44,6 +45,11 @@ func (s *Summary) WriteText(w io.Writer, o report.TextOptions) error {
 	m.Para(s.Honest.says(len(s.Seeds)))
 	s.alarms(m)
 	m.Blank()
+	if len(s.Attackers) == 0 && len(s.Levels) > 0 {
+		m.Head("How often its tests rose to lower thresholds, and how often they may at most")
+		m.Table(levelHead(), levelRows(s.Levels))
+		m.Blank()
+	}
 	if len(s.Events) > 0 {
 		m.Head("Awkward things in its honest life, and how near they came to an alarm")
 		m.Table([]string{"event", "accesses", "answers", "highest S/h", "by"}, eventRows(s.Events))
@@ -228,6 +234,27 @@ func eventRows(events []Event) [][]string {
 			highest = fmt.Sprintf("%.2f", e.Highest)
 		}
 		rows = append(rows, []string{words(e.Name), figure.Int(e.Accesses), figure.Int(e.Answers), highest, words(e.Detector)})
+	}
+	return rows
+}
+
+func levelHead() []string {
+	head := []string{"detector", "trials"}
+	for _, h := range detect.Levels {
+		head = append(head, fmt.Sprintf("h = %g", h))
+	}
+	return append(head, "highest S/h")
+}
+
+func levelRows(levels []Level) [][]string {
+	var rows [][]string
+	for i := range levels {
+		l := &levels[i]
+		cells := []string{words(l.Detector), figure.Int(l.Trials)}
+		for k, n := range l.Reached {
+			cells = append(cells, figure.Int(n)+" of "+limit(l.Bound(k)))
+		}
+		rows = append(rows, append(cells, fmt.Sprintf("%.2f", l.Highest)))
 	}
 	return rows
 }
