@@ -55,6 +55,24 @@ func TestLoadParamsRefuses(t *testing.T) {
 	}
 }
 
+// In a shop of nine million all 3,000 agents sit behind the one address, and the carriers' first address has a great many.
+func TestBigShop(t *testing.T) {
+	s := newShop(Config{Seed: 1, Customers: 9_000_000, Days: 1, Start: 1772409600000}, shopParams())
+	if got := s.agents(); got != 3000 {
+		t.Errorf("%d agents, want 3000", got)
+	}
+	if exists := 1000 * len(s.numbers) / s.lastNumber(); exists < 425 || exists > 440 {
+		t.Errorf("%d of 1000 numbers belong to a customer, want 433", exists)
+	}
+	d := s.draw(forDay, 1, 1)
+	for range 1000 {
+		i := d.Below(len(s.numbers))
+		if got, ok := s.index(s.numbers[i], s.leaves(i)-1); got != i || !ok {
+			t.Fatalf("number %d of customer %d is found as %d, %v", s.numbers[i], i, got, ok)
+		}
+	}
+}
+
 func TestAppendShare(t *testing.T) {
 	for n, want := range map[int64]string{1: "0.00001", 10: "0.0001", 250: "0.0025", 99_999: "0.99999", 50_000: "0.5"} {
 		if got := string(appendShare(nil, n)); got != want {

@@ -27,7 +27,7 @@ type Truth struct {
 	Duplicates int64            `json:"duplicates"` // of them, lines that had come before
 	Late       int64            `json:"late"`       // of them, accesses that came a minute or more after they happened
 	References map[string]int64 `json:"references"` // records that are not accesses, by type
-	Events     map[string]int64 `json:"events"`     // accesses that something awkward made, by Label.Event
+	Events     map[string]int64 `json:"events"`     // honest accesses that something awkward made, by Label.Event
 
 	Attacks []Attack `json:"attacks"`
 	Attack  Totals   `json:"attack"` // all attacks together
@@ -134,7 +134,6 @@ func (t *tally) add(e *event, subjects []uint32) error {
 		t.references[e.kind]++
 		return nil
 	}
-	t.events[e.what]++
 	if e.at-e.time >= minute && e.what == whatLate {
 		t.late++
 	}
@@ -148,6 +147,7 @@ func (t *tally) add(e *event, subjects []uint32) error {
 	h.accesses++
 	h.disclosures += n
 	if e.attack == 0 {
+		t.events[e.what]++
 		t.honest.add(e, subjects, fields, masked, n)
 		return nil
 	}

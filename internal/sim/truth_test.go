@@ -276,7 +276,7 @@ func checkNames(t *testing.T, records []record, truth *sim.Truth) {
 		r := &records[i]
 		if r.Type != "" {
 			references[r.Type]++
-		} else if e := r.label.Event; e != "" {
+		} else if e := r.label.Event; e != "" && r.label.Attack == "" {
 			events[e]++
 		}
 		if e := r.label.Event; e != "" && !slices.Contains(sim.Events(), e) {
