@@ -24,7 +24,8 @@ var importTable = map[string][]string{
 	"internal/ledger":    {"", "github.com/cespare/xxhash/v2", "github.com/klauspost/compress", "golang.org/x/sys"},
 	"internal/reference": {"", "github.com/cespare/xxhash/v2"},
 	"internal/detect":    {"", "internal/catalog", "internal/reference", "github.com/cespare/xxhash/v2"},
-	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger"},
+	"internal/index":     {"internal/ledger", "golang.org/x/sys"},
+	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger", "internal/index"},
 	"internal/auth":      {"internal/store/sqlite"},
 	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/ingest", "internal/jetstream", "internal/ledger", "github.com/goccy/go-yaml"},
 	"internal/api": {
@@ -33,7 +34,7 @@ var importTable = map[string][]string{
 	},
 	"internal/console":   {"", "internal/alarm", "internal/api", "internal/auth", "internal/figure", "internal/pipeline"},
 	"internal/doctor":    {"", "internal/catalog", "internal/reference", "internal/detect", "internal/ledger", "internal/figure"},
-	"internal/pipeline":  {"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor"},
+	"internal/pipeline":  {"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/scope", "internal/doctor"},
 	"internal/follow":    {"", "internal/catalog", "internal/ingest", "internal/pipeline", "internal/store/sqlite"},
 	"internal/jetstream": {"", "internal/catalog", "internal/ingest", "internal/pipeline", "github.com/nats-io/nats.go"},
 	"internal/report":    {"", "internal/figure"},
@@ -52,7 +53,7 @@ var importTable = map[string][]string{
 		"internal/sim",
 	},
 	"cmd/whosaw": {
-		"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/scope", "internal/doctor",
+		"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/scope", "internal/doctor",
 		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill",
 		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/console", "internal/store/sqlite", "internal/follow", "internal/jetstream",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -110,6 +111,7 @@ func parseFooter(s string, end int64) (*footer, error) {
 // segment is a sealed segment: what its footer says. It holds no file open.
 type segment struct {
 	footer
+	id   SegmentID
 	name string
 	size int64
 }
@@ -164,6 +166,8 @@ func openSegment(name string) (*segment, error) {
 		return nil, s.damage(at, "the footer "+err.Error())
 	}
 	s.footer = *f
+	sum := sha256.Sum256(b)
+	s.id = SegmentID(sum[:])
 	if partName(filepath.Dir(name), s.first, segmentSuffix) != name {
 		return nil, s.damage(at, "the footer names another first sequence than the file's name")
 	}

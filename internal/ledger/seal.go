@@ -99,5 +99,9 @@ func (l *Ledger) seal(full *frozenPart) error {
 	l.mu.Lock()
 	l.sealed, l.frozen, l.justSealed = append(l.sealed, s.view()), nil, known
 	l.mu.Unlock()
+	if l.cfg.Sealed != nil {
+		p := s.view().Part
+		l.cfg.Sealed(&p, full.chunk().only(ColAll))
+	}
 	return nil
 }

@@ -33,8 +33,12 @@ type Part struct {
 	MinTime, MaxTime int64  // event times, of all records
 	Accesses         int
 	References       int
-	Bytes            int64 // on disk
+	Bytes            int64     // on disk
+	Segment          SegmentID // zero: the part is no sealed segment, or not the whole of one
 }
+
+// SegmentID tells a sealed segment from every other: it is a hash of its footer.
+type SegmentID [16]byte
 
 // View gives a snapshot of the records with sequence up to and with asOf (0: all acknowledged so far).
 func (l *Ledger) View(asOf uint64) (*View, error) {
@@ -103,6 +107,7 @@ func (s *segment) view() viewPart {
 			Accesses:   s.accesses,
 			References: s.spans.records - s.accesses,
 			Bytes:      s.size,
+			Segment:    s.id,
 		},
 		seg:  s,
 		rows: s.accesses,
@@ -119,7 +124,7 @@ func (v *View) cut(p *viewPart, asOf uint64) error {
 	if err != nil {
 		return err
 	}
-	p.Last = asOf
+	p.Last, p.Segment = asOf, SegmentID{}
 	p.References = sort.Search(len(refs), func(i int) bool { return refs[i].seq > asOf })
 	p.rows = sort.Search(len(c.Seq), func(i int) bool { return c.Seq[i] > asOf })
 	p.Accesses = p.rows

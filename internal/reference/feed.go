@@ -190,6 +190,41 @@ func (x *Index) IssuanceFeed(realm, key, client, route string, t int64) Feed {
 	return feed
 }
 
+// FeedOver is the member Known of IssuanceFeed for all of a stretch of time, both ends included; same is false if it differs
+// within it.
+func (x *Index) FeedOver(realm, key, client, route string, first, last int64) (known, same bool) {
+	g := x.realms[realm]
+	if g == nil {
+		return false, true
+	}
+	f := &g.feeds
+	if f.bare || key != "" && f.keys[key] != 0 || client != "" && f.clients[client] {
+		return true, true
+	}
+	same = true
+	for i := range 8 {
+		var of feedOf
+		if i&1 != 0 {
+			of.key = key
+		}
+		if i&2 != 0 {
+			of.client = client
+		}
+		if i&4 != 0 {
+			of.route = route
+		}
+		for _, d := range f.declared[of] {
+			if d.from <= first && d.until > last {
+				return true, true
+			}
+			if d.from <= last && d.until > first {
+				same = false
+			}
+		}
+	}
+	return false, same
+}
+
 // best is the declaration that counts so far.
 type best struct {
 	named int

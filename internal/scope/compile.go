@@ -28,6 +28,19 @@ type term struct {
 	sources        *values[string] // the member source again, for gaps
 
 	early ledger.Columns // what columns, numbers and a positive subject need
+
+	// The same members again, as blocks are asked for them.
+	texts   []textMember
+	classes *values[string] // of agents
+	nets    *networks
+	asn     *values[uint32]
+	status  *values[uint16]
+}
+
+// textMember is a member that is a column of strings.
+type textMember struct {
+	col ledger.Columns
+	*values[string]
 }
 
 // column is a member that is looked at once per entry of a chunk's dictionary.
@@ -159,6 +172,7 @@ func (t *term) addStrings(f *whosaw.Term) error {
 		return err
 	}
 	t.early |= ledger.ColAgent
+	t.classes = classes
 	t.columns = append(t.columns, column{
 		codes: func(c *ledger.Chunk) []uint32 { return c.Agent.Codes },
 		allow: func(c *ledger.Chunk) []bool {
@@ -174,6 +188,7 @@ func (t *term) addStrings(f *whosaw.Term) error {
 
 func (t *term) addColumn(v *values[string], cols ledger.Columns, strs func(c *ledger.Chunk) *ledger.Strings) {
 	t.early |= cols
+	t.texts = append(t.texts, textMember{cols, v})
 	t.columns = append(t.columns, column{
 		codes: func(c *ledger.Chunk) []uint32 { return strs(c).Codes },
 		allow: func(c *ledger.Chunk) []bool {
@@ -202,6 +217,7 @@ func (t *term) addIP(f *whosaw.Term) error {
 		return err
 	}
 	t.early |= ledger.ColIP
+	t.nets = nets
 	t.columns = append(t.columns, column{
 		codes: func(c *ledger.Chunk) []uint32 { return c.IP.Codes },
 		allow: func(c *ledger.Chunk) []bool {
@@ -228,6 +244,7 @@ func (t *term) addNumbers(f *whosaw.Term) error {
 	}
 	if asn != nil {
 		t.early |= ledger.ColASN
+		t.asn = asn
 		t.numbers = append(t.numbers, numbers{func(c *ledger.Chunk, row uint32) bool { return asn.accept(c.ASN[row]) }})
 	}
 	status, err := parseValues("status", f.Status, func(s string) (uint16, error) {
@@ -241,6 +258,7 @@ func (t *term) addNumbers(f *whosaw.Term) error {
 		return err
 	}
 	t.early |= ledger.ColStatus
+	t.status = status
 	t.numbers = append(t.numbers, numbers{func(c *ledger.Chunk, row uint32) bool { return status.accept(c.Status[row]) }})
 	return nil
 }

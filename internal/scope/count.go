@@ -19,28 +19,39 @@ func (e *Engine) Count(ctx context.Context, filter whosaw.Filter) (whosaw.ScopeA
 	}
 	// no_feed looks at key, client and credential; gaps name the source.
 	late := q.columns() | ledger.ColKey | ledger.ColClient | ledger.ColCredential | ledger.ColSource
-	sum, people, err := q.sum(ctx, late, true)
+	people := newTable(q.sets)
+	marks, rest, err := q.mark(ctx, people)
 	if err != nil {
 		return whosaw.ScopeAnswer{}, err
 	}
+	sum, err := q.sum(ctx, late, rest, people, true)
+	if err != nil {
+		return whosaw.ScopeAnswer{}, err
+	}
+	marks.into(sum, people)
 	answer := whosaw.ScopeAnswer{
-		Filter: filter, Accesses: sum.accesses, Disclosures: sum.disclosures, Subjects: people.len(),
+		Filter: filter, Accesses: sum.accesses, Disclosures: sum.disclosures, Subjects: people.len() + marks.subjects(),
 		First: sum.span.from(), Last: sum.span.to(), Catalog: q.catalogNames(sum), NotReached: q.notReached(sum),
 	}
 	bySet := make([]int64, len(q.sets.list))
 	people.each(func(e *entry) {
 		bySet[e.set]++
-		if answer.Others > math.MaxInt64-e.others {
-			answer.Others = math.MaxInt64 // no address book is that long; do not turn it negative
-		} else {
-			answer.Others += e.others
-		}
+		answer.Others = addOthers(answer.Others, e.others)
 	})
 	answer.Fields, answer.Masked = q.sets.count(bySet)
+	marks.count(&answer)
 	if answer.Gaps, err = q.gaps(ctx, sum); err != nil {
 		return whosaw.ScopeAnswer{}, err
 	}
 	return answer, nil
+}
+
+// addOthers adds: no address book is so long that the sum must turn negative.
+func addOthers(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 // sum is what is added up over accesses, beside the subjects' table.
@@ -54,12 +65,17 @@ type sum struct {
 	gaps *gapSum // nil: not asked
 }
 
+<<<<<<< HEAD
 // sum runs over the accesses that match the question's first filter.
 func (q *question) sum(ctx context.Context, late ledger.Columns, withGaps bool) (*sum, *table, error) {
 	people := newTable(q.sets, q.budget)
+=======
+// sum runs over the accesses of some parts (nil: of all) that match the question's first filter.
+func (q *question) sum(ctx context.Context, late ledger.Columns, parts []int, people *table, withGaps bool) (*sum, error) {
+>>>>>>> d1431d8 (index: blocks beside sealed segments; scope counts from them)
 	var sums []*sum
 	var writers []*writer
-	err := q.scan(ctx, late, func() work {
+	err := q.scanParts(ctx, late, parts, func() (work, func(ledger.Part) bool) {
 		s := &sum{versions: make(map[*catalog.Version]bool)}
 		if withGaps {
 			s.gaps = newGapSum()
@@ -72,20 +88,24 @@ func (q *question) sum(ctx context.Context, late ledger.Columns, withGaps bool) 
 				g = s.gaps.chunk(c)
 			}
 			return c.hits(0, func(h *hit) { s.add(c, h, w, g) })
-		}
+		}, nil
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	total := &sum{versions: make(map[*catalog.Version]bool), gaps: newGapSum()}
+	total := newSum()
 	for i, s := range sums {
 		writers[i].flush()
 		total.merge(s)
 	}
+<<<<<<< HEAD
 	if q.budget.spent() {
 		return nil, nil, ErrMemory
 	}
 	return total, people, nil
+=======
+	return total, nil
+>>>>>>> d1431d8 (index: blocks beside sealed segments; scope counts from them)
 }
 
 func (s *sum) add(c *chunk, h *hit, w *writer, g *chunkGaps) {

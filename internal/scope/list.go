@@ -20,8 +20,8 @@ func (e *Engine) List(ctx context.Context, filter whosaw.Filter, yield func(row 
 	if err != nil {
 		return err
 	}
-	_, people, err := q.sum(ctx, q.columns(), false)
-	if err != nil {
+	people := newTable(q.sets)
+	if _, err := q.sum(ctx, q.columns(), nil, people, false); err != nil {
 		return err
 	}
 	l := lister{question: q, fields: make(map[uint32][]string)}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/scope"
 )
@@ -92,8 +93,15 @@ type built struct {
 	cat    *catalog.Catalog
 	dir    string
 	pages  gen
+	index  *index.Store
 
-	engines map[*time.Location]*scope.Engine
+	engines map[engineOf]*scope.Engine
+}
+
+// engineOf is what an engine is told: where days begin, and whether it asks blocks.
+type engineOf struct {
+	zone    *time.Location
+	indexed bool
 }
 
 // build sends everything to a ledger and to the counter, and compares the receipts.
@@ -111,7 +119,7 @@ func (s *scenario) try() (*built, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &built{oracle: &oracle{catalog: s.catalog}, dir: dir, pages: newGen(s.seed, 3), engines: map[*time.Location]*scope.Engine{}}
+	b := &built{oracle: &oracle{catalog: s.catalog}, dir: dir, pages: newGen(s.seed, 3), engines: map[engineOf]*scope.Engine{}}
 	if b.cat, err = s.load(dir); err != nil {
 		return nil, err
 	}
@@ -176,7 +184,8 @@ func (s *scenario) try() (*built, error) {
 	if b.view, err = b.ledger.View(0); err != nil {
 		return nil, err
 	}
-	return b, nil
+	b.index = index.Open(index.Config{Dir: dir, Throwaway: true})
+	return b, b.index.Build(context.Background(), b.view)
 }
 
 // load gives the product the catalog the way users do.
@@ -196,35 +205,44 @@ func (s *scenario) load(dir string) (*catalog.Catalog, error) {
 
 func (b *built) close() {
 	_ = b.view.Close()
+	_ = b.index.Close()
 	_ = b.ledger.Close()
 	_ = os.RemoveAll(b.dir)
 }
 
-// compare gives the difference between the counter's answers and the product's, "" if there is none.
+// compare gives the difference between the counter's answers and the product's, "" if there is none. The product
+// answers twice: from segments alone, and from blocks where it can.
 func (b *built) compare(filter string, ask oAsk) string {
-	got, err := b.ask(filter, ask)
-	if err != nil {
-		return err.Error()
-	}
 	want := b.oracle.answer(parseFilter(filter), ask)
 	want.Matched = nil
-	if reflect.DeepEqual(want, *got) {
-		return ""
+	for _, indexed := range []bool{false, true} {
+		got, err := b.ask(filter, ask, indexed)
+		if err != nil {
+			return err.Error()
+		}
+		if !reflect.DeepEqual(want, *got) {
+			return fmt.Sprintf("(blocks asked: %t)\n%s", indexed, cmp.Diff(want, *got))
+		}
 	}
-	return cmp.Diff(want, *got)
+	return ""
 }
 
 // ask asks the product everything about a filter.
-func (b *built) ask(filter string, ask oAsk) (*oAnswer, error) {
+func (b *built) ask(filter string, ask oAsk, indexed bool) (*oAnswer, error) {
 	ctx := context.Background()
 	f, err := whosaw.ParseFilter([]byte(filter))
 	if err != nil {
 		return nil, err
 	}
-	e := b.engines[ask.zone]
+	of := engineOf{ask.zone, indexed}
+	e := b.engines[of]
 	if e == nil {
-		e = scope.New(b.view, b.cat, scope.Config{Zone: ask.zone, Workers: 1 + b.pages.IntN(3)})
-		b.engines[ask.zone] = e
+		cfg := scope.Config{Zone: ask.zone, Workers: 1 + b.pages.IntN(3)}
+		if indexed {
+			cfg.Index = b.index
+		}
+		e = scope.New(b.view, b.cat, cfg)
+		b.engines[of] = e
 	}
 	c, err := e.Count(ctx, f)
 	if err != nil {
@@ -528,7 +546,7 @@ func TestFlaws(t *testing.T) {
 		g := newGen(seed, 2)
 		for range 40 {
 			text, ask := g.filter(w.oracle.records), g.ask()
-			got, err := w.ask(text, ask)
+			got, err := w.ask(text, ask, true)
 			if err != nil {
 				t.Fatal(err)
 			}

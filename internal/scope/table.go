@@ -182,6 +182,20 @@ func (t *table) each(fn func(e *entry)) {
 	}
 }
 
+// drain takes out the entries for which fn returns true. Nothing may be added afterwards.
+func (t *table) drain(fn func(e *entry) bool) {
+	for i := range t.shards {
+		sh := &t.shards[i]
+		kept := sh.entries[:0]
+		for j := range sh.entries {
+			if !fn(&sh.entries[j]) {
+				kept = append(kept, sh.entries[j])
+			}
+		}
+		sh.entries, sh.slots = kept, nil
+	}
+}
+
 // member is a subject in a group.
 type member struct {
 	key   subjectKey

@@ -50,6 +50,7 @@ type networks struct{ yes, no networkSet }
 type networkSet struct {
 	nets   map[netip.Prefix]struct{}
 	v4, v6 []int
+	ranges []addrRange // the same networks
 }
 
 func parseNetworks(member string, list []string) (*networks, error) {
@@ -78,6 +79,7 @@ func newNetworkSet(nets map[netip.Prefix]struct{}) networkSet {
 			s.v6 = append(s.v6, bits)
 		}
 	}
+	s.order()
 	return s
 }
 

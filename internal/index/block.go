@@ -1,0 +1,265 @@
+package index
+
+import (
+	"net/netip"
+	"sort"
+	"unsafe"
+)
+
+// Block answers what the accesses of one segment disclosed. Safe for concurrent use. What it gives is valid until its store
+// is closed.
+type Block struct {
+	name    string
+	file    mapped
+	head    head
+	extents [sections]extent
+
+	members [members]Packed
+	starts  Packed
+	who     Packed
+	times   Packed
+	mask    uint64 // of the shape in who
+}
+
+func (b *Block) open() {
+	h := &b.head
+	for m := range members {
+		b.members[m] = b.packed(sectionMember+section(m), h.origins)
+	}
+	b.starts = b.packed(sectionStarts, h.origins+1)
+	b.who = b.packed(sectionWho, h.rows)
+	b.times = b.packed(sectionTime, h.rows)
+	b.mask = 1<<h.shapeBits - 1
+}
+
+func (b *Block) bytes(s section) []byte {
+	e := b.extents[s]
+	return b.file.b[e.at : e.at+e.size : e.at+e.size]
+}
+
+func (b *Block) packed(s section, n int) Packed { return newPacked(b.bytes(s), n, b.extents[s].width) }
+
+// Rows is how many rows there are; Origins, how many origins.
+func (b *Block) Rows() int    { return b.head.rows }
+func (b *Block) Origins() int { return b.head.origins }
+
+// Accesses is how many accesses the rows stand for.
+func (b *Block) Accesses() int { return b.head.accesses }
+
+// Range gives the least and greatest event time.
+func (b *Block) Range() (from, to int64) { return b.head.minTime, b.head.maxTime }
+
+// Bytes is the size of the block's file.
+func (b *Block) Bytes() int64 { return int64(len(b.file.b) + len(b.file.sums) + tailSize) }
+
+// Texts is a sorted dictionary: code 1 is its first text, code 0 stands for missing.
+type Texts struct {
+	ends Packed
+	text []byte
+}
+
+func (b *Block) texts(s section, n int) (Texts, error) {
+	if err := b.whole(s); err != nil {
+		return Texts{}, err
+	}
+	all := b.bytes(s)
+	size := packedSize(n+1, b.extents[s].width)
+	t := Texts{newPacked(all, n+1, b.extents[s].width), all[size:]}
+	if t.ends.At(n) != uint64(len(t.text)) {
+		return Texts{}, &DamageError{b.name}
+	}
+	return t, nil
+}
+
+// Len is how many texts there are, without the missing one.
+func (t *Texts) Len() int { return t.ends.n - 1 }
+
+// At gives the text of a code. It lies in the block's memory.
+func (t *Texts) At(code int) string {
+	if code == 0 {
+		return ""
+	}
+	from, to := t.ends.At(code-1), t.ends.At(code)
+	return unsafe.String(unsafe.SliceData(t.text[from:to]), to-from)
+}
+
+// Find gives the code of a text, 0 if it has none.
+func (t *Texts) Find(s string) int {
+	i := sort.Search(t.Len(), func(i int) bool { return t.At(i+1) >= s })
+	if i < t.Len() && t.At(i+1) == s {
+		return i + 1
+	}
+	return 0
+}
+
+// Column is a column of origins: their codes.
+type Column struct{ Packed }
+
+// column gives the codes of a member.
+func (b *Block) column(m member) (Column, error) {
+	return Column{b.members[m]}, b.whole(sectionMember + section(m))
+}
+
+// Strings gives a member of origins that is a text.
+func (b *Block) strings(m member) (Column, Texts, error) {
+	c, err := b.column(m)
+	if err != nil {
+		return c, Texts{}, err
+	}
+	t, err := b.texts(sectionDict+section(m), b.head.dicts[m])
+	return c, t, err
+}
+
+// Key, and what follows, give a member of origins.
+func (b *Block) Key() (Column, Texts, error)     { return b.strings(memberKey) }
+func (b *Block) Agent() (Column, Texts, error)   { return b.strings(memberAgent) }
+func (b *Block) Country() (Column, Texts, error) { return b.strings(memberCountry) }
+func (b *Block) Client() (Column, Texts, error)  { return b.strings(memberClient) }
+func (b *Block) TLS() (Column, Texts, error)     { return b.strings(memberTLS) }
+func (b *Block) Realm() (Column, Texts, error)   { return b.strings(memberRealm) }
+func (b *Block) Source() (Column, Texts, error)  { return b.strings(memberSource) }
+
+// Credential gives 1 for origins whose accesses have a credential.
+func (b *Block) Credential() (Column, error) { return b.column(memberCredential) }
+
+// Numbers is a sorted dictionary of numbers: code 1 is the first, code 0 stands for missing.
+type Numbers struct{ Packed }
+
+// Value gives the number of a code.
+func (n *Numbers) Value(code int) uint64 {
+	if code == 0 {
+		return 0
+	}
+	return n.At(code - 1)
+}
+
+// ASN gives the member asn.
+func (b *Block) ASN() (Column, Numbers, error) {
+	c, err := b.column(memberASN)
+	if err != nil {
+		return c, Numbers{}, err
+	}
+	return c, Numbers{b.packed(sectionASN, b.head.asns)}, b.whole(sectionASN)
+}
+
+// Addrs is a sorted dictionary of addresses: IPv4 first, then IPv6. Code 0 stands for missing.
+type Addrs struct {
+	v4 Packed
+	v6 []byte
+}
+
+// IP gives the member ip.
+func (b *Block) IP() (Column, Addrs, error) {
+	c, err := b.column(memberIP)
+	if err == nil {
+		err = b.whole(sectionV4)
+	}
+	if err == nil {
+		err = b.whole(sectionV6)
+	}
+	return c, Addrs{b.packed(sectionV4, b.head.v4), b.bytes(sectionV6)}, err
+}
+
+// Len is how many addresses there are.
+func (a *Addrs) Len() int { return a.v4.n + len(a.v6)/16 }
+
+// At gives the address of a code, the zero one for missing.
+func (a *Addrs) At(code int) netip.Addr {
+	switch {
+	case code == 0:
+		return netip.Addr{}
+	case code <= a.v4.n:
+		v := a.v4.At(code - 1)
+		return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
+	}
+	return netip.AddrFrom16([16]byte(a.v6[16*(code-1-a.v4.n):]))
+}
+
+// Between gives the codes of the addresses from least to greatest, both of one family: [from, to).
+func (a *Addrs) Between(least, greatest netip.Addr) (from, to int) {
+	n := a.Len()
+	from = 1 + sort.Search(n, func(i int) bool { return a.At(i+1).Compare(least) >= 0 })
+	to = from + sort.Search(n+1-from, func(i int) bool { return a.At(from+i).Compare(greatest) > 0 })
+	return from, to
+}
+
+// Shapes gives the texts of the shapes, by number from 0: code 1 is shape 0.
+func (b *Block) Shapes() (Texts, error) { return b.texts(sectionShapes, b.head.shapes) }
+
+// ParseShape reads a text of Shapes. What it gives shares memory with the text.
+func ParseShape(text string) (Shape, error) { return parseShape(text) }
+
+// Starts gives the row with which each origin begins, and the end of the last one.
+func (b *Block) Starts() (Packed, error) { return b.starts, b.whole(sectionStarts) }
+
+// CheckRows looks at the checksums of rows. Rows must be looked at before they are read, their times apart.
+func (b *Block) CheckRows(lo, hi int, times bool) error {
+	from, to := b.who.span(lo, hi)
+	if err := b.check(sectionWho, from, to); err != nil || !times {
+		return err
+	}
+	from, to = b.times.span(lo, hi)
+	return b.check(sectionTime, from, to)
+}
+
+// Who gives for each row its subject above ShapeBits bits that are its shape.
+func (b *Block) Who() Packed { return b.who }
+
+// ShapeBits is how many bits of Who are the shape.
+func (b *Block) ShapeBits() uint { return b.head.shapeBits }
+
+// Time gives a row's event time.
+func (b *Block) Time(row int) int64 { return b.head.minTime + int64(b.times.At(row)) }
+
+// Subjects says who the numbers of subjects stand for. A number of a row without a subject means nothing.
+type Subjects struct {
+	coded bool
+	ints  Packed
+	texts Texts
+	limit uint64
+}
+
+// Subjects gives the dictionary of subjects.
+func (b *Block) Subjects() (Subjects, error) {
+	s := Subjects{coded: b.head.coded, ints: b.packed(sectionInts, b.head.ints), limit: b.head.limit}
+	err := b.whole(sectionInts)
+	if err == nil {
+		s.texts, err = b.texts(sectionTexts, b.head.texts)
+	}
+	return s, err
+}
+
+// Plain reports that numbers are the subjects' integer ids themselves.
+func (s *Subjects) Plain() bool { return !s.coded }
+
+// Limit is above every number.
+func (s *Subjects) Limit() uint64 { return s.limit }
+
+// Get gives the subject of a number: an integer, or a text that is none.
+func (s *Subjects) Get(number uint64) (id uint64, text string, isText bool) {
+	switch {
+	case !s.coded:
+		return number, "", false
+	case number < uint64(s.ints.n):
+		return s.ints.At(int(number)), "", false
+	}
+	return 0, s.texts.At(int(number) - s.ints.n + 1), true
+}
+
+// FindInt gives the number of an integer id.
+func (s *Subjects) FindInt(id uint64) (number uint64, ok bool) {
+	if !s.coded {
+		return id, id < s.limit
+	}
+	i := sort.Search(s.ints.n, func(i int) bool { return s.ints.At(i) >= id })
+	return uint64(i), i < s.ints.n && s.ints.At(i) == id
+}
+
+// FindText gives the number of an id that is no integer.
+func (s *Subjects) FindText(id string) (number uint64, ok bool) {
+	if !s.coded {
+		return 0, false
+	}
+	code := s.texts.Find(id)
+	return uint64(s.ints.n + code - 1), code > 0
+}

@@ -1,0 +1,23 @@
+// Package index keeps, beside each sealed segment of a ledger, a file that answers what was disclosed
+// without reading the segment: a block.
+//
+// A block has the segment's accesses sorted by origin: who asked, from where, with what key. An access is a row,
+// or as many rows as it has subjects: the subject, the shape (everything that decides what was shown), the
+// time. Origins and shapes are told by numbers of short dictionaries, so a filter looks at each origin
+// once, and then reads the rows of those it wants.
+//
+// Invariants:
+//  1. A block is derived: it says nothing that its segment does not say, and can be built again from it. It is used for
+//     the very segment it was built from, known by the hash of its footer, and for no other.
+//  2. Nothing of the catalog and of reference records is in it: they are applied when a question is asked.
+//  3. Every byte is under a checksum, which is looked at before the byte is used. A block that is missing, of another version
+//     or not as it was written is no error: whoever asks reads the segment instead.
+//  4. A file appears under its name when it is whole, and never changes.
+//  5. What is built takes a bounded multiple of one segment; what is read lies in mapped files, which the
+//     system may drop from memory at any time.
+//
+// It trusts the ledger that a segment never changes. It is not in backups: it is built again.
+//
+// Read next: build.go (from columns to rows), block.go (what can be read), file.go (the bytes;
+// docs/formats/ledger.md has them too), store.go (the directory).
+package index

@@ -1,0 +1,203 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/whosaw/whosaw/internal/ledger"
+)
+
+// Dir is the directory of blocks within a data directory.
+const Dir = "index"
+
+const (
+	suffix     = ".idx"
+	tempSuffix = ".tmp"
+)
+
+// Store is the blocks of a data directory. Safe for concurrent use.
+type Store struct {
+	dir       string
+	throwaway bool
+
+	mu     sync.Mutex
+	blocks map[uint64]*known // by first sequence
+	closed bool
+}
+
+// known is a block that was looked for.
+type known struct {
+	segment ledger.SegmentID
+	block   *Block // nil: there is none
+	unmap   func() error
+	cannot  bool // the segment cannot have one
+}
+
+// Config says where blocks lie.
+type Config struct {
+	Dir       string // the data directory
+	Throwaway bool   // no fsync
+}
+
+// Open gives the store of a data directory. Nothing is read or made before it is needed.
+func Open(cfg Config) *Store {
+	return &Store{dir: filepath.Join(cfg.Dir, Dir), throwaway: cfg.Throwaway, blocks: map[uint64]*known{}}
+}
+
+// Close unmaps the blocks: none of them may be used any more.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	var errs []error
+	for _, k := range s.blocks {
+		if k.unmap != nil {
+			errs = append(errs, k.unmap())
+		}
+	}
+	s.blocks = nil
+	return errors.Join(errs...)
+}
+
+// Block gives the block of a view's part, nil if it has none that can be used.
+func (s *Store) Block(p *ledger.Part) *Block {
+	if p.Segment == (ledger.SegmentID{}) || p.Accesses == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.blocks[p.First]
+	if k == nil || k.segment != p.Segment {
+		if s.closed {
+			return nil
+		}
+		if k != nil && k.unmap != nil {
+			return nil // a view of another ledger: leave it alone
+		}
+		k = &known{segment: p.Segment}
+		k.block, k.unmap = s.load(p)
+		s.blocks[p.First] = k
+	}
+	if k.block != nil && k.block.file.broken.Load() {
+		return nil
+	}
+	return k.block
+}
+
+func (s *Store) name(first uint64) string {
+	return filepath.Join(s.dir, fmt.Sprintf("%020d%s", first, suffix))
+}
+
+// load maps a block. That there is none is no error, whatever the cause.
+func (s *Store) load(p *ledger.Part) (*Block, func() error) {
+	name := s.name(p.First)
+	b, unmap, err := mapFile(name)
+	if err != nil {
+		return nil, nil
+	}
+	blk, err := parse(b, p.Segment)
+	if err != nil {
+		_ = unmap()
+		return nil, nil
+	}
+	blk.name = name
+	return blk, unmap
+}
+
+// Missing lists the parts of a view, by their place, that could have a block and have none.
+func (s *Store) Missing(view *ledger.View) []int {
+	var list []int
+	for i, p := range view.Parts() {
+		if p.Segment == (ledger.SegmentID{}) || p.Accesses == 0 || s.Block(&p) != nil {
+			continue
+		}
+		s.mu.Lock()
+		k := s.blocks[p.First]
+		can := k != nil && !k.cannot
+		s.mu.Unlock()
+		if can {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// Build builds the blocks that a view's segments lack, the newest first.
+func (s *Store) Build(ctx context.Context, view *ledger.View) error {
+	parts := view.Parts()
+	missing := s.Missing(view)
+	slices.Reverse(missing)
+	for _, i := range missing {
+		c, err := view.Load(ctx, i, Columns)
+		if err != nil {
+			return fmt.Errorf("build index: %w", err)
+		}
+		if err := s.Add(&parts[i], c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Add builds the block of a sealed segment from its accesses, which hold at least Columns.
+func (s *Store) Add(p *ledger.Part, c *ledger.Chunk) error {
+	b, err := build(p.Segment, c)
+	if errors.Is(err, errCannot) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.closed {
+			s.blocks[p.First] = &known{segment: p.Segment, cannot: true}
+		}
+		return nil
+	}
+	if err == nil {
+		err = s.place(s.name(p.First), b)
+	}
+	if err != nil {
+		return fmt.Errorf("write index: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.blocks[p.First]; !s.closed && (k == nil || k.unmap == nil) {
+		delete(s.blocks, p.First) // it is looked for again
+	}
+	return nil
+}
+
+// place puts a file under its name when it is whole and on disk.
+func (s *Store) place(name string, b []byte) (err error) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	temp := name + tempSuffix
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+			if e := os.Remove(temp); e != nil && !errors.Is(e, fs.ErrNotExist) {
+				err = errors.Join(err, e)
+			}
+		}
+	}()
+	if _, err = f.Write(b); err != nil {
+		return err
+	}
+	if !s.throwaway {
+		if err = f.Sync(); err != nil {
+			return err
+		}
+	}
+	if err = os.Rename(temp, name); err != nil {
+		return err
+	}
+	return f.Close()
+}

@@ -1,0 +1,243 @@
+package scope
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/index"
+	"github.com/whosaw/whosaw/internal/ledger"
+)
+
+// span32 is origins [from, to) of a block.
+type span32 struct{ from, to int }
+
+// originTest is a member whose value must be allowed.
+type originTest struct {
+	column index.Column
+	allow  []bool // by code
+}
+
+// origins gives those of a block that pass all of a term's members that origins have.
+func (t *term) origins(b *index.Block) ([]span32, error) {
+	spans := []span32{{0, b.Origins()}}
+	var tests []originTest
+	for _, m := range t.texts {
+		column, dict, ok, err := textColumn(b, m.col)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue // a member of shapes
+		}
+		allow := m.allow(&dict)
+		if m.col == ledger.ColKey {
+			spans = narrow(spans, &column, allow)
+			continue
+		}
+		tests = append(tests, originTest{column, allow})
+	}
+	if t.classes != nil {
+		column, dict, err := b.Agent()
+		if err != nil {
+			return nil, err
+		}
+		allow := make([]bool, dict.Len()+1)
+		for code := range allow {
+			allow[code] = t.classes.accept(whosaw.AgentClass(dict.At(code)))
+		}
+		tests = append(tests, originTest{column, allow})
+	}
+	if t.asn != nil {
+		column, dict, err := b.ASN()
+		if err != nil {
+			return nil, err
+		}
+		allow := make([]bool, dict.Len()+1)
+		for code := range allow {
+			allow[code] = t.asn.accept(uint32(dict.Value(code)))
+		}
+		tests = append(tests, originTest{column, allow})
+	}
+	if t.nets != nil {
+		column, dict, err := b.IP()
+		if err != nil {
+			return nil, err
+		}
+		tests = append(tests, originTest{column, t.nets.codes(&dict)})
+	}
+	return pass(spans, tests), nil
+}
+
+// textColumn gives a member of origins; ok is false if it is none.
+func textColumn(b *index.Block, col ledger.Columns) (c index.Column, dict index.Texts, ok bool, err error) {
+	switch col {
+	case ledger.ColKey:
+		c, dict, err = b.Key()
+	case ledger.ColClient:
+		c, dict, err = b.Client()
+	case ledger.ColCountry:
+		c, dict, err = b.Country()
+	case ledger.ColAgent:
+		c, dict, err = b.Agent()
+	case ledger.ColTLS:
+		c, dict, err = b.TLS()
+	case ledger.ColSource:
+		c, dict, err = b.Source()
+	case ledger.ColRealm:
+		c, dict, err = b.Realm()
+	default:
+		return c, dict, false, nil
+	}
+	return c, dict, true, err
+}
+
+// allow says which codes of a dictionary the member accepts.
+func (m *textMember) allow(dict *index.Texts) []bool {
+	allow := make([]bool, dict.Len()+1)
+	if len(m.yes) == 0 {
+		for i := range allow {
+			allow[i] = true
+		}
+	}
+	set := func(list map[string]struct{}, to bool) {
+		for x := range list {
+			if code := dict.Find(x); code > 0 || x == "" {
+				allow[code] = to
+			}
+		}
+	}
+	set(m.yes, true)
+	set(m.no, false)
+	return allow
+}
+
+// codes says which codes of a dictionary of addresses the networks accept.
+func (n *networks) codes(dict *index.Addrs) []bool {
+	allow := make([]bool, dict.Len()+1)
+	if len(n.yes.nets) == 0 {
+		for i := range allow {
+			allow[i] = true
+		}
+	}
+	n.yes.mark(dict, allow, true)
+	n.no.mark(dict, allow, false)
+	return allow
+}
+
+// mapped are the IPv6 addresses that stand for IPv4 ones: they lie in IPv4 networks, and in no IPv6 one.
+var mappedFirst, mappedLast = netip.MustParseAddr("::ffff:0.0.0.0"), netip.MustParseAddr("::ffff:255.255.255.255")
+
+// mark gives the codes of the addresses that lie in a set's networks a value.
+func (s *networkSet) mark(dict *index.Addrs, allow []bool, to bool) {
+	if len(s.nets) == 0 {
+		return
+	}
+	put := func(r addrRange) {
+		from, end := dict.Between(r.first, r.last)
+		for code := from; code < end; code++ {
+			allow[code] = to
+		}
+	}
+	if len(s.v6) > 0 {
+		from, until := dict.Between(mappedFirst, mappedLast)
+		kept := slices.Clone(allow[from:until])
+		for _, r := range s.ranges {
+			if r.first.Is6() {
+				put(r)
+			}
+		}
+		copy(allow[from:until], kept)
+	}
+	for _, r := range s.ranges {
+		if r.first.Is4() {
+			put(r)
+			put(addrRange{netip.AddrFrom16(r.first.As16()), netip.AddrFrom16(r.last.As16())})
+		}
+	}
+}
+
+// addrRange is the addresses of a network.
+type addrRange struct{ first, last netip.Addr }
+
+// order lists the networks as ranges.
+func (s *networkSet) order() {
+	ranges := make([]addrRange, 0, len(s.nets))
+	for n := range s.nets {
+		n = n.Masked()
+		last := n.Addr().AsSlice()
+		for bit := n.Bits(); bit < 8*len(last); bit++ {
+			last[bit/8] |= 1 << (7 - bit%8)
+		}
+		end, _ := netip.AddrFromSlice(last)
+		ranges = append(ranges, addrRange{n.Addr(), end})
+	}
+	slices.SortFunc(ranges, func(a, b addrRange) int { return a.first.Compare(b.first) })
+	s.ranges = ranges
+}
+
+// narrow leaves of spans the origins whose code in a column by which they are sorted is allowed.
+func narrow(spans []span32, column *index.Column, allow []bool) []span32 {
+	var out []span32
+	for _, s := range spans {
+		for at := s.from; at < s.to; {
+			code := column.At(at)
+			end := at + search(s.to-at, func(i int) bool { return column.At(at+i) > code })
+			if allow[code] {
+				out = joined(out, span32{at, end})
+			}
+			at = end
+		}
+	}
+	return out
+}
+
+// search is sort.Search that looks near 0 first.
+func search(n int, is func(i int) bool) int {
+	lo, hi := 0, 1
+	for hi < n && !is(hi) {
+		lo, hi = hi, 2*hi
+	}
+	hi = min(hi, n)
+	for lo < hi {
+		if mid := int(uint(lo+hi) >> 1); is(mid) {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo
+}
+
+func joined(spans []span32, s span32) []span32 {
+	if n := len(spans); n > 0 && spans[n-1].to == s.from {
+		spans[n-1].to = s.to
+		return spans
+	}
+	return append(spans, s)
+}
+
+// pass leaves of spans the origins that pass all tests.
+func pass(spans []span32, tests []originTest) []span32 {
+	live := tests[:0]
+	for _, x := range tests {
+		if !slices.Contains(x.allow, true) {
+			return nil
+		}
+		if slices.Contains(x.allow, false) {
+			live = append(live, x)
+		}
+	}
+	for _, x := range live {
+		var out []span32
+		for _, s := range spans {
+			for at := s.from; at < s.to; at++ {
+				if x.allow[x.column.At(at)] {
+					out = joined(out, span32{at, at + 1})
+				}
+			}
+		}
+		spans = out
+	}
+	return spans
+}
