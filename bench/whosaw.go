@@ -16,6 +16,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/scope"
 )
@@ -40,12 +41,19 @@ func loadWhosaw(ctx context.Context, s *shop, dir string) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
+	blocks := index.Attach(led, false)
 	out, err := appendAll(ctx, s, led)
-	if err := errors.Join(err, led.Close()); err != nil {
+	if err := errors.Join(err, led.Close(), blocks.Failure(), blocks.Close()); err != nil {
 		return loaded{}, err
 	}
-	out.Bytes, err = sizeOf(filepath.Join(dir, "ledger"))
-	return out, err
+	for _, part := range []string{"ledger", index.Dir} {
+		n, err := sizeOf(filepath.Join(dir, part))
+		if err != nil {
+			return out, err
+		}
+		out.Bytes += n
+	}
+	return out, nil
 }
 
 func appendAll(ctx context.Context, s *shop, led *ledger.Ledger) (loaded, error) {
@@ -77,6 +85,7 @@ type whosawEngine struct {
 	shop   *shop
 	dir    string
 	ledger *ledger.Ledger
+	index  *index.Store
 	view   *ledger.View
 	engine *scope.Engine
 	text   *text
@@ -95,10 +104,15 @@ func openWhosaw(s *shop, dir string) (*whosawEngine, error) {
 	if err != nil {
 		return nil, errors.Join(err, led.Close())
 	}
-	return &whosawEngine{shop: s, dir: dir, ledger: led, view: view, engine: scope.New(view, cat, scope.Config{}), text: newText()}, nil
+	blocks := index.Open(index.Config{Dir: dir})
+	return &whosawEngine{
+		shop: s, dir: dir, ledger: led, index: blocks, view: view, engine: scope.New(view, cat, scope.Config{Index: blocks}), text: newText(),
+	}, nil
 }
 
-func (w *whosawEngine) Close() error { return errors.Join(w.view.Close(), w.ledger.Close()) }
+func (w *whosawEngine) Close() error {
+	return errors.Join(w.view.Close(), w.ledger.Close(), w.index.Close())
+}
 
 func (w *whosawEngine) filter(a *asked) whosaw.Filter {
 	var t whosaw.Term

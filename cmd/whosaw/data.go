@@ -16,6 +16,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/report"
@@ -46,10 +47,11 @@ type asked interface {
 type opened struct {
 	*scope.Engine
 	ledger *ledger.Ledger
+	index  *index.Store
 	view   *ledger.View
 }
 
-func (o *opened) close() error { return errors.Join(o.view.Close(), o.ledger.Close()) }
+func (o *opened) close() error { return errors.Join(o.view.Close(), o.ledger.Close(), o.index.Close()) }
 
 func (o *opened) WriteList(ctx context.Context, w io.Writer, f whosaw.Filter, form string) error {
 	out := bufio.NewWriterSize(w, 1<<16)
@@ -113,10 +115,11 @@ func (m *Main) open(ctx context.Context, d dataFlags, cfg scope.Config, act stri
 	if err != nil {
 		return nil, err
 	}
+	readOnly := false
 	led, err := ledger.Open(ledger.Config{Dir: d.dir})
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		led, err = ledger.Open(ledger.Config{Dir: d.dir, ReadOnly: true})
-		if err == nil {
+		if readOnly = true; err == nil {
 			fmt.Fprintf(m.Stderr, "whosaw: %s cannot be written, so this question is not on record there\n", report.Safe(d.dir))
 		}
 	} else if err == nil {
@@ -132,7 +135,15 @@ func (m *Main) open(ctx context.Context, d dataFlags, cfg scope.Config, act stri
 	if err != nil {
 		return nil, errors.Join(err, led.Close())
 	}
-	return &opened{ledger: led, view: view, Engine: scope.New(view, cat, cfg)}, nil
+	blocks := index.Open(index.Config{Dir: d.dir})
+	if !readOnly {
+		// Once, after an upgrade or on a restored directory. What cannot be built is read from the segments instead.
+		if err := blocks.Build(ctx, view); err != nil && ctx.Err() != nil {
+			return nil, errors.Join(err, blocks.Close(), view.Close(), led.Close())
+		}
+	}
+	cfg.Index = blocks
+	return &opened{ledger: led, index: blocks, view: view, Engine: scope.New(view, cat, cfg)}, nil
 }
 
 // recordAct appends what an operator asked.

@@ -29,6 +29,7 @@ type Store struct {
 	mu     sync.Mutex
 	blocks map[uint64]*known // by first sequence
 	closed bool
+	failed error
 }
 
 // known is a block that was looked for.
@@ -48,6 +49,28 @@ type Config struct {
 // Open gives the store of a data directory. Nothing is read or made before it is needed.
 func Open(cfg Config) *Store {
 	return &Store{dir: filepath.Join(cfg.Dir, Dir), throwaway: cfg.Throwaway, blocks: map[uint64]*known{}}
+}
+
+// Attach opens the store of a ledger and has it build the block of every segment that is sealed from now on. The
+// ledger must be closed before the store.
+func Attach(l *ledger.Ledger, throwaway bool) *Store {
+	s := Open(Config{Dir: l.Dir(), Throwaway: throwaway})
+	l.OnSeal(func(p *ledger.Part, c *ledger.Chunk) {
+		if err := s.Add(p, c); err != nil {
+			s.mu.Lock()
+			s.failed = err
+			s.mu.Unlock()
+		}
+	})
+	return s
+}
+
+// Failure gives the last reason why a block could not be written while the ledger was: its segment is read instead, until
+// Build succeeds.
+func (s *Store) Failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
 }
 
 // Close unmaps the blocks: none of them may be used any more.

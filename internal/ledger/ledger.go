@@ -29,7 +29,6 @@ type Config struct {
 	Throwaway      bool   // no fsync: for a directory that is removed at the end
 	ReadOnly       bool   // take no lock exclusively, write nothing
 
-<<<<<<< HEAD
 	// Reserve is how many bytes of the file system appends leave free: when they would take less,
 	// they return ErrDiskFull until there is space again. Sealing may use them, and gives more back
 	// than it takes. 0: none; a process that runs for long wants DefaultReserve.
@@ -37,13 +36,6 @@ type Config struct {
 
 	disk disk             // nil: the operating system's
 	now  func() time.Time // nil: time.Now
-=======
-	// Sealed, if not nil, is called with each segment that was sealed and its accesses, before the next one is. Neither may
-	// be kept.
-	Sealed func(p *Part, c *Chunk)
-
-	disk disk // nil: the operating system's
->>>>>>> d1431d8 (index: blocks beside sealed segments; scope counts from them)
 }
 
 // DefaultReserve has room for the segment of any log, and for what lies beside the ledger.
@@ -81,6 +73,7 @@ type Ledger struct {
 	opened *viewPart // the open part as far as it is acknowledged; nil if it is empty
 	failed error     // why nothing more is written
 	closed bool
+	onSeal func(p *Part, c *Chunk)
 
 	// justSealed is for the writer to remember: what comes next often begins at the time where
 	// the segment ends.

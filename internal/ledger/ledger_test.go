@@ -149,13 +149,19 @@ func check(t fataler, v *ledger.View, want []whosaw.Record) {
 // checkParts compares what the parts say of themselves, and their columns.
 func checkParts(t fataler, v *ledger.View, want []whosaw.Record) {
 	t.Helper()
-	next := uint64(1)
+	next, segments := uint64(1), map[ledger.SegmentID]bool{}
 	for i, p := range v.Parts() {
 		if p.First != next || p.Last < p.First || p.Last > uint64(len(want)) {
 			t.Fatalf("part %d is of %d to %d, and begins at %d", i, p.First, p.Last, next)
 		}
 		next = p.Last + 1
-		due := ledger.Part{First: p.First, Last: p.Last, MinTime: math.MaxInt64, MaxTime: math.MinInt64, Bytes: p.Bytes}
+		due := ledger.Part{First: p.First, Last: p.Last, MinTime: math.MaxInt64, MaxTime: math.MinInt64, Bytes: p.Bytes, Segment: p.Segment}
+		if p.Segment != (ledger.SegmentID{}) {
+			if segments[p.Segment] {
+				t.Fatalf("part %d has the id of another segment", i)
+			}
+			segments[p.Segment] = true
+		}
 		for _, r := range want[p.First-1 : p.Last] {
 			due.MinTime, due.MaxTime = min(due.MinTime, r.Time), max(due.MaxTime, r.Time)
 			if r.Type == whosaw.TypeAccess {

@@ -98,10 +98,20 @@ func (l *Ledger) seal(full *frozenPart) error {
 	}
 	l.mu.Lock()
 	l.sealed, l.frozen, l.justSealed = append(l.sealed, s.view()), nil, known
+	on := l.onSeal
 	l.mu.Unlock()
-	if l.cfg.Sealed != nil {
+	if on != nil {
 		p := s.view().Part
-		l.cfg.Sealed(&p, full.chunk().only(ColAll))
+		on(&p, full.chunk().only(ColAll))
 	}
 	return nil
+}
+
+// OnSeal has fn called with each segment that is sealed from now on and its accesses, which may not be kept: by one goroutine,
+// before the next segment is sealed, so that what fn makes of them is bounded. What is acknowledged does not wait for it, until
+// as much again has come.
+func (l *Ledger) OnSeal(fn func(p *Part, c *Chunk)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.onSeal = fn
 }

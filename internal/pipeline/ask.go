@@ -43,6 +43,7 @@ type Question struct {
 func (l *Live) Ask(cfg scope.Config) (*Question, error) {
 	l.asked.mu.Lock()
 	defer l.asked.mu.Unlock()
+	cfg.Index = l.index
 	view, err := l.ledger.View(0)
 	if err != nil {
 		return nil, err

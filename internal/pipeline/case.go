@@ -11,6 +11,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/detect"
+	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/ledger"
 )
@@ -26,6 +27,7 @@ type Config struct {
 // Case is a ledger with the detectors that follow it. Not safe for concurrent use.
 type Case struct {
 	ledger   *ledger.Ledger
+	index    *index.Store
 	engine   *detect.Engine
 	catalog  *catalog.Catalog
 	findings []whosaw.Finding
@@ -49,7 +51,7 @@ func Open(ctx context.Context, cfg Config) (*Case, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	c.ledger = led
+	c.ledger, c.index = led, index.Attach(led, lc.Throwaway)
 	if err := c.replay(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
@@ -60,7 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Case, error) {
 func (c *Case) Close() error {
 	var err error
 	if c.ledger != nil {
-		err = c.ledger.Close()
+		err = errors.Join(c.ledger.Close(), c.index.Close())
 	}
 	if c.remove != "" {
 		err = errors.Join(err, os.RemoveAll(c.remove))

@@ -47,6 +47,7 @@ func (c *Case) Ask(cfg scope.Config, fn func(*scope.Engine) error) error {
 	if err != nil {
 		return err
 	}
+	cfg.Index = c.index
 	return errors.Join(fn(scope.New(view, c.catalog, cfg)), view.Close())
 }
 

@@ -48,6 +48,7 @@ func (c *Case) Investigate(ctx context.Context, cfg scope.Config) (Result, error
 	if err != nil {
 		return Result{}, err
 	}
+	cfg.Index = c.index
 	result, err := investigate(ctx, view, scope.New(view, c.catalog, cfg), c.catalog, c.findings, c.engine.Status())
 	return result, errors.Join(err, view.Close())
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/detect"
+	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/ledger"
 )
@@ -45,8 +46,10 @@ type Raised struct {
 type Live struct {
 	cfg    LiveConfig
 	ledger *ledger.Ledger
+	index  *index.Store // left open: questions may still be read from it when Close returns
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when the judge has ended
+	built  chan struct{} // closed when the index of older segments is built, or given up
 
 	appending sync.WaitGroup
 	sources   sources
@@ -89,7 +92,7 @@ func Start(cfg LiveConfig) (*Live, error) {
 	led := cfg.Ledger
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Live{
-		cfg: cfg, ledger: led, cancel: cancel, ended: make(chan struct{}),
+		cfg: cfg, ledger: led, index: index.Attach(led, false), cancel: cancel, ended: make(chan struct{}), built: make(chan struct{}),
 		engine: detect.New(cfg.Detect, cfg.Catalog), waiting: map[uint64]appended{},
 		behind: true, wake: make(chan struct{}, 1), room: make(chan struct{}),
 	}
@@ -97,14 +100,25 @@ func Start(cfg LiveConfig) (*Live, error) {
 	view, err := led.View(0)
 	if err == nil {
 		l.last = view.Last()
-		err = errors.Join(l.sources.recover(ctx, view), view.Close())
+		err = l.sources.recover(ctx, view)
 	}
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("look at the ledger: %w", err)
 	}
 	go l.judge(ctx)
+	go l.build(ctx, view)
 	return l, nil
+}
+
+// build builds what the index lacks of a view, as after an upgrade or on a restored directory. Questions are answered
+// meanwhile, from the segments themselves.
+func (l *Live) build(ctx context.Context, view *ledger.View) {
+	defer close(l.built)
+	err := l.index.Build(ctx, view)
+	if err = errors.Join(err, view.Close()); err != nil && ctx.Err() == nil {
+		l.cfg.Logger.Warn("the index is not complete, so questions take longer", "error", err)
+	}
 }
 
 // Close takes nothing more, waits until what was taken is judged or ctx ends, and gives the directory free. What was not
@@ -124,6 +138,7 @@ func (l *Live) Close(ctx context.Context) error {
 	}
 	l.cancel()
 	<-l.ended
+	<-l.built
 	return errors.Join(l.asked.close(), l.ledger.Close())
 }
 

@@ -19,7 +19,7 @@ func (e *Engine) Count(ctx context.Context, filter whosaw.Filter) (whosaw.ScopeA
 	}
 	// no_feed looks at key, client and credential; gaps name the source.
 	late := q.columns() | ledger.ColKey | ledger.ColClient | ledger.ColCredential | ledger.ColSource
-	people := newTable(q.sets)
+	people := newTable(q.sets, q.budget)
 	marks, rest, err := q.mark(ctx, people)
 	if err != nil {
 		return whosaw.ScopeAnswer{}, err
@@ -65,14 +65,8 @@ type sum struct {
 	gaps *gapSum // nil: not asked
 }
 
-<<<<<<< HEAD
-// sum runs over the accesses that match the question's first filter.
-func (q *question) sum(ctx context.Context, late ledger.Columns, withGaps bool) (*sum, *table, error) {
-	people := newTable(q.sets, q.budget)
-=======
 // sum runs over the accesses of some parts (nil: of all) that match the question's first filter.
 func (q *question) sum(ctx context.Context, late ledger.Columns, parts []int, people *table, withGaps bool) (*sum, error) {
->>>>>>> d1431d8 (index: blocks beside sealed segments; scope counts from them)
 	var sums []*sum
 	var writers []*writer
 	err := q.scanParts(ctx, late, parts, func() (work, func(ledger.Part) bool) {
@@ -98,14 +92,10 @@ func (q *question) sum(ctx context.Context, late ledger.Columns, parts []int, pe
 		writers[i].flush()
 		total.merge(s)
 	}
-<<<<<<< HEAD
 	if q.budget.spent() {
-		return nil, nil, ErrMemory
+		return nil, ErrMemory
 	}
-	return total, people, nil
-=======
 	return total, nil
->>>>>>> d1431d8 (index: blocks beside sealed segments; scope counts from them)
 }
 
 func (s *sum) add(c *chunk, h *hit, w *writer, g *chunkGaps) {

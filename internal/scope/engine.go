@@ -21,11 +21,8 @@ import (
 type Config struct {
 	Workers int            // parts read at once; 0: as many as there are processors to use
 	Zone    *time.Location // where days begin in Top and Timeline; nil: UTC
-<<<<<<< HEAD
 	Memory  int64          // bytes that one question may use for what it counts, see ErrMemory; 0: no limit
-=======
 	Index   *index.Store   // the blocks of the view's segments; nil: every part is read itself
->>>>>>> d1431d8 (index: blocks beside sealed segments; scope counts from them)
 }
 
 // Engine answers questions about one view. It keeps no answers: only what the view's reference records say
@@ -36,11 +33,8 @@ type Engine struct {
 	cat     *catalog.Catalog // nil: no route is known
 	workers int
 	zone    *time.Location
-<<<<<<< HEAD
 	memory  int64
-=======
 	index   *index.Store
->>>>>>> d1431d8 (index: blocks beside sealed segments; scope counts from them)
 	last    uint64
 
 	mu    sync.Mutex // held while one of these is worked out, so that it is done once
@@ -56,11 +50,7 @@ func New(view *ledger.View, cat *catalog.Catalog, cfg Config) *Engine {
 	if cfg.Zone == nil {
 		cfg.Zone = time.UTC
 	}
-<<<<<<< HEAD
-	return &Engine{view: view, cat: cat, workers: cfg.Workers, zone: cfg.Zone, memory: cfg.Memory, last: view.Last()}
-=======
-	return &Engine{view: view, cat: cat, workers: cfg.Workers, zone: cfg.Zone, index: cfg.Index, last: view.Last()}
->>>>>>> d1431d8 (index: blocks beside sealed segments; scope counts from them)
+	return &Engine{view: view, cat: cat, workers: cfg.Workers, zone: cfg.Zone, memory: cfg.Memory, index: cfg.Index, last: view.Last()}
 }
 
 // world is what the reference records up to a sequence say.

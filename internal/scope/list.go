@@ -20,7 +20,7 @@ func (e *Engine) List(ctx context.Context, filter whosaw.Filter, yield func(row 
 	if err != nil {
 		return err
 	}
-	people := newTable(q.sets)
+	people := newTable(q.sets, q.budget)
 	if _, err := q.sum(ctx, q.columns(), nil, people, false); err != nil {
 		return err
 	}

@@ -85,6 +85,9 @@ func (q *question) mark(ctx context.Context, people *table) (*marks, []int, erro
 				}
 				part := blocks[at]
 				done, err := own.block(&parts[part])
+				if err == nil && q.budget.spent() {
+					err = ErrMemory
+				}
 				if err != nil {
 					cancel(err)
 					return
@@ -128,7 +131,7 @@ func newSum() *sum { return &sum{versions: make(map[*catalog.Version]bool), gaps
 // take adds what a worker found.
 func (m *marks) take(w *marker) {
 	m.sum.merge(w.sum)
-	for k, b := range w.maps {
+	for k, b := range w.maps.of {
 		m.kinds[k] = append(m.kinds[k], b)
 	}
 	w.people.flush()
@@ -139,7 +142,7 @@ type marker struct {
 	q      *question
 	w      *world
 	sum    *sum
-	maps   bitmaps
+	maps   *bitmaps
 	people *writer // of subjects that have no bits
 	shown  map[shownKey]*blockShape
 
@@ -181,7 +184,7 @@ type blockVersion struct {
 }
 
 func newMarker(q *question, w *world, people *table) *marker {
-	return &marker{q: q, w: w, sum: newSum(), maps: bitmaps{}, people: people.writer(), shown: map[shownKey]*blockShape{}}
+	return &marker{q: q, w: w, sum: newSum(), maps: &bitmaps{b: q.budget, of: map[kind]*bitmap{}}, people: people.writer(), shown: map[shownKey]*blockShape{}}
 }
 
 // block adds what the block of a part tells. done is false if the part must be read instead; then nothing was added.
@@ -432,7 +435,7 @@ func (m *marker) aim(s *maskShapes, mask uint64, realm uint32) bool {
 	s.realm = 0
 	for i, x := range m.versions[0].shapes {
 		if x.pass&mask != 0 && x.disclosed && x.shape.Subject {
-			if s.maps[i] = m.maps.of(kind{realm, x.set, x.others}); s.maps[i] == nil {
+			if s.maps[i] = m.maps.get(kind{realm, x.set, x.others}); s.maps[i] == nil {
 				return false
 			}
 		}
@@ -540,7 +543,7 @@ func (m *marker) disclose(subject uint64, t int64, s *blockShape, realm uint32) 
 		key = m.keys[subject] - 1
 	}
 	if uint64(key) < markLimit {
-		if to := m.maps.of(kind{realm, s.set, s.others}); to != nil {
+		if to := m.maps.get(kind{realm, s.set, s.others}); to != nil {
 			to.add(uint64(key))
 			return
 		}

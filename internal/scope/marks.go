@@ -24,7 +24,10 @@ const (
 type page [pageWords]uint64
 
 // bitmap is a set of subjects. The pages that nothing is in are not there.
-type bitmap struct{ pages []*page }
+type bitmap struct {
+	b     *budget
+	pages []*page
+}
 
 func (m *bitmap) add(subject uint64) {
 	at := subject >> pageShift
@@ -38,6 +41,7 @@ func (m *bitmap) grow(at int) {
 	if at >= len(m.pages) {
 		m.pages = append(m.pages, make([]*page, at+1-len(m.pages))...)
 	}
+	m.b.take(pageWords * 8) // a question that has spent its budget is given up soon
 	m.pages[at] = new(page)
 }
 
@@ -49,14 +53,17 @@ type kind struct {
 }
 
 // bitmaps are the bitmaps of one worker.
-type bitmaps map[kind]*bitmap
+type bitmaps struct {
+	b  *budget
+	of map[kind]*bitmap
+}
 
-// of gives the bitmap of a kind, nil if there are too many.
-func (m bitmaps) of(k kind) *bitmap {
-	b := m[k]
-	if b == nil && len(m) < maxKinds {
-		b = &bitmap{}
-		m[k] = b
+// get gives the bitmap of a kind, nil if there are too many.
+func (m *bitmaps) get(k kind) *bitmap {
+	b := m.of[k]
+	if b == nil && len(m.of) < maxKinds {
+		b = &bitmap{b: m.b}
+		m.of[k] = b
 	}
 	return b
 }
@@ -87,14 +94,14 @@ func (m *marks) into(s *sum, people *table) {
 		m.unmark(people)
 		return
 	}
-	own := bitmaps{}
+	own := map[kind]*bitmap{}
 	people.drain(func(e *entry) bool {
 		if uint64(e.key) >= markLimit {
 			return false
 		}
 		k := kind{e.realm, e.set, e.others}
 		if own[k] == nil {
-			own[k] = &bitmap{}
+			own[k] = &bitmap{b: m.q.budget}
 			m.kinds[k] = append(m.kinds[k], own[k])
 		}
 		own[k].add(uint64(e.key))
