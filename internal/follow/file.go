@@ -19,8 +19,8 @@ import (
 const (
 	blockBytes = 256 << 10 // read at once
 	chunkBytes = 1 << 20   // handed over at once, about
-	// makingTime: a rotated file that was not followed while it was written is left alone until it has not changed for so long. It
-	// may be a copy, or a compressed file, in the making.
+	// makingTime: a compressed file, or a rotated one that is too short to be recognised for certain, is left alone until it has not
+	// changed for so long: it may be in the making.
 	makingTime = 2 * time.Second
 )
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/follow"
 	"github.com/whosaw/whosaw/internal/ingest"
@@ -217,8 +219,12 @@ func TestRotatedWhileDown(t *testing.T) {
 	r.rename("access.log", "access.log.2")
 	r.run("gzip", "access.log.2")
 	r.older("access.log.2.gz", 3*time.Minute)
-	r.write("access.log.1", lines(300, 400)) // came and went while we were down
-	r.run("zstd", "-q", "--rm", "access.log.1")
+	// another came and went while we were down
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write("access.log.1.zst", string(z.EncodeAll([]byte(lines(300, 400)), nil)))
 	r.older("access.log.1.zst", 2*time.Minute)
 	r.write("access.log", lines(400, 500))
 	r.start()
@@ -233,6 +239,37 @@ func TestRotatedWhileDown(t *testing.T) {
 	r.status("nothing to be read again", func(s follow.LogStatus) bool { return s.Files == 4 && s.Behind == 0 })
 	if n := r.sink.repeated(); n != 0 {
 		t.Errorf("%d repeats after names changed", n)
+	}
+}
+
+// A writer that was not told of the rotation writes on and on into the rotated file.
+func TestRotatedFileThatIsNeverQuiet(t *testing.T) {
+	r := newRig(t)
+	r.write("access.log", lines(0, 200))
+	r.start()
+	r.sink.has(t, 0, 200)
+	r.halt()
+	r.rename("access.log", "access.log.1")
+	r.write("access.log", "")
+	r.start()
+	n := 200
+	deadline := time.Now().Add(10 * time.Second)
+	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
+		r.write("access.log.1", lines(n, n+1))
+		n++
+		r.sink.mu.Lock()
+		seen := r.sink.count["201"] > 0
+		r.sink.mu.Unlock()
+		if seen {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a rotated file that grows is not read")
+		}
+	}
+	r.sink.has(t, 0, n)
+	if r.sink.repeated() > 0 {
+		t.Error("it was read from its beginning")
 	}
 }
 

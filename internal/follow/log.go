@@ -193,13 +193,18 @@ func (l *log) identify(ctx context.Context, f *file) {
 	if f.looked || f.size == 0 || f.gone || g != nil && g.file == f && !g.done() {
 		return
 	}
-	if !f.current && !f.quiet(l.clock(), makingTime) {
+	making := !f.current && !f.quiet(l.clock(), makingTime)
+	if making && (f.size < headBytes || packedEnd.MatchString(f.path)) {
 		return
 	}
 	if err := f.open(ctx); err != nil {
 		if !errors.Is(err, errMoved) {
 			l.trouble(f, plainError(err))
 		}
+		return
+	}
+	if making && (f.packed != "" || len(f.head) < headBytes) {
+		f.close()
 		return
 	}
 	f.problem, f.looked, f.gen = "", true, nil
