@@ -171,7 +171,7 @@ func (o *onto) run(ctx context.Context, a *OntoAnswer) error {
 		a.With = append(a.With, *t)
 		a.planted = a.planted || variants[i].canary
 		a.keyed = a.keyed || variants[i].key
-		for _, note := range variants[i].assumptions() {
+		for _, note := range variants[i].assumptions(p.mute.seen > 0) {
 			if !said[note] {
 				said[note] = true
 				a.Notes = append(a.Notes, note)

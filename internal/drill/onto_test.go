@@ -141,6 +141,25 @@ func TestOntoExample(t *testing.T) {
 	}
 }
 
+// TestOntoProxyLog: the example's shop as its proxy logs it. The customers' own pages do not say whose they are, so an attack on them
+// is not seen, though the help desk's pages do say it.
+func TestOntoProxyLog(t *testing.T) {
+	cat := catalog.Rules()
+	a, text := onto(t, open(t, cat, filepath.Join("..", "..", "examples", "shop", "nginx-access.log.gz")), cat, "stolen-key")
+	if a.AsIs.All.Noticed {
+		t.Errorf("noticed as it is: %+v", a.AsIs.All)
+	}
+	if tr := trial(t, a, "credential and key"); !tr.All.Noticed || tr.All.First != "unissued" || tr.All.Lost > 20 {
+		t.Errorf("with credential and key: %+v", tr.All)
+	}
+	if tr := trial(t, a, "subject"); !tr.All.Noticed {
+		t.Errorf("with subject: %+v", tr.All)
+	}
+	if want := "pages that by the catalog show a customer's data"; !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
+		t.Errorf("the text does not say %q:\n%s", want, text)
+	}
+}
+
 // TestWovenIsDrawnFromTheLog: nothing an attack shows of itself occurs in the attack alone, but its credentials and absent customers.
 func TestWovenIsDrawnFromTheLog(t *testing.T) {
 	cat := catalog.Rules()

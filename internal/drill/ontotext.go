@@ -146,12 +146,15 @@ func (a *OntoAnswer) WriteText(w io.Writer, logs []string, o report.TextOptions)
 	} else {
 		m.Head("Nothing is missing that could be made up")
 	}
-	m.Table([]string{"", "customers lost", "accesses", "day", "first by", "honest alarms"}, rows)
+	m.Table([]string{"", "customers lost", "accesses", "day", "first by", "other alarms"}, rows)
 	m.Blank()
 	for i := range rows {
 		if trial := a.trial(i); trial.All.Noticed && len(noticers(trial)) > 1 {
 			m.Item(rows[i][0] + ", each alone: " + strings.Join(noticers(trial), ", "))
 		}
+	}
+	if slices.ContainsFunc(append([]Trial{*t}, a.With...), func(t Trial) bool { return t.Alarms > 0 }) {
+		m.Item("other alarms: findings on your own records, with that made up. They are false, or something is there that the log as it is does not show.")
 	}
 	if len(a.Needs) > 0 {
 		m.Blank()

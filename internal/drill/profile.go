@@ -15,7 +15,9 @@ type profile struct {
 
 	accesses       int64
 	from, to       int64                 // event times of accesses
-	named, bare    sample[whosaw.Record] // accesses that showed somebody's data; that showed something, or may have
+	named          sample[whosaw.Record] // accesses that showed the data of somebody whom the log names
+	mute           sample[whosaw.Record] // that by the catalog show a customer's, whom the log does not name
+	bare           sample[whosaw.Record] // that showed something, or may have
 	people         sample[whosaw.Record] // accesses of anybody but crawlers: where they come from and with what
 	numbers        map[uint64]bool       // customers whose id is a number
 	highest        uint64
@@ -41,9 +43,11 @@ const (
 )
 
 func newProfile(cat *catalog.Catalog, rng *rand.Rand) *profile {
+	records := func() sample[whosaw.Record] { return sample[whosaw.Record]{rng: rng, keep: (*whosaw.Record).Clone} }
 	return &profile{
 		cat: cat, numbers: make(map[uint64]bool), canaries: make(map[uint64]bool), keys: make(map[string]int64), visitors: make(map[uint64]struct{}),
-		named: sample[whosaw.Record]{rng: rng}, bare: sample[whosaw.Record]{rng: rng}, people: sample[whosaw.Record]{rng: rng}, texts: sample[string]{rng: rng},
+		named: records(), mute: records(), bare: records(), people: records(),
+		texts: sample[string]{rng: rng, keep: func(s *string) string { return strings.Clone(*s) }},
 	}
 }
 
@@ -75,17 +79,22 @@ func (p *profile) add(r *whosaw.Record) {
 	p.has.principal = p.has.principal || r.Principal != ""
 	subject, outcome := p.look(r)
 	if subject != "" && outcome == whosaw.OutcomeDisclosed {
-		p.has.subject = true
 		p.known(subject)
 		p.named.offer(r)
 		p.customerClaims = p.customerClaims || strings.HasPrefix(r.Principal, customerPrefix)
 	}
-	if r.Key != "" && (p.keys[r.Key] > 0 || len(p.keys) < maxKeys) {
+	if n, ok := p.keys[r.Key]; r.Key != "" && (ok || len(p.keys) < maxKeys) {
 		p.has.key = true
 		if outcome == whosaw.OutcomeDisclosed {
-			p.keys[r.Key]++
+			n++
 		}
+		p.keys[strings.Clone(r.Key)] = n
 	}
+	if p.silent(r, subject) {
+		p.mute.offer(r)
+	}
+	// Of a log whose customers' pages mostly do not say whose they are, the few that do are somebody else's.
+	p.has.subject = p.named.seen > 0 && p.named.seen >= p.mute.seen
 	if outcome == whosaw.OutcomeDisclosed || r.Status/100 == 2 {
 		p.bare.offer(r)
 	}
@@ -144,6 +153,19 @@ func (p *profile) look(r *whosaw.Record) (subject string, outcome whosaw.Outcome
 	return subject, catalog.Show(rt, r.Fields, r.Masked, r.Status, r.Outcome, r.Others, subject != "").Outcome
 }
 
+// silent reports whether an access was answered by a page that shows a customer's data by the catalog, and nobody says whose.
+func (p *profile) silent(r *whosaw.Record, subject string) bool {
+	if subject != "" || r.Status != 0 && r.Status/100 != 2 || r.Fields != nil && len(r.Fields)+len(r.Masked) == 0 {
+		return false
+	}
+	v := p.cat.At(r.Time)
+	if v == nil {
+		return false
+	}
+	rt := v.Route(r.Route)
+	return rt != nil && (rt.Join != catalog.JoinNone || !p.cat.Suggested() && len(rt.Fields)+len(rt.Masked) > 0)
+}
+
 // mainKey is the one that most of the shop's answers were given under: a thief's forgery hides best there.
 func (p *profile) mainKey() string {
 	best := ""
@@ -158,6 +180,7 @@ func (p *profile) mainKey() string {
 // sample is a uniform sample of what it is offered.
 type sample[T any] struct {
 	rng  *rand.Rand
+	keep func(*T) T // copies what stays
 	list []T
 	seen int64
 }
@@ -165,9 +188,9 @@ type sample[T any] struct {
 func (s *sample[T]) offer(v *T) {
 	s.seen++
 	if len(s.list) < sampleSize {
-		s.list = append(s.list, *v)
+		s.list = append(s.list, s.keep(v))
 	} else if i := s.rng.Int64N(s.seen); i < sampleSize {
-		s.list[i] = *v
+		s.list[i] = s.keep(v)
 	}
 }
 

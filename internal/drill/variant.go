@@ -57,11 +57,15 @@ func (p *profile) variants() []variant {
 }
 
 // assumptions says what was taken for true to make the members up.
-func (v *variant) assumptions() []string {
+func (v *variant) assumptions(mute bool) []string {
 	var out []string
 	if v.subject {
-		out = append(out, "subject: every page that was answered was taken for one that shows its visitor's own data, and each visitor (who they claim to be, else "+
-			"address and agent) for one customer; pages not found were taken for customers not found.")
+		pages := "every page that was answered was taken"
+		if mute {
+			pages = "pages that by the catalog show a customer's data were taken"
+		}
+		out = append(out, "subject: "+pages+" to show the visitor's own, and each visitor (who they claim to be, else address and agent) for one "+
+			"customer; pages not found were taken for customers not found.")
 	}
 	if v.credential || v.issuance {
 		out = append(out, "credential: each visitor was given one session a day, logged when it began. Where log-ins are lost or late, more is needed.")
@@ -116,7 +120,7 @@ func (m *maker) honest(r *whosaw.Record) (issued whosaw.Record, ok bool) {
 			own = m.own(visitorOf(r))
 		}
 	}
-	if m.subject && subject == "" {
+	if m.subject && subject == "" && (m.mute.seen == 0 || m.silent(r, "") || outcome == whosaw.OutcomeAbsent) {
 		switch {
 		case r.Status/100 == 2 || r.Status == 0:
 			r.Subjects, r.Outcome = []string{own}, whosaw.OutcomeDisclosed
@@ -133,7 +137,7 @@ func (m *maker) honest(r *whosaw.Record) (issued whosaw.Record, ok bool) {
 	if !m.issuance || r.Credential == "" || m.given[r.Credential] {
 		return issued, false
 	}
-	m.given[r.Credential] = true
+	m.given[strings.Clone(r.Credential)] = true
 	issued = whosaw.Record{
 		Type: whosaw.TypeIssuance, ID: "drill-issued-" + r.Credential, Time: r.Time, Source: honestSource, Realm: r.Realm,
 		Credential: r.Credential, Key: r.Key, Principal: r.Principal, Ref: &whosaw.Reference{},

@@ -148,7 +148,7 @@ func (w *weaver) madeUp(id string) string {
 	}, id)
 }
 
-// customerPage picks an access that showed a customer's data, to a customer where customers log in; servicePage one to
+// customerPage picks an access that showed a customer's data, as far as can be known, to a customer where customers log in; servicePage one to
 // anybody else.
 func (w *weaver) customerPage() *whosaw.Record {
 	return w.page(func(r *whosaw.Record) bool { return strings.HasPrefix(r.Principal, customerPrefix) })
@@ -161,9 +161,12 @@ func (w *weaver) servicePage() *whosaw.Record {
 }
 
 func (w *weaver) page(want func(*whosaw.Record) bool) *whosaw.Record {
-	pages := &w.named
-	if len(pages.list) == 0 {
-		pages = &w.bare
+	pages := &w.bare
+	switch {
+	case w.has.subject:
+		pages = &w.named
+	case len(w.mute.list) > 0:
+		pages = &w.mute
 	}
 	var r *whosaw.Record
 	for range 64 {
