@@ -53,11 +53,8 @@ func (e *Engine) expect(records []whosaw.Record) {
 		if x.hash == 0 || len(r.Subjects) == 0 {
 			e.name(&x.identity, r, text(r.Realm))
 			for k, id := range x.ids {
-				x.units[k] = nil
-				if id != 0 && e.table.m.n > 0 {
-					if s := &e.table.m.list[id>>8&uint64(len(e.table.m.list)-1)]; s.id == id {
-						x.units[k] = s.u
-					}
+				if x.units[k] = nil; id != 0 {
+					x.units[k] = e.table.m.get(id)
 				}
 			}
 		}
@@ -66,7 +63,7 @@ func (e *Engine) expect(records []whosaw.Record) {
 		if x := &e.batch[i]; x.named {
 			for _, u := range x.units {
 				if u != nil {
-					warm ^= u.last
+					warm ^= u.last ^ uint64(u.ids.n)
 				}
 			}
 		}
