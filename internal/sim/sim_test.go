@@ -69,6 +69,9 @@ func TestGolden(t *testing.T) {
 // However many goroutines make it, it is the same.
 func TestWorkersMakeNoDifference(t *testing.T) {
 	cfg := sim.Config{Scenario: "mixed", Seed: 3, Customers: 5000, Days: 2, Start: start}
+	if raceOn {
+		cfg.Customers = 2100 // two tasks of customers
+	}
 	var want []byte
 	for _, cfg.Workers = range []int{1, 2, 7} {
 		records, attacks, _ := generate(t, cfg)

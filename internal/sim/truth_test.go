@@ -132,6 +132,9 @@ func TestTruthAgainstASecondCount(t *testing.T) {
 	for seed, s := range sim.Scenarios() {
 		t.Run(s.Name, func(t *testing.T) {
 			cfg := sim.Config{Scenario: s.Name, Seed: uint64(seed), Customers: 700, Days: 6, Start: start, Share: 20_000}
+			if raceOn {
+				cfg.Customers = 250
+			}
 			var attacks bytes.Buffer
 			cfg.Attacks = &attacks
 			records, repeats, truth := observed(t, cfg)
