@@ -48,6 +48,7 @@ Nothing leaves this machine.`,
 		m.configCommand(),
 		m.drillCommand(),
 		m.simCommand(),
+		m.verifyCommand(),
 	)
 	return root
 }

@@ -287,22 +287,23 @@ func lastFrame(t *testing.T, b []byte) int {
 // TestNewerVersion has files of a version to come: they are named, and not called damaged.
 func TestNewerVersion(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		crc, n int
-	}{{"00000000000000000001.seg", 12, 12}, {"00000000000000000801.log", 20, 20}} {
+		name    string
+		crc     int
+		version byte
+	}{{"00000000000000000001.seg", 12, 2}, {"00000000000000000801.log", 52, 3}} {
 		dir := damageable(t)
 		path := filepath.Join(dir, "ledger", c.name)
 		b, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b[8] = 2
-		binary.LittleEndian.PutUint32(b[c.crc:], crc32.Checksum(b[:c.n], crc32.MakeTable(crc32.Castagnoli)))
+		b[8] = c.version
+		binary.LittleEndian.PutUint32(b[c.crc:], crc32.Checksum(b[:c.crc], crc32.MakeTable(crc32.Castagnoli)))
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		var newer *ledger.NewerError
-		if err := readAll(dir, false); !errors.As(err, &newer) || newer.File != path || newer.Version != 2 {
+		if err := readAll(dir, false); !errors.As(err, &newer) || newer.File != path || newer.Version != uint32(c.version) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}

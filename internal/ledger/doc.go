@@ -18,11 +18,14 @@
 //  6. One process writes a directory. Readers come when there is no writer.
 //  7. A [Ledger.Backup] holds all that was acknowledged before it began, up to one sequence. The one
 //     before it stays whole until it is; what [Restore] makes of it is checked byte by byte.
-//  8. No error names a value of a record.
+//  8. [Verify] finds every change of a byte, and of a ledger whose root was saved every change of a
+//     record, however much it has grown since. Sealing and new layouts change no root.
+//  9. No error names a value of a record.
 //
 // It trusts the file system to keep what it synced, and the caller to give each record a source
 // and position or an id: by these a record that comes again is known.
 //
 // Read next: docs/formats/ledger.md for the bytes; append.go for the way of a record to disk,
-// log.go and segment.go for the files, view.go for the way back, backup.go for copies.
+// log.go and segment.go for the files, view.go for the way back, backup.go for copies, verify.go for
+// the proof that all is as it was written.
 package ledger

@@ -175,7 +175,11 @@ func openSegment(name string) (*segment, error) {
 }
 
 func (s *segment) damage(offset int64, what string) error {
-	return &DamageError{File: s.name, Offset: offset, What: what}
+	d := &DamageError{File: s.name, Offset: offset, What: what}
+	if s.first > 0 && s.spans.records > 0 {
+		d.First, d.Last = s.first, s.last()
+	}
+	return d
 }
 
 // last is the segment's last sequence.

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,9 +18,8 @@ import (
 // touch the frame before. docs/formats/ledger.md has the bytes.
 const (
 	logBlock   = 512 // the smallest sector a disk writes whole
-	logVersion = 1
+	logVersion = 2   // 1 has no secret
 	logMagic   = "whosawLG"
-	logHeader  = 24
 	frameMagic = "\xf5wlf" // no UTF-8 text holds it
 	frameHead  = 28
 	logFill    = 0xff // never 0: zeros mean "not written"
@@ -49,18 +49,22 @@ func partName(dir string, first uint64, suffix string) string {
 // logWriter appends frames to an open log. After an error it must not be used again: what the
 // file holds from then on is known only to recovery.
 type logWriter struct {
-	f    file
-	name string
-	end  int64
+	f      file
+	name   string
+	end    int64
+	secret *[secretSize]byte // of the segment to be; nil: the log is of version 1
 }
 
 // createLog makes the log of the records from first on. It exists in whole or not at all.
 func createLog(d disk, dir string, first uint64) (*logWriter, error) {
 	name := partName(dir, first, logSuffix)
+	secret := new([secretSize]byte)
+	rand.Read(secret[:])
 	block := make([]byte, 0, logBlock)
 	block = append(block, logMagic...)
 	block = binary.LittleEndian.AppendUint32(block, logVersion)
 	block = binary.LittleEndian.AppendUint64(block, first)
+	block = append(block, secret[:]...)
 	block = binary.LittleEndian.AppendUint32(block, checksum(block))
 	f, err := placeFile(d, name, func(f file) error {
 		_, err := f.WriteAt(fillBlock(block), 0)
@@ -69,7 +73,7 @@ func createLog(d disk, dir string, first uint64) (*logWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create log: %w%s", err, cure(err))
 	}
-	return &logWriter{f: f, name: name, end: logBlock}, nil
+	return &logWriter{f: f, name: name, end: logBlock, secret: secret}, nil
 }
 
 // placeFile makes a file under its name only when all of it is on disk. The file stays open. After
@@ -155,14 +159,15 @@ type logFrame struct {
 
 // logReader reads the frames of a log.
 type logReader struct {
-	f     *os.File
-	name  string
-	size  int64
-	first uint64
-	next  uint64 // the sequence that the next frame must begin with
-	pos   int64  // the end of the last good frame
-	last  int64  // where the last good frame begins, 0 if there is none
-	buf   []byte
+	f      *os.File
+	name   string
+	size   int64
+	first  uint64
+	secret *[secretSize]byte // nil: none is in the header
+	next   uint64            // the sequence that the next frame must begin with
+	pos    int64             // the end of the last good frame
+	last   int64             // where the last good frame begins, 0 if there is none
+	buf    []byte
 }
 
 func openLog(name string) (*logReader, error) {
@@ -181,7 +186,7 @@ func openLog(name string) (*logReader, error) {
 func (r *logReader) Close() error { return r.f.Close() }
 
 func (r *logReader) damage(offset int64, what string) error {
-	return &DamageError{File: r.name, Offset: offset, What: what}
+	return &DamageError{File: r.name, Offset: offset, What: what, First: r.next}
 }
 
 func (r *logReader) header() error {
@@ -208,15 +213,24 @@ func (r *logReader) head() error {
 	if _, err := r.f.ReadAt(b, 0); err != nil {
 		return fmt.Errorf("read log %s: %w", r.name, err)
 	}
-	switch version := binary.LittleEndian.Uint32(b[8:]); {
+	// The version says where the checksum is, so it is believed only under one of them.
+	version := binary.LittleEndian.Uint32(b[8:])
+	head := 24
+	if version > 1 {
+		head += secretSize
+	}
+	switch {
 	case string(b[:8]) != logMagic:
 		return r.damage(0, "this is not a log of a ledger")
-	case binary.LittleEndian.Uint32(b[logHeader-4:]) != checksum(b[:logHeader-4]):
+	case binary.LittleEndian.Uint32(b[head-4:]) != checksum(b[:head-4]):
 		return r.damage(0, "the header does not match its checksum")
-	case version != logVersion:
+	case version == 0 || version > logVersion:
 		return &NewerError{File: r.name, Version: version}
-	case !filled(b[logHeader:]):
-		return r.damage(logHeader, "the header is not filled up as it should be")
+	case !filled(b[head:]):
+		return r.damage(int64(head), "the header is not filled up as it should be")
+	}
+	if version > 1 {
+		r.secret = (*[secretSize]byte)(bytes.Clone(b[20 : 20+secretSize]))
 	}
 	if r.first = binary.LittleEndian.Uint64(b[12:]); r.first == 0 {
 		return r.damage(12, "the header names no first sequence")

@@ -159,6 +159,8 @@ func (l *Ledger) hole(next, first uint64, suffix string) error {
 		File:   partName(l.dir, next, segmentSuffix),
 		Offset: -1,
 		What:   fmt.Sprintf("the file is not there: the records with sequence %d to %d are missing", next, first-1),
+		First:  next,
+		Last:   first - 1,
 	}
 }
 
@@ -175,7 +177,7 @@ func (l *Ledger) replay(first uint64, last bool) error {
 	if l.open, err = r.part(last); err != nil {
 		return err
 	}
-	l.log = &logWriter{name: name, end: r.pos}
+	l.log = &logWriter{name: name, end: r.pos, secret: r.secret}
 	if l.cfg.ReadOnly {
 		return nil
 	}

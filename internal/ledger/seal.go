@@ -68,11 +68,14 @@ func (l *Ledger) sealNow() error {
 // seal turns a full part into a segment. The log goes only when the segment is on disk under its
 // name: a crash in between leaves both, and the log is removed when the ledger is opened.
 func (l *Ledger) seal(full *frozenPart) error {
-	var secret [secretSize]byte
-	rand.Read(secret[:])
+	secret := full.log.secret
+	if secret == nil {
+		secret = new([secretSize]byte)
+		rand.Read(secret[:])
+	}
 	name := partName(l.dir, full.first, segmentSuffix)
 	f, err := placeFile(l.disk, name, func(f file) error {
-		return writeSegment(f, l.zip, full.openPart, secret)
+		return writeSegment(f, l.zip, full.openPart, *secret)
 	})
 	if err == nil {
 		err = f.Close()
