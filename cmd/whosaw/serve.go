@@ -20,7 +20,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/auth"
@@ -157,7 +156,7 @@ func (s *server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.live, err = pipeline.Start(pipeline.LiveConfig{
-		Ledger: s.led, Catalog: cat, Detect: s.cfg.Engine(), Raise: s.raise, Verdict: s.verdict,
+		Ledger: s.led, Catalog: cat, Detect: s.cfg.Engine(), Raise: api.Raise(s.alarms, s.log), Verdict: api.KeepVerdict(s.alarms),
 		Rejects: s.reject, Backlog: s.cfg.Ingest.Backlog, Logger: s.log, Now: s.m.Now,
 	})
 	if err != nil {
@@ -187,32 +186,6 @@ func (s *server) openAlarms() error {
 		return err
 	}
 	s.alarms, err = alarm.New(s.db, channels, alarm.Options{Config: cfg, Now: s.m.Now, Log: s.log})
-	return err
-}
-
-// raise keeps findings and what is to be told of them.
-func (s *server) raise(ctx context.Context, raised []pipeline.Raised) error {
-	list := make([]alarm.Raised, len(raised))
-	for i := range raised {
-		list[i] = alarm.Raised{Finding: raised[i].Finding, Sequence: raised[i].Sequence}
-	}
-	out, err := s.alarms.Raise(ctx, list...)
-	if err == nil && out.New > 0 {
-		s.log.Warn("findings raised", "new", out.New, "suppressed", out.Suppressed)
-	}
-	return err
-}
-
-// verdict keeps a judgement of the ledger in the book. One about a finding that the book does not have (the rules have
-// changed since) stays in the ledger only.
-func (s *server) verdict(ctx context.Context, r *whosaw.Record) error {
-	if r.Ref == nil {
-		return nil
-	}
-	err := s.alarms.Verdict(ctx, r.Ref.Of, alarm.Judgement{Kind: alarm.State(r.Ref.Kind), Reason: r.Ref.Note, Who: r.Ref.Person, At: whosaw.Time(r.Time)})
-	if errors.Is(err, alarm.ErrUnknown) {
-		return nil
-	}
 	return err
 }
 

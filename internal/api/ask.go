@@ -72,7 +72,7 @@ func jsonFault(err error) string {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
-	case errors.As(err, &syntax):
+	case errors.As(err, &syntax), errors.Is(err, io.ErrUnexpectedEOF):
 		return "it is no JSON"
 	case errors.As(err, &kind):
 		return "member " + kind.Field + " is of the wrong kind"

@@ -63,7 +63,7 @@ func unavailable(says, cure string) *Error {
 	return &Error{Status: http.StatusServiceUnavailable, Code: CodeUnavailable, Says: says, Cure: cure, Retry: 5}
 }
 
-// ErrTooLong is the cause of a question's context when its time is over.
+// errTooLong is the cause of a question's context when its time is over.
 var errTooLong = errors.New("the question took too long")
 
 // answerTo finds what an error is for the one who asked. What is nobody's business but the operator's is internal.
@@ -78,7 +78,7 @@ func answerTo(ctx context.Context, err error) *Error {
 		return &Error{Status: http.StatusRequestEntityTooLarge, Code: CodeInvalid, Says: fmt.Sprintf("the body is longer than %d bytes", tooBig.Limit), Cure: "send it in parts"}
 	case errors.As(err, &spec):
 		return invalid("", "%v", spec)
-	case errors.Is(context.Cause(ctx), errTooLong):
+	case errors.Is(err, errTooLong), errors.Is(context.Cause(ctx), errTooLong):
 		return errTimeout
 	case errors.Is(err, scope.ErrMemory):
 		return &Error{Status: http.StatusInsufficientStorage, Code: CodeUnavailable, Says: "the question needs more memory than one question may use", Cure: "narrow the filter, ask for a shorter time, or allow more (query.memory)"}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/alarm"
+	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
 
@@ -27,6 +29,37 @@ type Found struct {
 
 func found(r *alarm.Recorded) Found {
 	return Found{Finding: r.Finding, Number: r.Number, Sequence: r.Sequence, RaisedAt: r.RaisedAt, State: r.State, SuppressedBy: r.SuppressedBy}
+}
+
+// Raise keeps what the pipeline raises in the book, and has it told.
+func Raise(alarms *alarm.Dispatcher, log *slog.Logger) func(ctx context.Context, raised []pipeline.Raised) error {
+	return func(ctx context.Context, raised []pipeline.Raised) error {
+		list := make([]alarm.Raised, len(raised))
+		for i := range raised {
+			list[i] = alarm.Raised{Finding: raised[i].Finding, Sequence: raised[i].Sequence}
+		}
+		out, err := alarms.Raise(ctx, list...)
+		if err == nil && out.New > 0 {
+			log.Warn("findings raised", "new", out.New, "suppressed", out.Suppressed)
+		}
+		return err
+	}
+}
+
+// KeepVerdict keeps the judgements of the ledger in the book. One about a finding that the book does not have (the rules have
+// changed since), or that is none of the contract, stays in the ledger only.
+func KeepVerdict(alarms *alarm.Dispatcher) func(ctx context.Context, r *whosaw.Record) error {
+	return func(ctx context.Context, r *whosaw.Record) error {
+		kind := alarm.State(r.Ref.Kind)
+		if r.Ref.Note == "" || r.Ref.Person == "" || kind != alarm.Harvest && kind != alarm.Explained && kind != alarm.False {
+			return nil
+		}
+		err := alarms.Verdict(ctx, r.Ref.Of, alarm.Judgement{Kind: kind, Reason: r.Ref.Note, Who: r.Ref.Person, At: whosaw.Time(r.Time)})
+		if errors.Is(err, alarm.ErrUnknown) {
+			return nil
+		}
+		return err
+	}
 }
 
 // getFindings lists findings, the newest first.

@@ -1,0 +1,464 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/api"
+	"github.com/whosaw/whosaw/internal/auth"
+)
+
+// mustNot lists what an answer, and the server's log, must not hold.
+func (w *world) mustNot(a answer, words ...string) {
+	w.t.Helper()
+	for _, word := range words {
+		if strings.Contains(a.body, word) || strings.Contains(w.logged(), word) {
+			w.t.Errorf("%q is in the answer or the log: %d %s", word, a.status, a.body)
+		}
+	}
+}
+
+// TestContract: handlers and openapi.yaml describe the same, and every operation gives a good answer that is as described.
+func TestContract(t *testing.T) {
+	w := newWorld(t)
+	ingest := w.token(auth.Spec{Name: "gw", Role: auth.RoleIngest, Types: []string{"access", "issuance"}})
+	admin := w.token(auth.Spec{Name: "boss", Role: auth.RoleAdmin})
+	var received api.Received
+	a := w.ask(ingest, "POST", "/v1/records", shop(true))
+	a.decode(t, &received)
+	if a.status != 200 || received.Accepted != 3400 || received.Source != "gw" {
+		t.Fatalf("records: %d %+v", a.status, received)
+	}
+	var list struct{ Findings []api.Found }
+	answer := w.ask(admin, "GET", "/v1/findings?wait=true", "")
+	answer.decode(t, &list)
+	if len(list.Findings) == 0 {
+		t.Fatal("no finding: the test shows nothing")
+	}
+	id := list.Findings[0].ID
+	w.ask(admin, "GET", "/v1/findings/"+id, "")
+	w.ask(admin, "POST", "/v1/findings/"+id+"/verdict", `{"verdict":"harvest","reason":"nobody of ours"}`)
+	w.ask(admin, "POST", "/v1/suppressions", `{"unit":"key:test","reason":"load test","until":"2026-11-30T00:00:00Z"}`)
+	w.ask(admin, "GET", "/v1/suppressions?all=true", "")
+	w.ask(admin, "DELETE", "/v1/suppressions/1", "")
+	w.ask(admin, "GET", "/v1/channels", "")
+	w.ask(admin, "POST", "/v1/channels/desk/test", "")
+	w.ask(admin, "GET", "/v1/status", "")
+	w.ask(admin, "POST", "/v1/scope", `{"filter":{"key":["backup"],"issued":false}}`)
+	w.ask(admin, "POST", "/v1/scope", "")
+	w.ask(admin, "POST", "/v1/scope/list", `{"filter":[{"key":["backup"]},{"ip":["203.0.113.0/24"]}],"form":"csv"}`)
+	w.ask(admin, "POST", "/v1/subject", `{"subject":"7"}`)
+	w.ask(admin, "POST", "/v1/top", `{"by":"ip","zone":"Asia/Seoul","limit":3}`)
+	w.ask(admin, "GET", "/v1/investigation", "")
+	w.ask(admin, "POST", "/v1/tokens", `{"name":"grafana","role":"read","days":30}`)
+	w.ask(admin, "GET", "/v1/tokens", "")
+	w.ask(admin, "DELETE", "/v1/tokens/grafana", "")
+	w.ask("", "GET", "/v1/openapi.yaml", "")
+	w.watch(admin)
+	for _, r := range api.Routes() {
+		if r.Local {
+			continue
+		}
+		path := strings.NewReplacer("{id}", "1", "{name}", "x").Replace(r.Path)
+		req, err := http.NewRequest(r.Method, w.public.URL+path, nil)
+		check(t, err)
+		route, _, err := w.router.FindRoute(req)
+		if err != nil {
+			t.Errorf("%s %s is not in openapi.yaml", r.Method, r.Path)
+			continue
+		}
+		if !w.seen[route.Operation.OperationID] {
+			t.Errorf("no good answer of %s was seen", route.Operation.OperationID)
+		}
+		delete(w.seen, route.Operation.OperationID)
+	}
+	for op := range w.seen {
+		t.Errorf("openapi.yaml has %s, and no route serves it", op)
+	}
+}
+
+// watch reads one event of the live figures.
+func (w *world) watch(secret string) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	defer cancel()
+	done := make(chan struct{})
+	go func() { defer close(done); w.api.Run(ctx) }()
+	req, err := http.NewRequestWithContext(ctx, "GET", w.public.URL+"/v1/live", nil)
+	check(w.t, err)
+	req.Header.Set("Authorization", "Bearer "+secret)
+	res, err := http.DefaultClient.Do(req)
+	check(w.t, err)
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	for lines.Scan() {
+		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+			var f api.Figures
+			(&answer{body: data}).decode(w.t, &f)
+			if f.Accesses == 0 || f.Findings == 0 {
+				w.t.Errorf("live figures %s", data)
+			}
+			break
+		}
+	}
+	w.seen["live"] = res.StatusCode == 200 && strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream")
+	cancel()
+	<-done
+}
+
+// TestWhoMayWhat: each route, each kind of asker; who may not learns nothing else.
+func TestWhoMayWhat(t *testing.T) {
+	w := newWorld(t)
+	tokens := map[string]string{
+		"nobody": "", "wrong": "wst_aaaaaaaaaaaaaaaa_" + strings.Repeat("A", 43),
+		"ingest": w.token(auth.Spec{Name: "i", Role: auth.RoleIngest}), "read": w.token(auth.Spec{Name: "r", Role: auth.RoleRead}),
+		"admin": w.token(auth.Spec{Name: "a", Role: auth.RoleAdmin}),
+	}
+	for _, r := range api.Routes() {
+		path := strings.NewReplacer("{id}", "1", "{name}", "x").Replace(r.Path)
+		if r.Path == "/v1/live" || r.Path == "/v1/openapi.yaml" {
+			continue
+		}
+		sends, changes := r.Path == "/v1/records", r.Method == "DELETE" || strings.Contains(r.Path, "token") ||
+			r.Method == "POST" && (strings.Contains(r.Path, "verdict") || strings.Contains(r.Path, "suppress") || strings.Contains(r.Path, "test"))
+		for who, secret := range tokens {
+			a := w.ask(secret, r.Method, path, "")
+			may := map[string]bool{"ingest": sends, "read": !sends && !changes, "admin": !sends}[who]
+			refused := a.status == 401 || a.status == 403
+			switch {
+			case r.Local:
+				if a.status != 404 && a.status != 405 {
+					t.Errorf("%s asks the local %s: %d", who, r.Path, a.status)
+				}
+			case may && refused:
+				t.Errorf("%s may not %s %s: %s", who, r.Method, r.Path, a.body)
+			case !may && !refused:
+				t.Errorf("%s may %s %s: %d %s", who, r.Method, r.Path, a.status, a.body)
+			case who == "nobody" && a.header.Get("WWW-Authenticate") == "":
+				t.Errorf("%s: nobody is not told how to be somebody", r.Path)
+			}
+			if secret != "" {
+				w.mustNot(a, secret)
+			}
+		}
+	}
+	read := w.token(auth.Spec{Name: "r2", Role: auth.RoleRead, Expires: time.Hour})
+	if _, err := w.auth.Revoke(t.Context(), "r2", "test"); err != nil {
+		t.Fatal(err)
+	}
+	if a := w.ask(read, "GET", "/v1/status", ""); a.status != 401 {
+		t.Errorf("a revoked token is answered %d", a.status)
+	}
+	if a := w.ask(tokens["read"], "GET", "/v1/nothing", ""); a.status != 404 {
+		t.Errorf("a path that is not there: %d", a.status)
+	}
+	if a := w.ask(tokens["read"], "PUT", "/v1/status", ""); a.status != 405 || a.header.Get("Allow") != "GET" {
+		t.Errorf("a method that is not there: %d, Allow %q", a.status, a.header.Get("Allow"))
+	}
+}
+
+// TestRecordsByLine: what is wrong is said by line, without a value of it; the rest is taken, once however often it comes.
+func TestRecordsByLine(t *testing.T) {
+	w := newWorld(t)
+	secret := w.token(auth.Spec{Name: "gw", Role: auth.RoleIngest})
+	body := `{"time":"2026-03-02T00:00:00Z","route":"GET /me","status":200,"fields":["name"],"subject":"kim-7781"}
+{"time":"2026-03-02T00:00:00Z","subject":"lee-9912","status":"secret-0451"}
+
+{"type":"issuance","time":"2026-03-02T00:00:00Z","credential":"c1"}
+{"id":"a","time":"2026-03-02T00:00:01Z","route":"GET /me","status":200}
+{"id":"a","time":"2026-03-02T00:00:01Z","route":"GET /me","status":404}
+not a record, but park-5512`
+	want := api.Received{Source: "gw", Lines: 6, Accepted: 2, Rejected: 4}
+	for round := range 3 {
+		if round > 0 {
+			want.Accepted, want.Duplicates = 0, 2
+		}
+		var got api.Received
+		a := w.ask(secret, "POST", "/v1/records", body)
+		a.decode(t, &got)
+		if a.status != 200 || got.Lines != want.Lines || got.Accepted != want.Accepted || got.Duplicates != want.Duplicates || got.Rejected != want.Rejected {
+			t.Fatalf("round %d: %d %+v", round, a.status, got)
+		}
+		var lines []int64
+		for _, r := range got.Rejects {
+			lines = append(lines, r.Line)
+		}
+		if d := cmp.Diff([]int64{2, 4, 6, 7}, lines); d != "" {
+			t.Errorf("rejected lines:\n%s", d)
+		}
+		w.mustNot(a, "kim-7781", "lee-9912", "secret-0451", "park-5512", secret)
+	}
+	kept, err := os.ReadFile(filepath.Join(w.dir, "rejects.jsonl"))
+	check(t, err)
+	if !strings.Contains(string(kept), "park-5512") {
+		t.Error("the reject file has not kept the line")
+	}
+	// In parts: the first part that was taken is not taken again.
+	var got api.Received
+	a := w.ask(secret, "POST", "/v1/records", strings.Repeat(`{"time":"2026-03-03T00:00:00Z","route":"GET /me"}`+"\n", 3))
+	a.decode(t, &got)
+	if got.Accepted != 3 {
+		t.Errorf("three equal lines in one body are three accesses: %+v", got)
+	}
+}
+
+// TestBadRecords: requests that cannot be taken say why and what to do.
+func TestBadRecords(t *testing.T) {
+	w := newWorld(t)
+	one := w.token(auth.Spec{Name: "gw", Role: auth.RoleIngest})
+	two := w.token(auth.Spec{Name: "two", Role: auth.RoleIngest, Sources: []string{"a", "b"}})
+	any := w.token(auth.Spec{Name: "any", Role: auth.RoleIngest, Sources: []string{"*"}})
+	line := `{"time":"2026-03-02T00:00:00Z","route":"GET /me"}` + "\n"
+	for _, c := range []struct {
+		name, token, query, body, encoding string
+		status                             int
+		says                               string
+	}{
+		{"another's source", one, "?source=other", line, "", 403, "may not send that source"},
+		{"no source", two, "", line, "", 400, "several sources"},
+		{"one of two", two, "?source=b", line, "", 200, ""},
+		{"a bad name", any, "?source=a%0ab", line, "", 400, "control characters"},
+		{"whosaw's own mark", any, "?source=a%23issuance", line, "", 400, "own mark"},
+		{"encoding", one, "", line, "br", 415, "content encoding"},
+		{"cut gzip", one, "", "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "gzip", 400, "ends early"},
+		{"too long", one, "", strings.Repeat(line, 30_000), "", 413, "longer than"},
+		{"empty", one, "", "", "", 200, ""},
+		{"another format", any, "?source=nginx-1", `{"time_iso8601":"2026-03-02T00:00:00+00:00","request_method":"GET","request_uri":"/me","status":"200","remote_addr":"198.51.100.4"}` + "\n", "", 200, `"accepted":1`},
+	} {
+		header := []string{}
+		if c.encoding != "" {
+			header = []string{"Content-Encoding", c.encoding}
+		}
+		a := w.ask(c.token, "POST", "/v1/records"+c.query, c.body, header...)
+		if a.status != c.status || !strings.Contains(a.body, c.says) {
+			t.Errorf("%s: %d %s; want %d with %q", c.name, a.status, a.body, c.status, c.says)
+		}
+	}
+}
+
+// TestBadQuestions: wrong questions are refused by name, and what they held is nowhere.
+func TestBadQuestions(t *testing.T) {
+	w := newWorld(t)
+	secret := w.token(auth.Spec{Name: "r", Role: auth.RoleRead})
+	for _, c := range []struct{ path, body, says string }{
+		{"/v1/scope", `{`, "no JSON"},
+		{"/v1/scope", `{} {}`, "something follows"},
+		{"/v1/scope", `{"filtre":{"key":["s3cr3t"]}}`, "not known"},
+		{"/v1/scope", `{"filter":{"kee":["s3cr3t"]}}`, "kee"},
+		{"/v1/scope", `{"filter":7}`, "filter"},
+		{"/v1/scope", `{"zone":"Mars/s3cr3t"}`, "zone"},
+		{"/v1/scope/list", `{"form":"xml"}`, "form"},
+		{"/v1/subject", `{}`, "subject"},
+		{"/v1/subject", `{"subject":"` + strings.Repeat("9", 257) + `"}`, "subject"},
+		{"/v1/subject", `{"subject":"7","filter":{"subject":["8"]}}`, "beside the filter"},
+		{"/v1/subject", `{"subject":"7","next":"nonsense"}`, "cursor"},
+		{"/v1/subject", `{"subject":"7","limit":100000}`, "limit"},
+		{"/v1/top", `{"by":"name"}`, "by"},
+		{"/v1/top", `{"by":"ip","limit":-1}`, "limit"},
+	} {
+		a := w.ask(secret, "POST", c.path, c.body)
+		if a.status != 400 || !strings.Contains(a.body, c.says) {
+			t.Errorf("%s %s: %d %s; want 400 with %q", c.path, c.body, a.status, a.body, c.says)
+		}
+		w.mustNot(a, "s3cr3t")
+	}
+	for _, path := range []string{"/v1/findings?state=odd", "/v1/findings?limit=0", "/v1/findings?next=x", "/v1/investigation?zone=Nowhere"} {
+		if a := w.ask(secret, "GET", path, ""); a.status != 400 {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	if a := w.ask(secret, "GET", "/v1/findings/none", ""); a.status != 404 {
+		t.Errorf("a finding that is not there: %d %s", a.status, a.body)
+	}
+}
+
+// TestWhoAskedIsOnRecord: before the answer, by whom, with what; also what operators did.
+func TestWhoAskedIsOnRecord(t *testing.T) {
+	w := newWorld(t)
+	admin := w.token(auth.Spec{Name: "boss", Role: auth.RoleAdmin})
+	w.ask(admin, "POST", "/v1/scope", `{"filter":{"key":["k"]}}`)
+	w.ask(admin, "POST", "/v1/subject", `{"subject":"7"}`)
+	w.ask(admin, "POST", "/v1/tokens", `{"name":"gw","types":["access","issuance"]}`)
+	w.ask(admin, "DELETE", "/v1/tokens/gw", "")
+	view, err := w.live.Ledger().View(0)
+	check(t, err)
+	defer view.Close()
+	var acts []string
+	check(t, view.References(t.Context(), func(_ uint64, r *whosaw.Record) error {
+		acts = append(acts, r.Principal+" "+r.Ref.Kind+" "+r.Ref.Of+" "+r.Ref.Note)
+		return nil
+	}))
+	if d := cmp.Diff([]string{
+		`token:boss scope  {"key":["k"]}`, `token:boss subject  {"subject":["7"]}`,
+		"token:boss token_made token:gw ingest for gw, types access issuance", "token:boss token_revoked token:gw ",
+	}, acts); d != "" {
+		t.Errorf("acts:\n%s", d)
+	}
+	// What cannot be recorded is not answered.
+	check(t, w.live.Close(t.Context()))
+	if a := w.ask(admin, "POST", "/v1/scope", ""); a.status != 503 {
+		t.Errorf("a question that is not on record is answered %d %s", a.status, a.body)
+	}
+	if a := w.ask(admin, "POST", "/v1/tokens", `{"name":"late"}`); a.status != 503 {
+		t.Errorf("a token that is not on record is made: %d %s", a.status, a.body)
+	}
+	list, err := w.auth.Tokens(t.Context())
+	check(t, err)
+	for _, k := range list {
+		if k.Name == "late" && k.Revoked == 0 {
+			t.Error("a token that is not on record is alive")
+		}
+	}
+}
+
+// TestLimits: a question that takes too long or too much is given up with the cure, others wait for their turn, and
+// records are taken meanwhile.
+func TestLimits(t *testing.T) {
+	w := newWorld(t, func(c *api.Config) { c.QueryMemory = 2000; c.QueryConcurrent = 1 })
+	ingest := w.token(auth.Spec{Name: "gw", Role: auth.RoleIngest, Types: []string{"access", "issuance"}})
+	read := w.token(auth.Spec{Name: "r", Role: auth.RoleRead})
+	w.ask(ingest, "POST", "/v1/records", shop(false))
+	a := w.ask(read, "POST", "/v1/scope", "")
+	if a.status != 507 || !strings.Contains(a.body, "query.memory") {
+		t.Errorf("a question beyond its memory: %d %s", a.status, a.body)
+	}
+	if a := w.ask(read, "POST", "/v1/scope/list", ""); a.status != 507 {
+		t.Errorf("a list beyond its memory: %d %s", a.status, a.body)
+	}
+	slow := newWorld(t, func(c *api.Config) { c.QueryTimeout = time.Nanosecond })
+	read = slow.token(auth.Spec{Name: "r", Role: auth.RoleRead})
+	if a := slow.ask(read, "POST", "/v1/scope", ""); a.status != 504 && a.status != 503 {
+		t.Errorf("a question beyond its time: %d %s", a.status, a.body)
+	}
+	ingest = slow.token(auth.Spec{Name: "gw", Role: auth.RoleIngest, Types: []string{"access", "issuance"}})
+	if a := slow.ask(ingest, "POST", "/v1/records", shop(false)); a.status != 200 {
+		t.Errorf("records beside it: %d %s", a.status, a.body)
+	}
+}
+
+// TestToldOnce: a finding goes to the channel once, and a suppressed one to nobody.
+func TestToldOnce(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); w.alarms.Run(ctx) }()
+	admin := w.token(auth.Spec{Name: "boss", Role: auth.RoleAdmin})
+	ingest := w.token(auth.Spec{Name: "gw", Role: auth.RoleIngest, Types: []string{"access", "issuance"}})
+	w.ask(admin, "POST", "/v1/suppressions", `{"detector":"traversal","reason":"a nightly job","until":"2026-11-30T00:00:00Z"}`)
+	for range 2 {
+		w.ask(ingest, "POST", "/v1/records", shop(true))
+	}
+	var list struct{ Findings []api.Found }
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		a := w.ask(admin, "GET", "/v1/findings?wait=true", "")
+		a.decode(t, &list)
+		var st struct {
+			Channels []struct{ Sent, Pending int64 } `json:"channels"`
+		}
+		ch := w.ask(admin, "GET", "/v1/channels", "")
+		ch.decode(t, &st)
+		if st.Channels[0].Sent > 0 && st.Channels[0].Pending == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nobody is told")
+		}
+	}
+	cancel()
+	<-done
+	var told, want []string
+	for _, m := range w.sent {
+		told = append(told, m.ID)
+	}
+	suppressed := 0
+	for _, f := range slices.Backward(list.Findings) {
+		if f.Detector == "traversal" {
+			suppressed++
+			if f.SuppressedBy == 0 {
+				t.Errorf("finding %s is not marked suppressed", f.ID)
+			}
+			continue
+		}
+		want = append(want, f.ID)
+	}
+	if d := cmp.Diff(want, told); d != "" || len(told) == 0 || suppressed == 0 {
+		t.Errorf("told (-want +got), %d suppressed:\n%s", suppressed, d)
+	}
+}
+
+// TestPagesOfOthers: requests by cookie from other pages, or under other names, are refused.
+func TestPagesOfOthers(t *testing.T) {
+	w := newWorld(t)
+	code, err := w.auth.NewLink(t.Context(), "test")
+	check(t, err)
+	secret, _, err := w.auth.Redeem(t.Context(), code)
+	check(t, err)
+	cookie := api.CookieName + "=" + secret
+	body := `{"name":"x","role":"read"}`
+	for _, c := range []struct {
+		name   string
+		header []string
+		status int
+	}{
+		{"our own page", []string{"Cookie", cookie, "Origin", w.public.URL, "Sec-Fetch-Site", "same-origin"}, 201},
+		{"another page", []string{"Cookie", cookie, "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, 403},
+		{"another page, old browser", []string{"Cookie", cookie, "Origin", "https://evil.example"}, 403},
+		{"no cookie", nil, 401},
+		{"a wrong cookie", []string{"Cookie", api.CookieName + "=wss_x"}, 401},
+	} {
+		a := w.ask("", "POST", "/v1/tokens", body, c.header...)
+		if a.status != c.status {
+			t.Errorf("%s: %d %s", c.name, a.status, a.body)
+		}
+		w.mustNot(a, secret)
+	}
+	req, err := http.NewRequest("GET", w.public.URL+"/v1/status", nil)
+	check(t, err)
+	req.Host = "evil.example"
+	req.Header.Set("Cookie", cookie)
+	res, err := http.DefaultClient.Do(req)
+	check(t, err)
+	res.Body.Close()
+	if res.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("under another name (DNS rebinding): %d", res.StatusCode)
+	}
+}
+
+// TestWatchersHoldUpNobody: one that does not read misses figures.
+func TestWatchersHoldUpNobody(t *testing.T) {
+	w := newWorld(t)
+	read := w.token(auth.Spec{Name: "r", Role: auth.RoleRead})
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan struct{})
+	go func() { defer close(ran); w.api.Run(ctx) }()
+	for range 50 { // none of them reads
+		req, err := http.NewRequestWithContext(ctx, "GET", w.public.URL+"/v1/live", nil)
+		check(t, err)
+		req.Header.Set("Authorization", "Bearer "+read)
+		res, err := http.DefaultClient.Do(req)
+		check(t, err)
+		t.Cleanup(func() { res.Body.Close() })
+	}
+	if n := w.api.Watchers(); n != 50 {
+		t.Errorf("%d watchers of 50", n)
+	}
+	ingest := w.token(auth.Spec{Name: "gw", Role: auth.RoleIngest})
+	for i := range 20 {
+		body := fmt.Sprintf(`{"time":"2026-03-02T00:00:%02dZ","route":"GET /me"}`, i)
+		if a := w.ask(ingest, "POST", "/v1/records", body); a.status != 200 {
+			t.Errorf("records beside watchers: %d", a.status)
+		}
+	}
+	cancel()
+	<-ran
+}
