@@ -21,15 +21,19 @@ func (s *server) openInputs() error {
 	var in inputs
 	var err error
 	if len(s.cfg.Follow) > 0 {
+		var logs []follow.Config
+		for _, cfg := range s.cfg.Follow {
+			logs = append(logs, cfg.Under(s.cfg.Path))
+		}
 		in.follower, err = follow.New(follow.Options{
-			Logs: s.cfg.Follow, Catalog: s.live.Catalog(), Sink: s.live, State: s.db, Logger: s.log, Now: s.m.Now,
+			Logs: logs, Catalog: s.live.Catalog(), Sink: s.live, State: s.db, Logger: s.log, Now: s.m.Now,
 		})
 		if err != nil {
 			return err
 		}
 	}
 	for _, cfg := range s.cfg.JetStream {
-		c, err := jetstream.New(jetstream.Options{Config: cfg, Catalog: s.live.Catalog(), Sink: s.live, Logger: s.log, Now: s.m.Now})
+		c, err := jetstream.New(jetstream.Options{Config: cfg.Under(s.cfg.Path), Catalog: s.live.Catalog(), Sink: s.live, Logger: s.log, Now: s.m.Now})
 		if err != nil {
 			return err
 		}
@@ -74,37 +78,22 @@ func (in *inputs) status() []api.Input {
 }
 
 func followed(l *follow.LogStatus) api.Input {
-	in := api.Input{Kind: "file", Name: l.Path, Source: l.Source, Behind: l.Behind, Last: instant(l.LastRead), State: "following"}
-	switch {
-	case l.Waiting != "":
-		in.State = "waiting"
-	case !l.Live && l.Files == 0:
-		in.State = "not there yet"
+	return api.Input{
+		Kind: "file", Name: l.Path, Source: l.Source, Behind: l.Behind, Last: instant(l.LastRead), State: l.State, Error: l.Error,
+		Since: instant(l.Since),
 	}
-	if l.Waiting != "" {
-		in.Error = l.Waiting
-	}
-	for i := range l.Problems {
-		if in.Error == "" {
-			in.Error = l.Problems[i].Path + ": " + l.Problems[i].Reason
-		}
-	}
-	return in
 }
 
 func streamed(c jetstream.Status) api.Input {
 	in := api.Input{
 		Kind: "nats", Name: c.Stream, Source: c.Source, Behind: int64(c.Pending) + int64(c.Unacknowledged), Last: instant(c.LastRead),
-		State: "reading", Error: c.Error,
+		State: c.State, Error: c.Error,
 	}
-	if !c.Reading {
-		in.State, in.Since = "not connected", instant(c.Since)
-	}
-	if c.Waiting != "" {
-		in.State = "waiting"
-		if in.Error == "" {
-			in.Error = c.Waiting
-		}
+	switch {
+	case c.Waiting != "":
+		in.Error, in.Since = c.Waiting, instant(c.WaitingSince)
+	case c.Error != "":
+		in.Since = instant(c.Since)
 	}
 	return in
 }
