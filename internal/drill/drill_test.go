@@ -38,6 +38,7 @@ func TestScenarios(t *testing.T) {
 				t.Fatal(err)
 			}
 			newBrute(t, cfg).check(t, o)
+			checkNulls(t, drill.Summarize(cfg, []*drill.Outcome{o}))
 			if (s.Name == "honest") != (len(o.Attackers) == 0) {
 				t.Errorf("%d attackers", len(o.Attackers))
 			}

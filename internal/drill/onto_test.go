@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -54,7 +55,24 @@ func onto(t *testing.T, c *pipeline.Case, cat *catalog.Catalog, scenario string)
 		t.Fatal(err)
 	}
 	checkTrials(t, a)
+	checkNulls(t, a)
 	return a, b.String()
+}
+
+// checkNulls holds an answer to the contract: what is null is a time or a figure that there is none of, never a list.
+func checkNulls(t *testing.T, answer any) {
+	t.Helper()
+	text, err := json.Marshal(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`"(\w+)":null`).FindAllStringSubmatch(string(text), -1) {
+		switch m[1] {
+		case "seen", "after", "lost_median", "lost_worst", "after_median_ms", "after_worst_ms", "finding", "first", "from", "to":
+		default:
+			t.Errorf("%s is null", m[1])
+		}
+	}
 }
 
 // checkTrials holds what must be true of every answer.

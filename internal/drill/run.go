@@ -123,7 +123,7 @@ func Run(ctx context.Context, cfg Config) (_ *Outcome, err error) {
 
 // levels gives the account of the sequential tests.
 func levels(states []detect.Status) []Level {
-	var out []Level
+	out := []Level{}
 	for i := range states {
 		if d := &states[i]; d.Threshold > 1 { // the others state facts
 			out = append(out, Level{Detector: d.Detector, Trials: d.Trials, Tests: d.Tests, Highest: d.Highest / d.Threshold, Reached: d.Reached})
@@ -219,7 +219,7 @@ type eventLog struct {
 	of    []uint8          // by sequence: the same; 0 for what is nothing special
 }
 
-func newEventLog() *eventLog { return &eventLog{codes: make(map[string]uint8)} }
+func newEventLog() *eventLog { return &eventLog{list: []Event{}, codes: make(map[string]uint8)} }
 
 func (l *eventLog) watch(seq uint64, r *whosaw.Record) {
 	for uint64(len(l.of)) <= seq {
@@ -267,7 +267,7 @@ func Untouched(outcomes []*Outcome) []string {
 
 // mergeEvents adds up events by name, in the order of the names.
 func mergeEvents(outcomes []*Outcome) []Event {
-	var all []Event
+	all := []Event{}
 	for _, o := range outcomes {
 		for _, e := range o.Events {
 			i := slices.IndexFunc(all, func(a Event) bool { return a.Name == e.Name })

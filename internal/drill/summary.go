@@ -84,7 +84,7 @@ func Summarize(cfg Config, outcomes []*Outcome) Summary {
 
 // mergeLevels adds up what the runs' tests reached.
 func mergeLevels(outcomes []*Outcome) []Level {
-	var all []Level
+	all := []Level{}
 	for _, o := range outcomes {
 		for _, l := range o.Levels {
 			i := slices.IndexFunc(all, func(a Level) bool { return a.Detector == l.Detector })
