@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -70,5 +72,44 @@ func TestSimToServer(t *testing.T) {
 	first, last := tokens[0]+" "+sources[0], tokens[len(tokens)-1]+" "+sources[len(sources)-1]
 	if first != "Bearer from-environment sim" || last != "Bearer from-file practice" {
 		t.Errorf("asked with %q and %q", first, last)
+	}
+}
+
+// cutWriter cancels after some bytes.
+type cutWriter struct {
+	left   int
+	cancel func()
+}
+
+func (c *cutWriter) Write(p []byte) (int, error) {
+	if c.left -= len(p); c.left < 0 {
+		c.cancel()
+	}
+	return len(p), nil
+}
+
+// Ctrl-C ends sim soon, and it says that the log is not whole.
+func TestSimInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := &cutWriter{left: 1 << 20, cancel: cancel}
+	var errs bytes.Buffer
+	m := &Main{Stdin: strings.NewReader(""), Stdout: out, Stderr: &errs, Now: func() time.Time { return testNow }}
+	code := m.Run(ctx, []string{"sim", "--customers", "20000", "--days", "3000", "--out", "-"})
+	if code != exitInterrupted || !strings.Contains(errs.String(), "not whole") {
+		t.Errorf("exit %d, want %d\n%s", code, exitInterrupted, errs.String())
+	}
+}
+
+func TestPerMillion(t *testing.T) {
+	for text, want := range map[string]int{"0.03%": 300, "1%": 10_000, "0.0001%": 1, "50%": 500_000, "12.5%": 125_000, "0.5000%": 5000} {
+		if got, err := perMillion(text); err != nil || got != want {
+			t.Errorf("%s: %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, bad := range []string{"", "%", "0%", "0.03", ".5%", "-1%", "1e3%", "50.0001%", "0.00001%", "1.-5%", "99999999999999999999%"} {
+		if got, err := perMillion(bad); err == nil {
+			t.Errorf("%s was taken as %d", bad, got)
+		}
 	}
 }
