@@ -71,23 +71,6 @@ func (p *progress) update(at ingest.Progress) {
 	p.drawn = true
 }
 
-// bytes gives a function that draws how far a work on bytes is, at most ten times a second.
-func (p *progress) bytes(verb string) func(done, total int64) {
-	var drawn time.Time
-	p.start = p.now()
-	return func(done, total int64) {
-		now := p.now()
-		if now.Sub(drawn) < 100*time.Millisecond {
-			return
-		}
-		drawn = now
-		spent := now.Sub(p.start).Seconds()
-		text := fmt.Sprintf("%s  %s of %s MB%s", verb, figure.Int(done>>20), figure.Int(total>>20), left(done, total, spent))
-		fmt.Fprintf(p.w, "\r\x1b[2K%s", text)
-		p.drawn = true
-	}
-}
-
 // note replaces the line while something else is done.
 func (p *progress) note(text string) {
 	if p != nil {
