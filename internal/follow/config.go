@@ -9,32 +9,36 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw/internal/ingest"
+	"github.com/whosaw/whosaw/internal/pipeline"
 )
 
 // Config is one entry of the list `follow` in whosaw.yaml: a log file, or several that a pattern names.
 type Config struct {
-	// Path is the log as its writer names it, such as /var/log/nginx/access.log, or a pattern for several logs,
+	// The log as its writer names it, such as /var/log/nginx/access.log, or a pattern for several logs,
 	// such as /var/log/nginx/*.access.log. It may be a symbolic link, and need not be there yet. Its rotated
 	// generations (access.log.1, access.log.2.gz, access.log-20260102, access-2026-01-02.log) belong to it.
 	Path string `yaml:"path"`
-	// Source is the name that its records are kept under. Default: the file's name without what rotation adds. With a
+	// The name that its records are kept under. Default: the file's name without what rotation adds. With a
 	// pattern each log is SOURCE/NAME, with the directories that the pattern leaves open. Never change it for a log that has been read: its lines would be new ones. Use the same
 	// name to read a rotated file by hand (`whosaw investigate --source NAME`), and every line is known.
 	Source string `yaml:"source"`
-	// Format of the lines: records, combined, nginx, envoy, traefik, caddy or cloudtrail. Must be given, unless Mapping is.
+	// What the lines are: records, combined, nginx, envoy, traefik, caddy or cloudtrail. Must be given, unless mapping is.
 	Format string `yaml:"format"`
-	// Mapping is a mapping file for other JSON lines (docs/formats/sources.md).
+	// A mapping file for other JSON lines (docs/formats/sources.md).
 	Mapping string `yaml:"mapping"`
-	// Rotated has patterns for generations that lie elsewhere or are named otherwise (logrotate's olddir).
+	// The record types that may come this way; others are rejected. Default: all. Where others may write to the log, allow access
+	// alone: whoever may say issuance or reason can explain a theft away. The log's own log-ins (docs/formats/catalog.md) are issuances.
+	Types []string `yaml:"types"`
+	// Patterns for generations that lie elsewhere or are named otherwise (logrotate's olddir).
 	Rotated []string `yaml:"rotated"`
-	// From says where a log begins that was never followed before: `beginning` (the default) reads the file from its
+	// Where a log begins that was never followed before: `beginning` (the default) reads the file from its
 	// beginning, but not the generations that were rotated before; `all` reads those too; `end` reads only what comes from now on.
 	From string `yaml:"from"`
-	// Settle is how long a rotated file must have been quiet until nothing more is expected of it. Only then is a last
+	// How long a rotated file must have been quiet until nothing more is expected of it. Only then is a last
 	// line without line feed taken. Default 30s; at least 1s. A writer that keeps a rotated file open for longer loses nothing: what it
 	// adds is read too.
 	Settle time.Duration `yaml:"settle"`
-	// Poll is how often files are looked at. Default 200ms; 10ms to 1m.
+	// How often files are looked at. Default 200ms; 10ms to 1m.
 	Poll time.Duration `yaml:"poll"`
 }
 
@@ -98,6 +102,9 @@ func (c *Config) check() error {
 		return errors.New("format mapping: name the mapping file with mapping: FILE")
 	case c.Mapping != "" && c.Format != "" && c.Format != ingest.FormatMapping:
 		return errors.New("mapping: goes with format mapping, or without a format")
+	}
+	if _, err := pipeline.ParseTypes(c.Types); err != nil {
+		return fmt.Errorf("types: %w", err)
 	}
 	switch c.From {
 	case "", FromBeginning, FromEnd, FromAll:

@@ -33,6 +33,8 @@ func TestCheck(t *testing.T) {
 		{"from", follow.Config{Path: "/a.log", Format: "nginx", From: "start"}, `from "start": give beginning, end or all`},
 		{"settle", follow.Config{Path: "/a.log", Format: "nginx", Settle: time.Millisecond}, "settle: give at least 1s"},
 		{"poll", follow.Config{Path: "/a.log", Format: "nginx", Poll: time.Hour}, "poll: give 10ms to 1m"},
+		{"types", follow.Config{Path: "/a.log", Format: "records", Types: []string{"access"}}, ""},
+		{"type", follow.Config{Path: "/a.log", Format: "nginx", Types: []string{"verdict"}}, `record type "verdict"`},
 		{"source", follow.Config{Path: "/a.log", Format: "nginx", Source: "a\nb"}, "without control characters"},
 	} {
 		switch err := c.c.Check(); {

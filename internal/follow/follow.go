@@ -176,8 +176,12 @@ func (e *entry) newLog(ctx context.Context, live string) (*log, error) {
 	if err != nil {
 		return nil, err
 	}
+	types, err := pipeline.ParseTypes(e.cfg.Types)
+	if err != nil {
+		return nil, fmt.Errorf("types: %w", err)
+	}
 	l := &log{
-		source: source, live: live, files: map[fileID]*file{}, cfg: e.cfg, stream: stream,
+		types: types, source: source, live: live, files: map[fileID]*file{}, cfg: e.cfg, stream: stream,
 		sink: e.o.Sink, taking: &e.taking, store: e.store, clock: e.o.Now, logger: e.o.Logger,
 	}
 	if err := e.store.load(ctx, l); err != nil {

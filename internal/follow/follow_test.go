@@ -430,6 +430,18 @@ func TestPatternOfDirectories(t *testing.T) {
 	}
 }
 
+func TestTypes(t *testing.T) {
+	for _, types := range [][]string{nil, {"access"}} {
+		r := newRig(t, func(c *follow.Config) { c.Types = types })
+		r.write("access.log", lines(0, 3))
+		r.start()
+		r.sink.has(t, 0, 3)
+		if got := r.sink.types.Has(whosaw.TypeIssuance); got != (types == nil) || !r.sink.types.Has(whosaw.TypeAccess) {
+			t.Errorf("types %v: issuances may come: %v", types, got)
+		}
+	}
+}
+
 func TestFrom(t *testing.T) {
 	r := newRig(t, func(c *follow.Config) { c.From = follow.FromEnd })
 	half := line(10)

@@ -49,6 +49,7 @@ type keeper struct {
 	conflict []string
 	changed  chan struct{}
 	fail     error
+	types    pipeline.Types
 	gate     chan struct{} // if not nil, a batch waits for two of it
 }
 
@@ -73,6 +74,7 @@ func (l *keeper) Take(ctx context.Context, b *ingest.Batch, from pipeline.Sender
 	if l.fail != nil {
 		return pipeline.Outcome{}, l.fail
 	}
+	l.types = from.Types
 	out := pipeline.Outcome{Lines: b.Lines, Rejects: b.Rejects}
 	for i := range b.Records {
 		r := &b.Records[i]

@@ -33,6 +33,7 @@ type log struct {
 	files  map[fileID]*file
 
 	cfg    *Config
+	types  pipeline.Types
 	stream *ingest.Stream
 	sink   Sink
 	taking *atomic.Int64
@@ -495,7 +496,7 @@ func (l *log) submit(ctx context.Context, b *ingest.Batch) error {
 		newest = max(newest, b.Records[i].Time)
 	}
 	l.taking.Store(l.clock().UnixMilli())
-	out, err := l.sink.Take(ctx, b, pipeline.Sender{Types: pipeline.AllTypes})
+	out, err := l.sink.Take(ctx, b, pipeline.Sender{Types: l.types})
 	l.taking.Store(0)
 	if err != nil {
 		if ctx.Err() == nil && l.waiting != err.Error() {

@@ -17,50 +17,50 @@ import (
 
 // Config is one entry of the list `jetstream` in whosaw.yaml: one stream that is read.
 type Config struct {
-	// Servers are the addresses, such as nats://10.0.0.5:4222 or tls://nats.example.com. All are of one cluster. Must be given.
-	// No user or password stands in them: see User and PasswordFile.
+	// The addresses, such as nats://10.0.0.5:4222 or tls://nats.example.com. All are of one cluster. Must be given.
+	// No user or password stands in them: see user and password_file.
 	Servers []string `yaml:"servers"`
-	// Stream is the stream's name. It must be there: whosaw makes none. Must be given.
+	// The stream's name. It must be there: whosaw makes none. Must be given.
 	Stream string `yaml:"stream"`
-	// Subjects are those of the stream that are read; none: all. Wildcards (*, >) may be used.
+	// Which of the stream's subjects are read; none: all. Wildcards (*, >) may be used.
 	Subjects []string `yaml:"subjects"`
-	// Consumer is the name of the durable consumer, which remembers in NATS what was acknowledged. Default: whosaw. It is made
+	// The name of the durable consumer, which remembers in NATS what was acknowledged. Default: whosaw. It is made
 	// if it is not there; one that was made beforehand must acknowledge explicitly and have no limit of deliveries.
 	Consumer string `yaml:"consumer"`
-	// Source is the name that records are kept under: SOURCE/STREAM. Default: nats. Never change it for a stream that has been read.
+	// The name that records are kept under: SOURCE/STREAM. Default: nats. Never change it for a stream that has been read.
 	Source string `yaml:"source"`
-	// Format of the lines in a message: records (the default), nginx, envoy, traefik, caddy, cloudtrail or combined.
+	// What the lines are in a message: records (the default), nginx, envoy, traefik, caddy, cloudtrail or combined.
 	Format string `yaml:"format"`
-	// Mapping is a mapping file for other JSON lines (docs/formats/sources.md).
+	// A mapping file for other JSON lines (docs/formats/sources.md).
 	Mapping string `yaml:"mapping"`
-	// Types are the record types that may come this way; others are rejected. Default: access alone. Whoever may publish issuance or
+	// The record types that may come this way; others are rejected. Default: access alone. Whoever may publish issuance or
 	// reason can explain a theft away, so allow them only on subjects where nobody else may publish.
 	Types []string `yaml:"types"`
 
-	// Credentials is a .creds file; NKey a file with an nkey's seed. At most one of Credentials, NKey, User and TokenFile is given.
+	// A .creds file. At most one of credentials, nkey, user and token_file is given.
 	Credentials string `yaml:"credentials"`
-	// NKey is a file with an nkey's seed.
+	// A file with an nkey's seed.
 	NKey string `yaml:"nkey"`
-	// User is the user's name, whose password stands in PasswordFile. It is read again for every connection.
+	// The user's name, whose password stands in password_file.
 	User string `yaml:"user"`
-	// PasswordFile has the password of User.
+	// A file with the password. It is read again for every connection.
 	PasswordFile string `yaml:"password_file"`
-	// TokenFile has a token. It is read again for every connection.
+	// A file with a token. It is read again for every connection.
 	TokenFile string `yaml:"token_file"`
-	// CA is a file with the certificates that the servers' are checked by; default: the system's. Certificate and Key are whosaw's own,
-	// where servers ask for one. With any of them, or an address that begins with tls://, the connection is encrypted.
+	// A file with the certificates that the servers' are checked by; default: the system's. With this, a certificate, or an address
+	// that begins with tls://, the connection is encrypted.
 	CA string `yaml:"ca"`
-	// Certificate is a file with whosaw's own certificate, where the servers ask for one.
+	// A file with whosaw's own certificate, where the servers ask for one.
 	Certificate string `yaml:"certificate"`
-	// Key is a file with the private key of Certificate.
+	// A file with the private key of the certificate.
 	Key string `yaml:"key"`
 
-	// Batch is how many messages are taken together, 1 to 10,000. Default 500. Twice as many wait at most in memory.
+	// How many messages are taken together, 1 to 10,000. Default 500. Twice as many wait at most in memory.
 	Batch int `yaml:"batch"`
-	// MaxMessage is the greatest size of a message in bytes, decompressed; a larger one is rejected. Default 32 MiB, at most 256 MiB.
+	// The greatest size of a message in bytes, decompressed; a larger one is rejected. Default 32 MiB, at most 256 MiB.
 	MaxMessage int64 `yaml:"max_message"`
-	// AckWait is when NATS delivers a message again that was not acknowledged. Default 1m, at least 1s. It is asked to wait longer while
-	// the ledger is busy.
+	// When NATS delivers a message again that was not acknowledged. Default 1m, at least 1s. It is asked to wait longer while the
+	// ledger is busy.
 	AckWait time.Duration `yaml:"ack_wait"`
 }
 
