@@ -299,6 +299,9 @@ func (s *sink) qa() {
 				base.key, base.what = keyBackup, whatBackup
 			}
 			s.issue(&m, t, base.credential, base.key, base.from, base.what)
+			if f := r.fate(base.credential); f != plain {
+				base.what = f
+			}
 			for k, show := range [...]page{pageLogin, pageMe, pageAddresses, pageEdit, pageOrders, pagePayment} {
 				e := base
 				e.time, e.page = t+int64(k)*second, show

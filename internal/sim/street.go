@@ -78,6 +78,9 @@ func (s *sink) probes() {
 		me := e
 		me.time, me.page, me.subject, me.role, me.who, me.client = t+second, pageMe, m.number, roleCustomer, m.number, clientWeb
 		me.credential, me.key = credential, k
+		if f := r.fate(credential); f != plain {
+			me.what = f
+		}
 		s.add(me)
 	}
 }

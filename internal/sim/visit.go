@@ -139,7 +139,8 @@ func (s *shop) renewal(m *member, t int64) (at int64, day int) {
 func (s *shop) held(m *member, t int64) token {
 	at, day := s.renewal(m, t)
 	c := &s.calendar
-	if m.traits.class != s.dormant && (t < c.logoutAt || at >= c.logoutAt) && int64(day) > (s.joins(m.index)-s.begin)/dayMillis {
+	joined := int((s.joins(m.index) - s.begin) / dayMillis)
+	if m.traits.class != s.dormant && (t < c.logoutAt || at >= c.logoutAt) && day > joined {
 		return token{credential: s.tokenID(m, day), key: s.signer(at), issued: at, day: day}
 	}
 	if t < c.logoutAt {
@@ -148,7 +149,7 @@ func (s *shop) held(m *member, t int64) token {
 	}
 	// Logged out: the first day since then with a visit has the log-in.
 	today := int((t - s.begin) / dayMillis)
-	for d := max(c.logoutDay, day); d < today && m.traits.class != s.dormant; d++ {
+	for d := max(c.logoutDay, day, joined+1); d < today && m.traits.class != s.dormant; d++ {
 		if at := s.firstVisit(m, d); at > c.logoutAt {
 			f := s.freshToken(m, at)
 			f.fresh = false
