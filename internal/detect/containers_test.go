@@ -296,3 +296,38 @@ func TestArchiveAgainstList(t *testing.T) {
 		t.Errorf("of %d, %d invented and %d that disagree are taken for issued", n, invented, disagrees)
 	}
 }
+
+// Who waits for a feed is taken out by event time, each once, and keeps the order of its coming.
+func TestWaitingAgainstList(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var w waiting
+		var list []held
+		for range rapid.IntRange(1, 100).Draw(t, "steps") {
+			if rapid.IntRange(0, 3).Draw(t, "push") > 0 {
+				h := held{rec: whosaw.Record{Time: rapid.Int64Range(0, 20).Draw(t, "time")}}
+				w.push(h)
+				h.order = w.count
+				list = append(list, h)
+				continue
+			}
+			limit := rapid.Int64Range(0, 21).Draw(t, "limit")
+			got := map[uint64]int64{}
+			for _, h := range w.before(limit) {
+				got[h.order] = h.rec.Time
+			}
+			var rest []held
+			for _, h := range list {
+				at, ok := got[h.order]
+				if ok != (h.rec.Time < limit) || ok && at != h.rec.Time {
+					t.Fatalf("%d of time %d: taken %v before %d", h.order, h.rec.Time, ok, limit)
+				}
+				if !ok {
+					rest = append(rest, h)
+				}
+			}
+			if list = rest; len(w.heap) != len(list) {
+				t.Fatalf("%d wait, want %d", len(w.heap), len(list))
+			}
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/whosaw/whosaw"
@@ -40,8 +41,8 @@ type feedScope struct {
 // realm is what the engine keeps for one name space.
 type realm struct {
 	share
-	watermark int64  // greatest event time of an issuance
-	waiting   []held // judged when the feed has moved past them
+	watermark int64   // greatest event time of an issuance
+	waiting   waiting // judged when the feed has moved past them
 	frontiers [nKinds]frontier
 }
 
@@ -205,18 +206,11 @@ func (e *Engine) issuance(r *whosaw.Record) {
 		return
 	}
 	x.watermark = r.Time
-	if len(x.waiting) == 0 {
-		return
-	}
-	waiting := x.waiting
-	x.waiting = nil
-	for i := range waiting {
-		if waiting[i].rec.Time > x.watermark {
-			x.waiting = append(x.waiting, waiting[i])
-			continue
-		}
+	due := x.waiting.before(x.watermark + 1)
+	slices.SortFunc(due, func(a, b *held) int { return cmp.Compare(a.order, b.order) })
+	for _, h := range due {
 		e.queue.pending--
-		e.judge(&waiting[i])
+		e.judge(h)
 	}
 }
 
@@ -228,7 +222,7 @@ func (e *Engine) judgeDue() {
 		feed := e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
 		if x := e.realm(h.realm); !feed.Declared && x.watermark < r.Time {
 			// A feed that stands still has not lost anything yet. It moves on with the next issuance of the realm.
-			x.waiting = append(x.waiting, h)
+			x.waiting.push(h)
 			continue
 		}
 		e.queue.pending--
@@ -239,10 +233,9 @@ func (e *Engine) judgeDue() {
 // expire gives up on accesses whose feed has not moved for a day.
 func (e *Engine) expire() {
 	for _, x := range e.realms { // each is changed alone: their order does not matter
-		n := len(x.waiting)
-		x.waiting = slices.DeleteFunc(x.waiting, func(h held) bool { return h.rec.Time < e.clock-waitAtMost })
-		e.queue.pending -= n - len(x.waiting)
-		e.stats[unissued].why[whyFeedStopped] += int64(n - len(x.waiting))
+		n := len(x.waiting.before(e.clock - waitAtMost))
+		e.queue.pending -= n
+		e.stats[unissued].why[whyFeedStopped] += int64(n)
 	}
 }
 

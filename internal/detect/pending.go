@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"container/heap"
 	"slices"
 
 	"github.com/whosaw/whosaw"
@@ -64,6 +65,41 @@ func (q *queue) pop() held {
 		i = c
 	}
 	return h
+}
+
+// waiting holds the accesses of a realm whose feed stands still: a heap by event time. A feed may stand for hours and then catch
+// up record by record, so none of these steps may look at all that wait.
+type waiting struct {
+	heap  []*held
+	count uint64
+}
+
+func (w *waiting) Len() int           { return len(w.heap) }
+func (w *waiting) Less(i, j int) bool { return w.heap[i].rec.Time < w.heap[j].rec.Time }
+func (w *waiting) Swap(i, j int)      { w.heap[i], w.heap[j] = w.heap[j], w.heap[i] }
+func (w *waiting) Push(h any)         { w.heap = append(w.heap, h.(*held)) }
+
+func (w *waiting) Pop() any {
+	end := len(w.heap) - 1
+	h := w.heap[end]
+	w.heap[end] = nil
+	w.heap = w.heap[:end]
+	return h
+}
+
+// push adds an access. Its order becomes that of coming here.
+func (w *waiting) push(h held) {
+	w.count++
+	h.order = w.count
+	heap.Push(w, &h)
+}
+
+// before takes out the accesses from before an event time.
+func (w *waiting) before(t int64) (out []*held) {
+	for len(w.heap) > 0 && w.heap[0].rec.Time < t {
+		out = append(out, heap.Pop(w).(*held))
+	}
+	return out
 }
 
 // keep copies what judging an access needs: the caller's record does not outlive the call.
