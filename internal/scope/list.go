@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/whosaw/whosaw"
 )
@@ -20,12 +21,14 @@ func (e *Engine) List(ctx context.Context, filter whosaw.Filter, yield func(row 
 	if err != nil {
 		return err
 	}
-	people := newTable(q.sets, q.budget)
-	if _, err := q.sum(ctx, q.columns(), nil, people, false); err != nil {
+	people, dense, err := q.lines(ctx)
+	if err != nil {
 		return err
 	}
 	l := lister{question: q, fields: make(map[uint32][]string)}
 	l.sort(people)
+	l.dense(dense)
+	l.order()
 	for n := 0; len(l.heap) > 0; n++ {
 		if n&0xfff == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -42,6 +45,7 @@ type lister struct {
 	*question
 	heap   []*run // the run with the least head is first
 	fields map[uint32][]string
+	digits []byte // of ids given out: never written again
 }
 
 // run is a sorted shard. Integers are sorted by value, which is the order of their digits; other ids
@@ -49,6 +53,10 @@ type lister struct {
 type run struct {
 	entries []entry
 	order   []ordered
+
+	lines *lines // instead of entries; head is the one at hand
+	next  uint64 // subject
+	at    entry
 }
 
 // ordered is what a run is sorted by: a number, of which equal ones are told apart by looking at the entry.
@@ -77,9 +85,32 @@ func (l *lister) sort(t *table) {
 			}
 		}
 	}
+}
+
+// dense adds the subjects that are lines.
+func (l *lister) dense(byRealm map[uint32]*lines) {
+	for realm, x := range byRealm {
+		r := &run{lines: x, at: entry{realm: realm}}
+		if r.advance() {
+			l.heap = append(l.heap, r)
+		}
+	}
+}
+
+// order makes the heap one.
+func (l *lister) order() {
 	for i := len(l.heap)/2 - 1; i >= 0; i-- {
 		l.sink(i)
 	}
+}
+
+// advance goes to the next row of a run; it reports false at the end.
+func (r *run) advance() bool {
+	if r.lines != nil {
+		return r.lines.next(&r.next, &r.at)
+	}
+	r.order = r.order[1:]
+	return len(r.order) > 0
 }
 
 func (l *lister) sortShard(entries []entry) [2]run {
@@ -107,14 +138,19 @@ func (l *lister) sortShard(entries []entry) [2]run {
 		}
 		return l.compareRealm(&entries[a.at], &entries[b.at])
 	})
-	return [2]run{{entries, ints}, {entries, texts}}
+	return [2]run{{entries: entries, order: ints}, {entries: entries, order: texts}}
 }
 
 func (l *lister) compareRealm(a, b *entry) int {
 	return strings.Compare(l.realms.name(a.realm), l.realms.name(b.realm))
 }
 
-func (r *run) head() *entry { return &r.entries[r.order[0].at] }
+func (r *run) head() *entry {
+	if r.lines != nil {
+		return &r.at
+	}
+	return &r.entries[r.order[0].at]
+}
 
 func (l *lister) less(a, b *run) bool {
 	x, y := a.head(), b.head()
@@ -148,13 +184,6 @@ func (l *lister) sink(i int) {
 func (l *lister) next() whosaw.ListRow {
 	r := l.heap[0]
 	e := r.head()
-	r.order = r.order[1:]
-	if len(r.order) == 0 {
-		last := len(l.heap) - 1
-		l.heap[0] = l.heap[last]
-		l.heap = l.heap[:last]
-	}
-	l.sink(0)
 	fields, ok := l.fields[e.set]
 	if !ok {
 		fields = l.sets.clear(e.set)
@@ -164,10 +193,27 @@ func (l *lister) next() whosaw.ListRow {
 	if e.key&stringKey != 0 {
 		id = l.ids.name(uint32(e.key &^ stringKey))
 	} else {
-		id = strconv.FormatUint(uint64(e.key), 10)
+		id = l.decimal(uint64(e.key))
 	}
-	return whosaw.ListRow{
+	row := whosaw.ListRow{
 		Realm: l.realms.name(e.realm), Subject: id, First: whosaw.Time(e.first), Last: whosaw.Time(e.last),
 		Accesses: e.accesses, Fields: fields,
 	}
+	if !r.advance() {
+		last := len(l.heap) - 1
+		l.heap[0] = l.heap[last]
+		l.heap = l.heap[:last]
+	}
+	l.sink(0)
+	return row
+}
+
+// decimal gives the digits of an id. Many lie in one piece of memory.
+func (l *lister) decimal(id uint64) string {
+	if cap(l.digits)-len(l.digits) < 20 {
+		l.digits = make([]byte, 0, 4096)
+	}
+	from := len(l.digits)
+	l.digits = strconv.AppendUint(l.digits, id, 10)
+	return unsafe.String(&l.digits[from], len(l.digits)-from)
 }

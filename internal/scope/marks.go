@@ -10,12 +10,13 @@ import (
 	"github.com/whosaw/whosaw"
 )
 
-// Subjects that are integers below 2^32 are counted as bits: one for each subject to whom something was shown,
-// in as many bitmaps as there are kinds of what was shown. A table keeps the others.
+// Subjects that are small integers are counted as bits: one for each subject to whom something was shown, in as many
+// bitmaps as there are kinds of what was shown. A table keeps the others.
 const (
 	pageWords = 1 << 10
 	pageShift = 16 // of a subject: its page
-	markLimit = 1 << 32
+	// markLimit keeps a bitmap, however few subjects are in it, within 8 MiB.
+	markLimit = 1 << 26
 	// maxKinds is how many bitmaps a worker makes before it goes over to the table.
 	maxKinds = 256
 )

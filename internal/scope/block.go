@@ -1,0 +1,376 @@
+package scope
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/index"
+	"github.com/whosaw/whosaw/internal/ledger"
+)
+
+// maxBlockTerms is how many terms a question to blocks may have: an origin has a bit for each.
+const maxBlockTerms = 64
+
+// inBlocks reports whether blocks have what the question's terms ask.
+func (q *question) inBlocks() bool {
+	if q.index == nil || len(q.asOf) != 1 || len(q.terms) > maxBlockTerms {
+		return false
+	}
+	for _, t := range q.terms {
+		if t.issued != nil || t.expl != nil ||
+			slices.ContainsFunc(t.texts, func(m textMember) bool { return m.col&(ledger.ColCredential|ledger.ColPrincipal) != 0 }) {
+			return false
+		}
+	}
+	return true
+}
+
+// split lists the parts that a term can match: those whose blocks can be asked, and those that must be read.
+func (q *question) split() (blocks, rest []int) {
+	rest = []int{}
+	parts := q.view.Parts()
+	for i := range parts {
+		p := &parts[i]
+		if p.Accesses == 0 || !slices.ContainsFunc(q.terms, func(t *term) bool {
+			return p.First <= t.asOf && p.MinTime < t.to && p.MaxTime >= t.from
+		}) {
+			continue
+		}
+		if p.Last <= q.asOf[0] && q.index.Block(p) != nil {
+			blocks = append(blocks, i)
+		} else {
+			rest = append(rest, i)
+		}
+	}
+	return blocks, rest
+}
+
+// scatter puts blocks into an order in which the earliest and latest come first and the others halve what lies
+// between, again and again. So after a few blocks the range of times of what is added up is known, and most blocks
+// lie within it: their rows' times need not be read.
+func scatter(blocks []int) {
+	if len(blocks) < 3 {
+		return
+	}
+	last, middle := blocks[len(blocks)-1], slices.Clone(blocks[1:len(blocks)-1])
+	width := bits.Len(uint(len(middle)))
+	out := append(blocks[:1], last)
+	for i := range 1 << width {
+		if at := int(bits.Reverse64(uint64(i)) >> (64 - width)); at < len(middle) {
+			out = append(out, middle[at])
+		}
+	}
+}
+
+// blockReader is one worker's way through the blocks. What it holds of a block is written over with the next.
+type blockReader struct {
+	q     *question
+	shown map[shownKey]*blockShape
+
+	b        *index.Block
+	from, to int64 // its times
+	shapes   index.Texts
+	versions []*blockVersion
+	who      index.Packed
+	starts   index.Packed
+	realm    index.Column
+	realms   []uint32 // the question's numbers + 1
+	realmOf  index.Texts
+	subjects index.Subjects
+	keys     []subjectKey // of subjects by number, 1 more; 0: not looked up yet
+}
+
+func newBlockReader(q *question) blockReader {
+	return blockReader{q: q, shown: map[shownKey]*blockShape{}}
+}
+
+// begin makes the block of a part ready, and looks at the checksums of all that is going to be read. ok is false if the
+// part must be read instead. spans are the origins that a term can match; with several terms, masks says which.
+func (r *blockReader) begin(p *ledger.Part) (masks []uint64, spans []span32, ok bool, err error) {
+	b := r.q.index.Block(p)
+	if b == nil {
+		return nil, nil, false, nil
+	}
+	r.b = b
+	r.from, r.to = b.Range()
+	if ok, err := r.open(); err != nil || !ok {
+		return nil, nil, false, bypass(err)
+	}
+	if masks, spans, err = r.origins(); err != nil {
+		return nil, nil, false, bypass(err)
+	}
+	if len(spans) == 0 {
+		return nil, nil, true, nil
+	}
+	if r.starts, err = b.Starts(); err != nil {
+		return nil, nil, false, bypass(err)
+	}
+	for _, s := range spans {
+		if err := b.CheckRows(int(r.starts.At(s.from)), int(r.starts.At(s.to)), true); err != nil {
+			return nil, nil, false, bypass(err)
+		}
+	}
+	return masks, spans, true, nil
+}
+
+// each calls fn with the origins of spans, their rows, and the terms that can match them.
+func (r *blockReader) each(masks []uint64, spans []span32, fn func(o, lo, hi int, mask uint64)) {
+	mask := uint64(1)
+	for _, s := range spans {
+		lo := int(r.starts.At(s.from))
+		for o := s.from; o < s.to; o++ {
+			hi := int(r.starts.At(o + 1))
+			if masks != nil {
+				mask = masks[o]
+			}
+			fn(o, lo, hi, mask)
+			lo = hi
+		}
+	}
+}
+
+// compares reports whether the rows of origins that a set of terms can match must be compared one by one.
+func (r *blockReader) compares(mask uint64) bool {
+	if len(r.versions) > 1 {
+		return true
+	}
+	for _, t := range r.q.terms {
+		if mask>>t.index&1 != 0 && (r.from < t.from || r.to >= t.to || len(t.subject) > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// at gives the version for a time, beginning with a guess.
+func (r *blockReader) at(v *blockVersion, t int64) *blockVersion {
+	for k := 0; t < v.from || t >= v.to; k++ {
+		v = r.versions[k]
+	}
+	return v
+}
+
+// key gives the question's key of a subject's number.
+func (r *blockReader) key(subject uint64) subjectKey {
+	if r.subjects.Plain() {
+		return subjectKey(subject)
+	}
+	if r.keys == nil {
+		r.keys = make([]subjectKey, r.subjects.Limit())
+	}
+	if r.keys[subject] == 0 {
+		id, text, isText := r.subjects.Get(subject)
+		key := subjectKey(id)
+		if isText {
+			key = r.q.ids.key(text)
+		}
+		r.keys[subject] = key + 1 // no key is the greatest number
+	}
+	return r.keys[subject] - 1
+}
+
+// shownKey is a shape under a version of the catalog.
+type shownKey struct {
+	version *catalog.Version
+	shape   string
+}
+
+// blockShape is what rows of one shape showed.
+type blockShape struct {
+	shape                        index.Shape
+	version                      *catalog.Version
+	set                          uint32
+	others                       int64
+	pass                         uint64 // terms whose members of the shape hold
+	disclosed, unmatched, joined bool
+}
+
+// blockVersion is a version of the catalog that is valid for some of a block's times, and what its shapes show.
+type blockVersion struct {
+	from, to int64 // [from, to)
+	shapes   []*blockShape
+}
+
+// bypass leaves a damaged block to the segment it was built from.
+func bypass(err error) error {
+	if _, ok := err.(*index.DamageError); ok {
+		return nil
+	}
+	return err
+}
+
+// open makes the block's shapes ready. It reports false if they need what only the segment has.
+func (r *blockReader) open() (bool, error) {
+	var err error
+	if r.shapes, err = r.b.Shapes(); err != nil {
+		return false, err
+	}
+	if r.subjects, err = r.b.Subjects(); err != nil {
+		return false, err
+	}
+	if r.realm, r.realmOf, err = r.b.Realm(); err != nil {
+		return false, err
+	}
+	r.who = r.b.Who()
+	r.realms = make([]uint32, r.realmOf.Len()+1)
+	r.keys = nil
+	r.versions = r.versions[:0]
+	for t := r.from; ; {
+		v := r.version(t)
+		for i := range r.shapes.Len() {
+			s, err := r.show(v, i)
+			if err != nil {
+				return false, err
+			}
+			if s.joined || !s.shape.First && r.keepsSome() {
+				return false, nil
+			}
+			v.shapes = append(v.shapes, s)
+		}
+		r.versions = append(r.versions, v)
+		if v.to > r.to {
+			return true, nil
+		}
+		t = v.to
+	}
+}
+
+// keepsSome reports whether a term keeps some subjects only.
+func (r *blockReader) keepsSome() bool {
+	return slices.ContainsFunc(r.q.terms, func(t *term) bool { return len(t.subject) > 0 })
+}
+
+// version gives the stretch around t in which one version, or none, is valid.
+func (r *blockReader) version(t int64) *blockVersion {
+	v := &blockVersion{from: math.MinInt64, to: math.MaxInt64}
+	if r.q.cat == nil {
+		return v
+	}
+	for _, x := range r.q.cat.Versions() {
+		if x.From != 0 && x.From > t {
+			v.to = min(v.to, x.From)
+		}
+		if x.Until != 0 && x.Until > t {
+			v.to = min(v.to, x.Until)
+		}
+	}
+	v.from = t
+	return v
+}
+
+// show gives what rows of a shape showed.
+func (r *blockReader) show(v *blockVersion, i int) (*blockShape, error) {
+	var version *catalog.Version
+	if r.q.cat != nil {
+		version = r.q.cat.At(v.from)
+	}
+	text := r.shapes.At(i + 1)
+	if s := r.shown[shownKey{version, text}]; s != nil {
+		return s, nil
+	}
+	text = strings.Clone(text)
+	shape, err := index.ParseShape(text)
+	if err != nil {
+		return nil, err
+	}
+	var route *catalog.Route
+	if version != nil {
+		route = version.Route(shape.Route)
+	}
+	shown := catalog.Show(route, shape.Fields, shape.Masked, int(shape.Status), whosaw.Outcome(shape.Outcome), 0, shape.Subject)
+	s := &blockShape{
+		shape: shape, version: version, set: r.q.sets.id(shown.Fields, shown.Masked),
+		disclosed: shown.Outcome == whosaw.OutcomeDisclosed, unmatched: !shown.Matched,
+		joined: !shape.Subject && route != nil && route.Join != catalog.JoinNone,
+	}
+	if s.others = shape.Others; s.others == 0 {
+		s.others = shown.Others
+	}
+	if !shape.First || !shape.Subject {
+		s.others = 0
+	}
+	for _, t := range r.q.terms {
+		if (t.field == nil || t.field.acceptSet(shown.Fields)) && (t.outcome == nil || t.outcome.accept(shown.Outcome.String())) &&
+			(t.status == nil || t.status.accept(shape.Status)) && t.acceptsRoute(shape.Route) {
+			s.pass |= 1 << t.index
+		}
+	}
+	r.shown[shownKey{version, text}] = s
+	return s, nil
+}
+
+func (t *term) acceptsRoute(route string) bool {
+	for _, m := range t.texts {
+		if m.col == ledger.ColRoute && !m.accept(route) {
+			return false
+		}
+	}
+	return true
+}
+
+// origins gives those that a term can match, and for each of the block's origins those terms: nil if there is one term only.
+func (r *blockReader) origins() (masks []uint64, spans []span32, err error) {
+	if len(r.q.terms) == 1 {
+		spans, err = r.q.terms[0].origins(r.b)
+		return nil, spans, err
+	}
+	masks = make([]uint64, r.b.Origins())
+	for _, t := range r.q.terms {
+		if r.from >= t.to || r.to < t.from {
+			continue
+		}
+		own, err := t.origins(r.b)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, s := range own {
+			for o := s.from; o < s.to; o++ {
+				masks[o] |= 1 << t.index
+			}
+		}
+	}
+	for o, mask := range masks {
+		if mask != 0 {
+			spans = joined(spans, span32{o, o + 1})
+		}
+	}
+	return masks, spans, nil
+}
+
+// realmID gives the question's number of an origin's realm.
+func (r *blockReader) realmID(o int) uint32 {
+	code := r.realm.At(o)
+	if r.realms[code] == 0 {
+		r.realms[code] = r.q.realms.id(r.realmOf.At(int(code))) + 1
+	}
+	return r.realms[code] - 1
+}
+
+// matches reports whether one of the terms of a mask matches a row.
+func (r *blockReader) matches(mask uint64, s *blockShape, subject uint64, t int64) bool {
+	for ; mask != 0; mask &= mask - 1 {
+		x := r.q.terms[bits.TrailingZeros64(mask)]
+		if t >= x.from && t < x.to && (len(x.subject) == 0 || r.keeps(x, s, subject)) {
+			return true
+		}
+	}
+	return false
+}
+
+// keeps reports whether a term keeps a row's subject. A row without one passes unless one is asked for.
+func (r *blockReader) keeps(t *term, s *blockShape, subject uint64) bool {
+	if !s.shape.Subject {
+		return !slices.ContainsFunc(t.subject, func(k *subjectMember) bool { return k.positive })
+	}
+	id, text, isText := r.subjects.Get(subject)
+	for _, k := range t.subject {
+		if isText && !k.keepsText(text) || !isText && !k.keepsInt(subjectKey(id)) {
+			return false
+		}
+	}
+	return true
+}
