@@ -242,6 +242,14 @@ func (t Time) String() string {
 	return string(appendTime(nil, int64(t)))
 }
 
+// AppendText appends what String gives.
+func (t Time) AppendText(b []byte) ([]byte, error) {
+	if t == 0 {
+		return b, nil
+	}
+	return appendTime(b, int64(t)), nil
+}
+
 // MarshalJSON gives the time in quotes, and null for the zero value.
 func (t Time) MarshalJSON() ([]byte, error) {
 	if t == 0 {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
-	"encoding/csv"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -189,16 +188,9 @@ func (w *whosawEngine) list(ctx context.Context, f whosaw.Filter, name string) e
 	if err != nil {
 		return fmt.Errorf("make list: %w", err)
 	}
-	out := bufio.NewWriterSize(file, 1<<16)
-	rows := csv.NewWriter(out)
-	cells := make([]string, 5)
-	err = w.engine.List(ctx, f, func(row whosaw.ListRow) error {
-		cells[0], cells[1], cells[2] = row.Subject, row.First.String(), row.Last.String()
-		cells[3], cells[4] = strconv.FormatInt(row.Accesses, 10), strings.Join(row.Fields, "|")
-		return rows.Write(cells)
-	})
-	rows.Flush()
-	return errors.Join(err, rows.Error(), out.Flush(), file.Close())
+	rows := scope.NewListWriter(file, true)
+	err = w.engine.List(ctx, f, rows.Row)
+	return errors.Join(err, rows.Flush(), file.Close())
 }
 
 // hashList reads a list of whosaw's back and hashes its rows as numbers.
@@ -212,7 +204,10 @@ func hashList(name string) (answer, error) {
 	h, out := sha256.New(), answer{}
 	var line []byte
 	lines := bufio.NewScanner(file)
-	for lines.Scan() {
+	for first := true; lines.Scan(); first = false {
+		if first {
+			continue // the names of the columns
+		}
 		cells := strings.Split(lines.Text(), ",")
 		if len(cells) != 5 {
 			return answer{}, fmt.Errorf("read list: row %d has %d cells", out.Rows+1, len(cells))

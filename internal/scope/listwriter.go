@@ -13,17 +13,24 @@ import (
 
 // ListWriter writes the rows of a list: RFC 4180 with LF, its header first, or a JSON object a line.
 type ListWriter struct {
-	csv   *csv.Writer
-	json  *json.Encoder
-	cells []string // nil: nothing was written yet
+	json *json.Encoder
+
+	w     io.Writer // of CSV
+	line  []byte    // lines that are not yet written
+	begun bool
+	last  []string // the fields written last, as the list gave them
+	cell  string   // and what was written
 }
 
-var listHeader = []string{"subject", "first", "last", "accesses", "fields"}
+const (
+	listHeader = "subject,first,last,accesses,fields\n"
+	listPiece  = 1 << 16 // bytes written at once
+)
 
 // NewListWriter writes to w.
 func NewListWriter(w io.Writer, asCSV bool) *ListWriter {
 	if asCSV {
-		return &ListWriter{csv: csv.NewWriter(w)}
+		return &ListWriter{w: w, line: make([]byte, 0, listPiece+4096)}
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
@@ -35,20 +42,59 @@ func (l *ListWriter) Row(row whosaw.ListRow) error {
 	if l.json != nil {
 		return l.json.Encode(row)
 	}
-	if err := l.header(); err != nil {
-		return err
+	l.header()
+	// Of millions of rows almost all have the same few sets of fields, and the list gives equal ones as the same slice.
+	if len(row.Fields) != len(l.last) || len(row.Fields) > 0 && &row.Fields[0] != &l.last[0] {
+		l.last, l.cell = row.Fields, cell(strings.Join(row.Fields, "|"))
 	}
-	l.cells[0], l.cells[1], l.cells[2] = row.Subject, row.First.String(), row.Last.String()
-	l.cells[3], l.cells[4] = strconv.FormatInt(row.Accesses, 10), strings.Join(row.Fields, "|")
-	return l.csv.Write(l.cells)
+	if plain(row.Subject) {
+		l.line = append(l.line, row.Subject...)
+	} else {
+		l.line = append(l.line, cell(row.Subject)...)
+	}
+	l.line, _ = row.First.AppendText(append(l.line, ','))
+	l.line, _ = row.Last.AppendText(append(l.line, ','))
+	l.line = strconv.AppendInt(append(l.line, ','), row.Accesses, 10)
+	l.line = append(append(l.line, ','), l.cell...)
+	l.line = append(l.line, '\n')
+	if len(l.line) >= listPiece {
+		return l.write()
+	}
+	return nil
 }
 
-func (l *ListWriter) header() error {
-	if l.cells != nil {
-		return nil
+// plain reports whether an id is all digits, as most are.
+func plain(id string) bool {
+	for i := range len(id) {
+		if id[i] < '0' || id[i] > '9' {
+			return false
+		}
 	}
-	l.cells = make([]string, len(listHeader))
-	return l.csv.Write(listHeader)
+	return true
+}
+
+// cell gives the text of a cell, in quotes if it needs them.
+func cell(s string) string {
+	var b strings.Builder
+	w := csv.NewWriter(&b)
+	_ = w.Write([]string{s, ""}) // into memory; a second cell, because one that is empty and alone has quotes
+	w.Flush()
+	return strings.TrimSuffix(b.String(), ",\n")
+}
+
+func (l *ListWriter) header() {
+	if !l.begun {
+		l.begun, l.line = true, append(l.line, listHeader...)
+	}
+}
+
+func (l *ListWriter) write() error {
+	_, err := l.w.Write(l.line)
+	l.line = l.line[:0]
+	if err != nil {
+		return fmt.Errorf("write the list: %w", err)
+	}
+	return nil
 }
 
 // Flush ends the list; one without rows has its header all the same.
@@ -56,12 +102,6 @@ func (l *ListWriter) Flush() error {
 	if l.json != nil {
 		return nil
 	}
-	if err := l.header(); err != nil {
-		return err
-	}
-	l.csv.Flush()
-	if err := l.csv.Error(); err != nil {
-		return fmt.Errorf("write the list: %w", err)
-	}
-	return nil
+	l.header()
+	return l.write()
 }
