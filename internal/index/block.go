@@ -1,6 +1,7 @@
 package index
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"sort"
 	"unsafe"
@@ -204,6 +205,36 @@ func (b *Block) CheckRows(lo, hi int, times bool) error {
 
 // Who gives for each row its subject above ShapeBits bits that are its shape.
 func (b *Block) Who() Packed { return b.who }
+
+// Rows walks through rows.
+type Rows struct {
+	Subject, Shape uint64
+	b              []byte
+	left           int
+	bit            uint
+	width, shift   uint
+	mask, low      uint64
+}
+
+// Each gives the rows from lo up to hi: call Next before each.
+func (b *Block) Each(lo, hi int) Rows {
+	p := &b.who
+	return Rows{
+		b: p.b, left: hi - lo, bit: uint(lo) * p.width, width: p.width, shift: b.head.shapeBits, mask: p.mask, low: b.mask,
+	}
+}
+
+// Next goes to the next row; it reports false at the end.
+func (r *Rows) Next() bool {
+	if r.left <= 0 {
+		return false
+	}
+	r.left--
+	v := binary.LittleEndian.Uint64(r.b[r.bit>>3:]) >> (r.bit & 7) & r.mask
+	r.bit += r.width
+	r.Subject, r.Shape = v>>r.shift, v&r.low
+	return true
+}
 
 // ShapeBits is how many bits of Who are the shape.
 func (b *Block) ShapeBits() uint { return b.head.shapeBits }

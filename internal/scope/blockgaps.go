@@ -15,7 +15,10 @@ type blockGaps struct {
 	keys, clients, from index.Texts
 	credential          index.Column
 	routes              []string // of the block's accesses
-	one                 bool     // all have one source
+	one                 int8     // 1: all have one source; -1: not all; 0: not looked at yet
+
+	last   feedKey // looked up last: origins are sorted by key
+	lastOf *blockFeed
 }
 
 // blockFeed says whether the accesses of a feedKey have a feed.
@@ -43,23 +46,26 @@ func (m *marker) gaps() (*blockGaps, error) {
 	if g.credential, err = m.b.Credential(); err != nil {
 		return nil, err
 	}
-	g.one = g.from.Len() == 0
-	if g.from.Len() == 1 {
-		// One text, but some accesses may have none.
-		g.one = true
-		for o := range g.origin.Len() {
-			if g.origin.At(o) == 0 {
-				g.one = false
-				break
-			}
-		}
-	}
 	for _, s := range m.versions[0].shapes {
 		if !slices.Contains(g.routes, s.shape.Route) {
 			g.routes = append(g.routes, s.shape.Route)
 		}
 	}
 	return g, nil
+}
+
+// single reports whether all accesses have the same source, or none.
+func (g *blockGaps) single() bool {
+	if g.one == 0 {
+		g.one = 1
+		for o := range g.origin.Len() {
+			if g.origin.At(o) != g.origin.At(0) {
+				g.one = -1
+				break
+			}
+		}
+	}
+	return g.one > 0
 }
 
 // source gives an origin's source. It lies in the block's memory.
@@ -72,8 +78,12 @@ func (g *blockGaps) feed(o int) *blockFeed {
 	if code.key == 0 && g.credential.At(o) == 0 {
 		return nil
 	}
+	if g.lastOf != nil && code == g.last {
+		return g.lastOf
+	}
 	f := m.feeds[code]
 	if f != nil {
+		g.last, g.lastOf = code, f
 		return f
 	}
 	f = &blockFeed{realm: m.realmOf.At(int(code.realm)), key: g.keys.At(int(code.key)), client: g.clients.At(int(code.client))}
@@ -102,31 +112,47 @@ func (g *blockGaps) feed(o int) *blockFeed {
 func (g *blockGaps) covered(s *maskShapes, f *blockFeed) bool {
 	m := g.m
 	covers := func(t *tally) bool { return t != nil && t.count > 0 && t.first <= m.from && t.last >= m.to }
-	known := func(t *tally) bool { return covers(t) && (t.mixed || g.one && t.source == g.source(0)) }
+	known := func(t *tally) bool { return covers(t) && (t.mixed || g.single() && t.source == g.source(0)) }
 	return (!s.disclosed || covers(&m.sum.span)) &&
-		(!s.noSubject || known(&m.sum.gaps.noSubject)) &&
-		(!s.unmatched || known(&m.sum.gaps.unmatched)) &&
+		(!s.noSubject || known(&m.noSubject)) &&
+		(!s.unmatched || known(&m.unmatched)) &&
 		(f == nil || f.known || !f.ask && covers(f.tally))
 }
 
 // add adds an access.
 func (g *blockGaps) add(s *blockShape, f *blockFeed, t int64, source string) {
-	gaps := g.m.sum.gaps
 	if s.disclosed && !s.shape.Subject {
-		gaps.noSubject.add(t, g.keep(&gaps.noSubject, source))
+		g.m.noSubjectCount++
 	}
 	if s.unmatched {
-		gaps.unmatched.add(t, g.keep(&gaps.unmatched, source))
-		gaps.routes[s.shape.Route]++
+		g.m.unmatchCount++
+		g.m.sum.gaps.routes[s.shape.Route]++
 	}
+	g.shape(s, t, source)
 	if f == nil || f.known || f.ask && g.m.w.index.IssuanceFeed(f.realm, f.key, f.client, s.shape.Route, t).Known {
 		return
 	}
-	if f.tally == nil {
-		u := feedUnit{realm: strings.Clone(f.unit.realm), key: strings.Clone(f.unit.key), client: strings.Clone(f.unit.client)}
-		f.tally = gaps.unit(u)
+	g.without(f, &tally{count: 1, first: t, last: t, source: source})
+}
+
+// shape widens the tallies of an access's shape to its time and source; it is counted apart.
+func (g *blockGaps) shape(s *blockShape, t int64, source string) {
+	if s.disclosed && !s.shape.Subject {
+		g.m.noSubject.add(t, g.keep(&g.m.noSubject, source))
 	}
-	f.tally.add(t, g.keep(f.tally, source))
+	if s.unmatched {
+		g.m.unmatched.add(t, g.keep(&g.m.unmatched, source))
+	}
+}
+
+// without adds accesses without a feed.
+func (g *blockGaps) without(f *blockFeed, n *tally) {
+	if f.tally == nil {
+		gaps := g.m.sum.gaps
+		f.tally = gaps.unit(feedUnit{realm: strings.Clone(f.unit.realm), key: strings.Clone(f.unit.key), client: strings.Clone(f.unit.client)})
+	}
+	n.source = g.keep(f.tally, n.source)
+	f.tally.merge(n)
 }
 
 // keep gives a copy of a source that a tally is about to keep, so that it outlives the block.
@@ -136,6 +162,3 @@ func (g *blockGaps) keep(t *tally, source string) string {
 	}
 	return source
 }
-
-// widen adds n accesses whose times and source a tally knows already.
-func widen(t *tally, n int64) { t.count += n }

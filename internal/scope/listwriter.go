@@ -18,11 +18,11 @@ type ListWriter struct {
 	w     io.Writer // of CSV
 	line  []byte    // lines that are not yet written
 	begun bool
-	last  []string // the fields written last, as the list gave them
-	cell  string   // and what was written
+	cells map[*string]string // what stands for sets of fields, by where the list keeps them
 }
 
 const (
+	listCells  = 1 << 10 // sets that are remembered
 	listHeader = "subject,first,last,accesses,fields\n"
 	listPiece  = 1 << 16 // bytes written at once
 )
@@ -30,7 +30,7 @@ const (
 // NewListWriter writes to w.
 func NewListWriter(w io.Writer, asCSV bool) *ListWriter {
 	if asCSV {
-		return &ListWriter{w: w, line: make([]byte, 0, listPiece+4096)}
+		return &ListWriter{w: w, cells: map[*string]string{}, line: make([]byte, 0, listPiece+4096)}
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
@@ -43,10 +43,6 @@ func (l *ListWriter) Row(row whosaw.ListRow) error {
 		return l.json.Encode(row)
 	}
 	l.header()
-	// Of millions of rows almost all have the same few sets of fields, and the list gives equal ones as the same slice.
-	if len(row.Fields) != len(l.last) || len(row.Fields) > 0 && &row.Fields[0] != &l.last[0] {
-		l.last, l.cell = row.Fields, cell(strings.Join(row.Fields, "|"))
-	}
 	if plain(row.Subject) {
 		l.line = append(l.line, row.Subject...)
 	} else {
@@ -55,12 +51,28 @@ func (l *ListWriter) Row(row whosaw.ListRow) error {
 	l.line, _ = row.First.AppendText(append(l.line, ','))
 	l.line, _ = row.Last.AppendText(append(l.line, ','))
 	l.line = strconv.AppendInt(append(l.line, ','), row.Accesses, 10)
-	l.line = append(append(l.line, ','), l.cell...)
+	l.line = append(append(l.line, ','), l.fields(row.Fields)...)
 	l.line = append(l.line, '\n')
 	if len(l.line) >= listPiece {
 		return l.write()
 	}
 	return nil
+}
+
+// fields gives the cell of a set of fields. Of millions of rows almost all have one of a few, and the list gives equal ones
+// as the same slice.
+func (l *ListWriter) fields(set []string) string {
+	if len(set) == 0 {
+		return ""
+	}
+	text, ok := l.cells[&set[0]]
+	if !ok {
+		text = cell(strings.Join(set, "|"))
+		if len(l.cells) < listCells {
+			l.cells[&set[0]] = text
+		}
+	}
+	return text
 }
 
 // plain reports whether an id is all digits, as most are.

@@ -2,6 +2,7 @@ package scope
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -70,6 +71,9 @@ func newSum() *sum { return &sum{versions: make(map[*catalog.Version]bool), gaps
 
 // take adds what a worker found.
 func (m *marks) take(w *marker) {
+	gaps := w.sum.gaps
+	gaps.noSubject, gaps.unmatched = w.noSubject, w.unmatched
+	gaps.noSubject.count, gaps.unmatched.count = w.noSubjectCount, w.unmatchCount
 	m.sum.merge(w.sum)
 	for k, b := range w.maps.of {
 		m.kinds[k] = append(m.kinds[k], b)
@@ -84,6 +88,11 @@ type marker struct {
 	sum    *sum
 	maps   *bitmaps
 	people *writer // of subjects that have no bits
+
+	// The tallies of gaps that depend on shapes: how far they reach, and apart from that how many accesses they have,
+	// because not each is added by itself.
+	noSubject, unmatched         tally
+	noSubjectCount, unmatchCount int64
 
 	// Of the block at hand.
 	feeds map[feedKey]*blockFeed
@@ -114,13 +123,21 @@ func (m *marker) block(p *ledger.Part) (done bool, err error) {
 
 // maskShapes is what the shapes of a block's only version mean for origins that a set of terms can match.
 type maskShapes struct {
-	each                 bool // rows must be looked at one by one
-	disclosed            bool // some shape is, and so on
+	each                 bool  // rows must be looked at one by one
+	border               *term // the only term, if the block's times reach over its bounds
+	disclosed            bool  // some shape is, and so on
 	noSubject, unmatched bool
-	access               []int64   // by shape: 1 if a row of it is an access that matches
-	bulk                 []int64   // by shape: rows that were not looked at one by one
-	maps                 []*bitmap // of the realm that follows
-	realm                uint32    // + 1
+	shapes               []maskShape
+	realm                uint32 // for which shapes have bitmaps, + 1
+}
+
+// maskShape is one of maskShapes.
+type maskShape struct {
+	access int64   // 1 if a row is an access that matches
+	bulk   int64   // rows that were added
+	shown  bool    // something was disclosed
+	gaps   bool    // it is in gaps: nobody is named, or no version knows the route
+	to     *bitmap // nil: nobody is shown anything
 }
 
 // shapesOf gives what the shapes mean for a mask.
@@ -129,17 +146,25 @@ func (m *marker) shapesOf(mask uint64) *maskShapes {
 	if s != nil {
 		return s
 	}
-	n := m.shapes.Len()
+	compares := m.compares(mask)
+	var border *term
+	if only := m.q.terms[0]; compares && len(m.q.terms) == 1 && len(m.versions) == 1 && len(only.subject) == 0 {
+		compares, border = false, only
+	}
 	s = &maskShapes{
-		each: m.compares(mask) || !m.subjects.Plain() || m.subjects.Limit() > markLimit, access: make([]int64, n), bulk: make([]int64, n), maps: make([]*bitmap, n),
+		border: border,
+		each:   compares || !m.subjects.Plain() || m.subjects.Limit() > markLimit,
+		shapes: make([]maskShape, m.shapes.Len()),
 	}
 	for i, x := range m.versions[0].shapes {
 		if x.pass&mask == 0 {
 			continue
 		}
 		if x.shape.First {
-			s.access[i] = 1
+			s.shapes[i].access = 1
+			s.shapes[i].gaps = x.unmatched || x.disclosed && !x.shape.Subject
 		}
+		s.shapes[i].shown = x.disclosed
 		s.disclosed = s.disclosed || x.disclosed
 		s.noSubject = s.noSubject || x.disclosed && !x.shape.Subject
 		s.unmatched = s.unmatched || x.unmatched && x.shape.First
@@ -156,7 +181,7 @@ func (m *marker) aim(s *maskShapes, mask uint64, realm uint32) bool {
 	s.realm = 0
 	for i, x := range m.versions[0].shapes {
 		if x.pass&mask != 0 && x.disclosed && x.shape.Subject {
-			if s.maps[i] = m.maps.get(kind{realm, x.set, x.others}); s.maps[i] == nil {
+			if s.shapes[i].to = m.maps.get(kind{realm, x.set, x.others}); s.shapes[i].to == nil {
 				return false
 			}
 		}
@@ -169,24 +194,66 @@ func (m *marker) aim(s *maskShapes, mask uint64, realm uint32) bool {
 func (m *marker) origin(g *blockGaps, o, lo, hi int, mask uint64) {
 	s := m.shapesOf(mask)
 	unit := g.feed(o)
-	if s.each || !g.covered(s, unit) || !m.aim(s, mask, m.realmID(o)) {
+	switch {
+	case s.each || unit != nil && unit.ask || !m.aim(s, mask, m.realmID(o)):
 		m.rows(g, o, lo, hi, mask, unit)
 		return
+	case s.border != nil || !g.covered(s, unit):
+		m.timed(g, s, o, lo, hi, unit)
+		return
 	}
-	shift, low := m.b.ShapeBits(), uint64(1)<<m.b.ShapeBits()-1
 	accesses := int64(0)
-	for i := lo; i < hi; i++ {
-		v := m.who.At(i)
-		x := v & low
-		s.bulk[x]++
-		accesses += s.access[x]
-		if to := s.maps[x]; to != nil {
-			to.add(v >> shift)
+	for rows := m.b.Each(lo, hi); rows.Next(); {
+		x := &s.shapes[rows.Shape]
+		x.bulk++
+		accesses += x.access
+		if x.to != nil {
+			x.to.add(rows.Subject)
 		}
 	}
 	if unit != nil && !unit.known && accesses > 0 {
 		t := unit.tally
 		t.merge(&tally{count: accesses, first: t.first, last: t.last, source: g.source(o)})
+	}
+}
+
+// timed is origin where times matter, but nothing else of a row beside its shape.
+func (m *marker) timed(g *blockGaps, s *maskShapes, o, lo, hi int, unit *blockFeed) {
+	from, to := int64(math.MinInt64), int64(math.MaxInt64)
+	if s.border != nil {
+		from, to = s.border.from, s.border.to
+	}
+	none := tally{first: math.MaxInt64, last: math.MinInt64}
+	all, shown := none, none
+	source := g.source(o)
+	i := lo - 1
+	for rows := m.b.Each(lo, hi); rows.Next(); {
+		i++
+		t := m.b.Time(i)
+		if t < from || t >= to {
+			continue
+		}
+		x := &s.shapes[rows.Shape]
+		x.bulk++
+		if x.access != 0 {
+			all.count++
+			all.first, all.last = min(all.first, t), max(all.last, t)
+			if x.gaps {
+				g.shape(m.versions[0].shapes[rows.Shape], t, source)
+			}
+		}
+		if x.shown {
+			shown.count++
+			shown.first, shown.last = min(shown.first, t), max(shown.last, t)
+		}
+		if x.to != nil {
+			x.to.add(rows.Subject)
+		}
+	}
+	m.sum.span.merge(&shown)
+	if unit != nil && !unit.known && all.count > 0 {
+		all.source = source
+		g.without(unit, &all)
 	}
 }
 
@@ -235,7 +302,8 @@ func (m *marker) disclose(subject uint64, t int64, s *blockShape, realm uint32) 
 // flush adds up the rows that were not looked at one by one.
 func (m *marker) flush() {
 	for mask, x := range m.masks {
-		for i, n := range x.bulk {
+		for i := range x.shapes {
+			n := x.shapes[i].bulk
 			s := m.versions[0].shapes[i]
 			if n == 0 || s.pass&mask == 0 {
 				continue
@@ -246,10 +314,10 @@ func (m *marker) flush() {
 					m.sum.versions[s.version] = true
 				}
 				if s.disclosed && !s.shape.Subject {
-					widen(&m.sum.gaps.noSubject, n)
+					m.noSubjectCount += n
 				}
 				if s.unmatched {
-					widen(&m.sum.gaps.unmatched, n)
+					m.unmatchCount += n
 					m.sum.gaps.routes[s.shape.Route] += n
 				}
 			}
