@@ -87,7 +87,7 @@ Scenarios (` + strings.Join(drill.Weaves(), ", ") + ` with --onto too):
 	flags.IntVar(&f.seeds, "seeds", defaultSeeds, "how many runs, each with the next seed")
 	flags.IntVar(&f.customers, "customers", 10_000, "customers of the shop (with --all: 100000)")
 	flags.IntVar(&f.days, "days", 30, "days after the warm-up")
-	flags.StringVar(&f.share, "share", "", "part of the accesses that is the attack, like 0.03% (default: 0.5%; the case is 0.03%)")
+	flags.StringVar(&f.share, "share", "", "part of the accesses that is the attack, like 0.5% (the default; with --onto it is that of the case, 0.03%)")
 	flags.BoolVar(&f.json, "json", false, "the answer as one JSON document")
 	flags.BoolVar(&f.onto, "onto", false, "weave the attack into the records of LOG…")
 	flags.StringVar(&f.catalog, "catalog", "", "with --onto: which route shows which fields (default: a suggested one)")
@@ -95,6 +95,9 @@ Scenarios (` + strings.Join(drill.Weaves(), ", ") + ` with --onto too):
 	f.in.add(flags)
 	cmd.MarkFlagsMutuallyExclusive("all", "scenario", "server")
 	cmd.MarkFlagsMutuallyExclusive("all", "onto", "server")
+	for _, shop := range []string{"seeds", "customers", "days"} {
+		cmd.MarkFlagsMutuallyExclusive(shop, "onto", "server")
+	}
 	return cmd
 }
 
@@ -167,6 +170,10 @@ func (f *drillFlags) configs(known []string) ([]drill.Config, error) {
 		if one.Share, err = perMillion(f.share); err != nil {
 			return nil, usagef("--share %s: %v", f.share, err)
 		}
+	}
+	shop := sim.Config{Seed: one.Seed, Customers: one.Customers, Days: one.Days, Start: sim.Example().Start, Share: one.Share}
+	if err := shop.Check(); err != nil {
+		return nil, &usageError{err}
 	}
 	if !f.all {
 		return []drill.Config{one}, nil

@@ -17,6 +17,12 @@ func (m *Main) drillOnto(ctx context.Context, logs []string, f *drillFlags) (err
 	if !slices.Contains(drill.Weaves(), f.scenario) {
 		return usagef("--onto --scenario %s: what can be woven into your own records are %s", f.scenario, strings.Join(drill.Weaves(), ", "))
 	}
+	share := 0
+	if f.share != "" {
+		if share, err = perMillion(f.share); err != nil {
+			return usagef("--share %s: %v", f.share, err)
+		}
+	}
 	opts, err := m.options(&f.in)
 	if err != nil {
 		return err
@@ -45,7 +51,7 @@ func (m *Main) drillOnto(ctx context.Context, logs []string, f *drillFlags) (err
 	if err != nil {
 		return m.drillStopped(ctx, bar, err)
 	}
-	cfg := drill.OntoConfig{Scenario: f.scenario, Seed: f.seed, Catalog: cat, TempDir: opts.TempDir}
+	cfg := drill.OntoConfig{Scenario: f.scenario, Seed: f.seed, Share: share, Catalog: cat, TempDir: opts.TempDir}
 	if bar != nil {
 		began := m.Now()
 		cfg.Progress = func(pass, of int, done float64) { bar.steps("drill", pass, of, began)(done) }

@@ -24,6 +24,7 @@ const CaseShare = 0.0003
 type OntoConfig struct {
 	Scenario string // one of Weaves
 	Seed     uint64
+	Share    int // of the accesses that is the attack, per million; 0: the case's, or more where the log is too short for it
 	Catalog  *catalog.Catalog
 	Detect   detect.Config
 	TempDir  string
@@ -148,8 +149,12 @@ func (o *onto) run(ctx context.Context, a *OntoAnswer) error {
 			"give the log of the shop itself")
 	}
 	// The attack lasts two thirds of the log.
-	n := int(math.Round(CaseShare * float64(p.accesses) * 2 / 3))
-	if least := int(max(30, min(fewest, p.accesses/fewestOf))); n < least {
+	part := CaseShare
+	if o.cfg.Share > 0 {
+		part = float64(o.cfg.Share) / 1e6
+	}
+	n := max(1, int(math.Round(part*float64(p.accesses)*2/3)))
+	if least := int(max(30, min(fewest, p.accesses/fewestOf))); n < least && o.cfg.Share == 0 {
 		n, a.Stretched = least, true
 	}
 	days := max(float64(p.to-p.from), 60_000) / float64(24*time.Hour.Milliseconds())

@@ -152,6 +152,10 @@ func TestOntoExample(t *testing.T) {
 	if !bytes.Equal(one, two) {
 		t.Errorf("the same drill twice:\n%s\n%s", one, two)
 	}
+	tenth, err := drill.Onto(t.Context(), c, drill.OntoConfig{Scenario: "stolen-key", Seed: 6, Share: 1000, Catalog: cat})
+	if want := a.Accesses * 2 / 3 / 1000; err != nil || tenth.Stretched || tenth.AsIs.Accesses < want-1 || tenth.AsIs.Accesses > want+1 {
+		t.Errorf("a share of 0.1 %%: %d accesses of %d, stretched %v, %v", tenth.AsIs.Accesses, a.Accesses, tenth.Stretched, err)
+	}
 	for _, scenario := range []string{"stolen-key-careful", "one-api"} {
 		if a, _ := onto(t, c, cat, scenario); a.AsIs.Customers < 20 {
 			t.Errorf("%s was shown %d customers", scenario, a.AsIs.Customers)
