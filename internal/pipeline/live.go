@@ -127,6 +127,7 @@ func (l *Live) Close(ctx context.Context) error {
 	l.mu.Lock()
 	gone := l.closed
 	l.closed = true
+	l.makeRoom() // who waits for room is refused
 	l.mu.Unlock()
 	if gone {
 		return nil
@@ -260,6 +261,7 @@ func (l *Live) judge(ctx context.Context) {
 			if err := l.readOn(ctx); err != nil && ctx.Err() == nil {
 				l.cfg.Logger.Error("read the ledger for the detectors", "error", err, "judged", l.judged.Load())
 				l.pause(ctx, time.Second)
+				l.again()
 			}
 		default:
 			select {
@@ -268,6 +270,13 @@ func (l *Live) judge(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// again has the ledger read once more.
+func (l *Live) again() {
+	l.mu.Lock()
+	l.missed = true
+	l.mu.Unlock()
 }
 
 func (l *Live) pause(ctx context.Context, d time.Duration) {
@@ -288,20 +297,32 @@ func (l *Live) next() (batch appended, read bool) {
 		delete(l.waiting, want)
 		return b, false
 	}
-	if want > l.last {
-		l.behind = false
-		return appended{}, false
-	}
-	read = l.missed || l.running == 0 || l.behind
+	skipped := false
 	for first, b := range l.waiting {
 		if first < want { // the ledger was read up to its end, or to its middle
 			delete(l.waiting, first)
 			l.held -= len(b.records)
-			read = true
+			skipped = true
 		}
 	}
-	l.missed = false
+	if skipped {
+		l.makeRoom()
+	}
+	if want > l.last {
+		l.behind = false
+		return appended{}, false
+	}
+	read = l.missed || l.running == 0 || l.behind || skipped
+	if read {
+		l.missed = false
+	}
 	return appended{}, read
+}
+
+// makeRoom wakes who waits for the judge. mu must be held.
+func (l *Live) makeRoom() {
+	close(l.room)
+	l.room = make(chan struct{})
 }
 
 // observe judges a batch from memory.
@@ -400,8 +421,7 @@ func (l *Live) settle(ctx context.Context, seen uint64, n *news, held int) {
 	l.judged.Store(seen)
 	l.mu.Lock()
 	l.held -= held
-	close(l.room)
-	l.room = make(chan struct{})
+	l.makeRoom()
 	l.mu.Unlock()
 }
 

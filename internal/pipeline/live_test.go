@@ -220,6 +220,52 @@ func TestBackPressure(t *testing.T) {
 	}
 }
 
+// TestReadFromLedgerMakesRoom: batches in memory that the judge has read from the ledger instead, because one before them was not
+// held, do not count as waiting: else nobody would be taken any more.
+func TestReadFromLedgerMakesRoom(t *testing.T) {
+	const backlog = 400
+	dir := filepath.Join(t.TempDir(), "case")
+	l := start(t, dir, &told{})
+	take(t, l, stream(t, "log"), 0, append(shop(), theft("backup", "203.0.113.9", 5, 1, 400)...), anybody)
+	stop(t, l)
+
+	entered, gate, open := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	k := &told{fail: func(int) error {
+		select {
+		case entered <- struct{}{}:
+			<-gate
+		case <-open:
+		}
+		return nil
+	}}
+	l = start(t, dir, k, func(c *pipeline.LiveConfig) { c.Backlog = backlog })
+	s := stream(t, "more")
+	honest := func(n int) []string {
+		lines := make([]string, backlog+50)
+		for i := range lines {
+			lines[i] = fmt.Sprintf(`{"time":"2026-03-06T0%d:%02d:%02dZ","route":"GET /me","status":200,"fields":["name"],"subject":1}`, n, i/60, i%60)
+		}
+		return lines
+	}
+	<-entered // the judge is still with what was there before
+	take(t, l, s, 1_000_000, honest(1), anybody)
+	take(t, l, s, 2_000_000, theft("old", "192.0.2.77", 7, 1000, backlog+50), anybody)
+	take(t, l, s, 3_000_000, honest(3), anybody) // more than is held
+	gate <- struct{}{}
+	<-entered // with the second theft: there is room for one more, behind the one that is not held
+	take(t, l, s, 4_000_000, honest(4), anybody)
+	close(open)
+	gate <- struct{}{}
+	if err := l.CaughtUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := l.Take(ctx, s.Decode(now, []byte(honest(5)[0]+"\n"), 5_000_000, 0), anybody); err != nil {
+		t.Fatalf("everything is judged, and a record is not taken: %v", err)
+	}
+}
+
 // TestRightsOfSenders: who may not send issuances cannot whitewash; the lines are rejects with number, reason and cure, and a
 // scope says that they are missing, once, however often they are sent.
 func TestRightsOfSenders(t *testing.T) {
