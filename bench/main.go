@@ -93,7 +93,7 @@ func (o *options) questions() []string {
 // loaded is what a load came to.
 type loaded struct {
 	Accesses, Records, Bytes int64
-	Index                    int64   // bytes beside, that can be built again
+	Index                    int64   // of the bytes those that can be built again
 	Seconds                  float64 // making the accesses included
 	Busy                     float64 // in the engine; of DuckDB the same, it fetches them
 	Peak                     int64   // memory

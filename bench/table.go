@@ -17,7 +17,7 @@ func (f *figures) print(w io.Writer, asks, names []string) {
 	}
 	if l, ok := f.Load["whosaw"]; ok {
 		fmt.Fprintf(w, "\nwhosaw holds %s records: the accesses, and an issuance for each token that was given out.\n", grouped(l.Records))
-		fmt.Fprintf(w, "Beside its canonical log lie %.1f bytes an access of index, which can be built again.\n", float64(l.Index)/float64(l.Accesses))
+		fmt.Fprintf(w, "Of its bytes, %.1f an access are of the index, which is derived and can be built again.\n", float64(l.Index)/float64(l.Accesses))
 	}
 	head, rule := "\n| seconds, warm median (cold) |", "| --- |"
 	for _, name := range names {

@@ -51,6 +51,7 @@ func loadWhosaw(ctx context.Context, s *shop, dir string) (loaded, error) {
 			return out, err
 		}
 		out.Bytes += n
+		out.Index = n // the last
 	}
 	return out, nil
 }
