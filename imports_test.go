@@ -25,6 +25,7 @@ var importTable = map[string][]string{
 	"internal/reference": {"", "github.com/cespare/xxhash/v2"},
 	"internal/detect":    {"", "internal/catalog", "internal/reference", "github.com/cespare/xxhash/v2"},
 	"internal/index":     {"internal/ledger", "golang.org/x/sys"},
+	"internal/retention": {"", "internal/ledger", "internal/index"},
 	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger", "internal/index"},
 	"internal/auth":      {"internal/store/sqlite"},
 	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/ingest", "internal/jetstream", "internal/ledger", "github.com/goccy/go-yaml"},
@@ -53,7 +54,7 @@ var importTable = map[string][]string{
 		"internal/sim",
 	},
 	"cmd/whosaw": {
-		"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/scope", "internal/doctor",
+		"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
 		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill",
 		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/console", "internal/store/sqlite", "internal/follow", "internal/jetstream",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",

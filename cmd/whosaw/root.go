@@ -49,6 +49,8 @@ Nothing leaves this machine.`,
 		m.drillCommand(),
 		m.simCommand(),
 		m.verifyCommand(),
+		m.retentionCommand(),
+		m.holdCommand(),
 	)
 	return root
 }

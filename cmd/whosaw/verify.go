@@ -69,9 +69,7 @@ paper, and compare later (--root). It holds for every record up to then, however
 				}
 			}
 			bar := m.newProgress(quiet)
-			if bar != nil {
-				cfg.Progress = bar.bytes("verifying")
-			}
+			cfg.Progress = bar.bytes("verifying")
 			v, err := ledger.Verify(cmd.Context(), cfg)
 			bar.clear()
 			answer := verifyAnswer{OK: err == nil, Verified: v, Damage: damageOf(err)}
@@ -125,6 +123,9 @@ func writeVerified(w io.Writer, v *ledger.Verified, compared bool) error {
 	text += fmt.Sprintf("root %s of the records 1 to %d\n", v.Root, v.Rooted)
 	if v.Rooted < v.Sequence {
 		text += fmt.Sprintf("The records %d to %d are in a log that an older whosaw began; they come under the root when it is sealed.\n", v.Rooted+1, v.Sequence)
+	}
+	if v.Purged > 0 {
+		text += fmt.Sprintf("%s removed by retention; what they were stays under the root.\n", figure.Of(int64(v.Purged), "record was", "records were"))
 	}
 	if v.Torn > 0 {
 		text += fmt.Sprintf("The log ends in %s of a write that did not end; nobody was told that it was kept.\n", figure.Of(v.Torn, "byte", "bytes"))

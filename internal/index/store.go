@@ -151,8 +151,11 @@ func (s *Store) Missing(view *ledger.View) []int {
 	return list
 }
 
-// Build builds the blocks that a view's segments lack, the newest first.
+// Build builds the blocks that a view's segments lack, the newest first, and removes those of segments that are gone.
 func (s *Store) Build(ctx context.Context, view *ledger.View) error {
+	if err := s.Prune(view); err != nil {
+		return err
+	}
 	parts := view.Parts()
 	missing := s.Missing(view)
 	slices.Reverse(missing)
@@ -223,4 +226,27 @@ func (s *Store) place(name string, b []byte) (err error) {
 		return err
 	}
 	return f.Close()
+}
+
+// Prune removes the blocks of segments that retention removed: they say the same.
+func (s *Store) Prune(view *ledger.View) error {
+	var errs []error
+	removed := false
+	for _, p := range view.Purged() {
+		if err := os.Remove(s.name(p.First)); err == nil {
+			removed = true
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove from index: %w", err))
+		}
+	}
+	if removed && !s.throwaway {
+		d, err := os.Open(s.dir)
+		if err == nil {
+			err = errors.Join(d.Sync(), d.Close())
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("sync index: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }

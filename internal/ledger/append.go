@@ -31,7 +31,8 @@ type request struct {
 	ends     []int  // of each record in encoded
 	receipts []Receipt
 	seal     bool
-	hold     *held // for a backup: to be filled
+	hold     *held        // for a backup: to be filled
+	act      func() error // what the writer does between appends
 	err      error
 	done     chan struct{} // closed by the writer when the rest is set
 }
@@ -174,6 +175,20 @@ func (l *Ledger) answer(group []*request) {
 				return
 			}
 			settle(i+1, nil)
+			continue
+		}
+		if r.act != nil {
+			err := l.commit()
+			if err == nil {
+				settle(i, nil)
+				err = r.act()
+			}
+			var refused *refusal
+			if err != nil && !errors.As(err, &refused) && !errors.Is(err, ErrDiskFull) {
+				refuse(err)
+				return
+			}
+			settle(i+1, err)
 			continue
 		}
 		for n := range r.records {

@@ -111,6 +111,11 @@ func (b *backup) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	holds, err := b.holds()
+	if err != nil {
+		return err
+	}
+	extras = append(holds, extras...)
 	m := Manifest{
 		Format: manifestFormat, Version: manifestVersion, Whosaw: b.cfg.Whosaw, When: b.cfg.When.UTC().Truncate(time.Second),
 		Sequence: now.last(), Files: append(files, extras...),

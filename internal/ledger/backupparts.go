@@ -26,9 +26,12 @@ func (b *backup) parts(ctx context.Context, now sources) ([]BackupFile, error) {
 		s := &now[i]
 		var f []BackupFile
 		var err error
-		if s.seg != nil {
+		switch {
+		case s.seg != nil:
 			f, err = b.planSegment(ctx, s)
-		} else {
+		case s.gone != nil:
+			f = b.planGone(s)
+		default:
 			f = b.planLog(s)
 		}
 		if err != nil {
@@ -76,6 +79,34 @@ func (b *backup) planSegment(ctx context.Context, s *source) ([]BackupFile, erro
 		f.SHA256 = w.sum()
 	} else if ctx.Err() != nil {
 		return nil, ctx.Err()
+	}
+	return []BackupFile{f}, nil
+}
+
+// planGone gives the line of a tombstone.
+func (b *backup) planGone(s *source) []BackupFile {
+	f := BackupFile{As: "ledger/" + filepath.Base(partName("", s.first, goneSuffix)), Size: int64(len(s.gone.encode())), First: s.first, Last: s.last}
+	f.Path = f.path()
+	if old := b.earlier(f.Path); old != nil {
+		f = *old
+	}
+	return []BackupFile{f}
+}
+
+// holds copies the holds, if there are any, and gives the manifest's line.
+func (b *backup) holds() ([]BackupFile, error) {
+	holds := b.l.Holds()
+	if len(holds) == 0 {
+		return nil, nil
+	}
+	text := encodeHolds(holds)
+	sum := sha256.Sum256(text)
+	f := BackupFile{As: "ledger/" + holdsName, Size: int64(len(text)), SHA256: hex.EncodeToString(sum[:])}
+	f.Path = f.path()
+	if old := b.earlier(f.Path); old == nil || f.read(context.Background(), b.cfg.To, newFileWriter(nil)) != nil {
+		if _, err := b.place(f.Path, func(w *fileWriter) error { _, err := w.Write(text); return err }); err != nil {
+			return nil, err
+		}
 	}
 	return []BackupFile{f}, nil
 }
@@ -137,11 +168,16 @@ func (b *backup) damaged(f *BackupFile) bool {
 // copyPart copies a segment, or the piece of a log.
 func (b *backup) copyPart(ctx context.Context, s *source, f *BackupFile) error {
 	sum, err := b.place(f.Path, func(w *fileWriter) error {
-		if s.seg != nil {
+		switch {
+		case s.seg != nil:
 			if err := copySegment(ctx, s.seg, w); err != nil {
 				return err
 			}
-		} else {
+		case s.gone != nil:
+			if _, err := w.Write(s.gone.encode()); err != nil {
+				return err
+			}
+		default:
 			r := &logReader{f: s.log, name: s.name, size: s.end, next: f.First, pos: f.Offset}
 			if f.Offset == 0 {
 				r.first = s.first
@@ -183,6 +219,9 @@ func (b *backup) belongs(ctx context.Context, now sources) error {
 			continue
 		}
 		s := now.find(f.First)
+		if s != nil && s.gone != nil && s.last == f.Last {
+			continue // retention removed it since, and it goes from here too
+		}
 		if s == nil || s.seg == nil || s.last != f.Last || s.seg.size != f.Size {
 			return b.foreign()
 		}
@@ -206,6 +245,8 @@ func (b *backup) belongs(ctx context.Context, now sources) error {
 		var err error
 		switch {
 		case s == nil:
+		case s.gone != nil:
+			same = pieces[len(pieces)-1].Last <= s.last
 		case s.seg == nil:
 			same, err = sameBytes(ctx, s, pieces)
 		default:

@@ -86,9 +86,9 @@ func (c *segmentCheck) write(b []byte) error {
 
 // copySegment reads all of a segment and writes it to w.
 func copySegment(ctx context.Context, s *segment, w io.Writer) error {
-	f, err := os.Open(s.name)
+	f, err := openSegmentFile(s.name)
 	if err != nil {
-		return fmt.Errorf("open segment: %w%s", err, cure(err))
+		return err
 	}
 	defer f.Close()
 	check := newSegmentCheck(s)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 )
 
@@ -35,9 +36,10 @@ func (l *Ledger) hold(h *held) error {
 	return nil
 }
 
-// source is one part as a backup reads it: a segment, or a log up to an acknowledged end.
+// source is one part as a backup reads it: a segment, what stayed of one, or a log up to an acknowledged end.
 type source struct {
 	seg   *segment
+	gone  *tombstone
 	log   *os.File
 	name  string // of the log
 	first uint64
@@ -104,11 +106,17 @@ func (l *Ledger) sources(ctx context.Context) (s sources, err error) {
 			return nil, ctx.Err()
 		}
 	}
-	parts, err := l.snapshot()
+	parts, gone, err := l.snapshot()
 	if err != nil {
 		return nil, err
 	}
+	bury := func(before uint64) { // the tombstones that come before a sequence
+		for ; len(gone) > 0 && gone[0].First < before; gone = gone[1:] {
+			s = append(s, source{gone: gone[0], first: gone[0].First, last: gone[0].Last})
+		}
+	}
 	for _, p := range parts {
+		bury(p.First)
 		if h.log != nil && p.First >= h.first {
 			break
 		}
@@ -120,6 +128,7 @@ func (l *Ledger) sources(ctx context.Context) (s sources, err error) {
 		}
 		s = append(s, part)
 	}
+	bury(math.MaxUint64) // none is behind an open log
 	if h.log != nil {
 		s = append(s, source{log: h.log, name: h.name, first: h.first, last: h.last, end: h.end})
 		h.log = nil

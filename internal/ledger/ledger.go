@@ -68,7 +68,9 @@ type Ledger struct {
 	done     chan struct{} // closed when the writer has ended
 
 	mu     sync.Mutex
-	sealed []viewPart // only appended to
+	sealed []viewPart   // appended to, else replaced: views have it
+	gone   []*tombstone // by sequence; replaced, never changed
+	holds  []Hold       // likewise
 	frozen *frozenPart
 	opened *viewPart // the open part as far as it is acknowledged; nil if it is empty
 	failed error     // why nothing more is written

@@ -29,9 +29,9 @@ type segmentLoader struct {
 }
 
 func newSegmentLoader(seg *segment, zip *zstd.Decoder) (*segmentLoader, error) {
-	f, err := os.Open(seg.name)
+	f, err := openSegmentFile(seg.name)
 	if err != nil {
-		return nil, fmt.Errorf("open segment: %w%s", err, cure(err))
+		return nil, err
 	}
 	return &segmentLoader{seg: seg, file: f, zip: zip, n: seg.accesses}, nil
 }

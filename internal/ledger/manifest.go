@@ -59,6 +59,9 @@ func (e *BackupError) Error() string {
 }
 
 func (f *BackupFile) segment() bool { return strings.HasSuffix(f.As, segmentSuffix) && f.ledgers() }
+func (f *BackupFile) gone() bool    { return strings.HasSuffix(f.As, goneSuffix) && f.ledgers() }
+func (f *BackupFile) sealed() bool  { return f.segment() || f.gone() }
+func (f *BackupFile) holds() bool   { return f.As == "ledger/"+holdsName }
 func (f *BackupFile) piece() bool   { return strings.HasSuffix(f.As, logSuffix) && f.ledgers() }
 func (f *BackupFile) ledgers() bool { return strings.HasPrefix(f.As, "ledger/") }
 
@@ -67,14 +70,14 @@ func (f *BackupFile) path() string {
 	switch {
 	case f.piece():
 		return fmt.Sprintf("%s/%s.%d-%d", backupParts, filepath.Base(f.As), f.Offset, f.Offset+f.Size)
-	case f.segment():
+	case f.sealed():
 		return backupParts + "/" + filepath.Base(f.As)
 	}
-	return backupOther + "/" + f.SHA256[:16] + "-" + f.As
+	return backupOther + "/" + f.SHA256[:16] + "-" + filepath.Base(f.As)
 }
 
 var (
-	partPattern  = regexp.MustCompile(`^[0-9]{20}\.(seg|log\.[0-9]+-[0-9]+)$`)
+	partPattern  = regexp.MustCompile(`^[0-9]{20}\.(seg|gone|log\.[0-9]+-[0-9]+)$`)
 	otherPattern = regexp.MustCompile(`^[0-9a-f]{16}-[A-Za-z0-9][A-Za-z0-9._-]*$`)
 	extraPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 	sumPattern   = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -83,7 +86,7 @@ var (
 // extraName says whether a file of this name may lie beside the ledger in a backup.
 func extraName(name string) bool {
 	switch name {
-	case "ledger", lockName, restoringName:
+	case "ledger", lockName, restoringName, holdsName:
 		return false
 	}
 	return extraPattern.MatchString(name) && !strings.HasSuffix(name, tempSuffix)
@@ -161,8 +164,8 @@ func (m *Manifest) check() error {
 			return bad("has not the name it should have")
 		}
 		seen[f.Path] = true
-		if !f.ledgers() {
-			if !extraName(f.As) || f.Offset != 0 || f.First != 0 || f.Last != 0 || seen[f.As] {
+		if !f.ledgers() || f.holds() {
+			if !f.holds() && !extraName(f.As) || f.Offset != 0 || f.First != 0 || f.Last != 0 || seen[f.As] {
 				return bad("may not lie beside a ledger")
 			}
 			seen[f.As] = true
@@ -171,8 +174,8 @@ func (m *Manifest) check() error {
 		if !partPattern.MatchString(filepath.Base(f.Path)) {
 			return bad("has not the name it should have")
 		}
-		if f.segment() || f.As != log {
-			if f.As != "ledger/"+filepath.Base(partName("", next, filepath.Ext(f.As))) || f.segment() && (log != "" || f.Last < f.First) {
+		if f.sealed() || f.As != log {
+			if f.As != "ledger/"+filepath.Base(partName("", next, filepath.Ext(f.As))) || f.sealed() && (log != "" || f.Last < f.First) {
 				return bad("does not follow the one before")
 			}
 			end = 0

@@ -29,15 +29,14 @@ type leafRun struct {
 	nodes      []treeNode
 }
 
-// runNodes is how many subtrees a run from begin to end has.
-func runNodes(begin, end uint64) int {
-	n := 0
+// perfect gives the places of the subtrees that a run from begin to end has, without their hashes.
+func perfect(begin, end uint64) (nodes []treeNode) {
 	for begin < end {
-		size := uint64(1) << min(bits.TrailingZeros64(begin), bits.Len64(end-begin)-1)
-		begin += size
-		n++
+		level := min(bits.TrailingZeros64(begin), bits.Len64(end-begin)-1)
+		nodes = append(nodes, treeNode{level: uint8(level), index: begin >> level})
+		begin += 1 << level
 	}
-	return n
+	return nodes
 }
 
 // join adds the run that begins where r ends.

@@ -16,8 +16,8 @@ import (
 
 // files are the ledger's files by the sequence they begin at.
 type files struct {
-	segments, logs []uint64 // ascending
-	temps          []string
+	segments, logs, gone []uint64 // ascending
+	temps                []string
 }
 
 // list reads the directory. What is not the ledger's own has no business there: it may be a
@@ -35,19 +35,26 @@ func (l *Ledger) list() (files, error) {
 		digits := strings.TrimSuffix(stem, suffix)
 		first, err := strconv.ParseUint(digits, 10, 64)
 		switch {
+		case stem == holdsName && e.Type().IsRegular():
+			if temp {
+				found.temps = append(found.temps, name)
+			}
 		case err != nil || len(digits) != 20 || first == 0 || !e.Type().IsRegular(),
-			suffix != logSuffix && suffix != segmentSuffix:
+			suffix != logSuffix && suffix != segmentSuffix && suffix != goneSuffix:
 			return found, fmt.Errorf("%s is none of the ledger's files: move it to another directory", name)
 		case temp:
 			found.temps = append(found.temps, name)
 		case suffix == logSuffix:
 			found.logs = append(found.logs, first)
+		case suffix == goneSuffix:
+			found.gone = append(found.gone, first)
 		default:
 			found.segments = append(found.segments, first)
 		}
 	}
 	slices.Sort(found.segments)
 	slices.Sort(found.logs)
+	slices.Sort(found.gone)
 	return found, nil
 }
 
@@ -63,24 +70,19 @@ func (l *Ledger) recover() error {
 			return err
 		}
 	}
-	next := uint64(1)
-	for _, first := range found.segments {
-		if first != next {
-			return l.hole(next, first, segmentSuffix)
-		}
-		s, err := openSegment(partName(l.dir, first, segmentSuffix))
-		if err != nil {
-			return err
-		}
-		l.sealed = append(l.sealed, s.view())
-		next = s.last() + 1
+	if l.holds, err = readHolds(filepath.Join(l.dir, holdsName)); err != nil {
+		return err
+	}
+	next, err := l.openSealed(found)
+	if err != nil {
+		return err
 	}
 	logs, err := l.openLogs(found, next)
 	if err != nil {
 		return err
 	}
 	if len(logs) == 0 {
-		if len(found.segments) > 0 {
+		if next > 1 {
 			return &DamageError{File: partName(l.dir, next, logSuffix), Offset: -1, What: "the file is not there: it is the open log"}
 		}
 		l.open = newOpenPart(next, nil)
@@ -114,6 +116,36 @@ func (l *Ledger) recover() error {
 	return nil
 }
 
+// openSealed opens the segments and reads the tombstones, which follow each other without a hole, and gives the
+// sequence behind them. A segment that has a tombstone is gone.
+func (l *Ledger) openSealed(found files) (next uint64, err error) {
+	next = 1
+	for _, first := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(found.segments, found.gone)))) {
+		if first != next {
+			return 0, l.hole(next, first, segmentSuffix)
+		}
+		if slices.Contains(found.gone, first) {
+			t, err := readTombstone(l.dir, first)
+			if err != nil {
+				return 0, err
+			}
+			if slices.Contains(found.segments, first) && !l.cfg.ReadOnly {
+				if err := l.removePurged(partName(l.dir, first, segmentSuffix)); err != nil {
+					return 0, err
+				}
+			}
+			l.gone, next = append(l.gone, t), t.Last+1
+			continue
+		}
+		s, err := openSegment(partName(l.dir, first, segmentSuffix))
+		if err != nil {
+			return 0, err
+		}
+		l.sealed, next = append(l.sealed, s.view()), s.last()+1
+	}
+	return next, nil
+}
+
 // tidy removes what was begun and never put in place, and makes what was put in place last: the
 // process before us may have ended between the two.
 func (l *Ledger) tidy(temps []string) error {
@@ -136,7 +168,7 @@ func (l *Ledger) openLogs(found files, next uint64) ([]uint64, error) {
 		switch {
 		case first >= next:
 			logs = append(logs, first)
-		case !slices.Contains(found.segments, first):
+		case !slices.Contains(found.segments, first) && !slices.Contains(found.gone, first):
 			return nil, &DamageError{File: name, What: "its records are in a segment that begins elsewhere"}
 		case !l.cfg.ReadOnly:
 			if err := l.disk.Remove(name); err != nil {

@@ -73,6 +73,14 @@ func (f *BackupFile) read(ctx context.Context, dir string, w *fileWriter) error 
 		err = f.readSegment(ctx, name, w)
 	case f.piece():
 		err = f.readPiece(ctx, name, w)
+	case f.gone():
+		if _, err = readTombstone(filepath.Dir(name), f.First); err == nil {
+			err = copyPlain(ctx, name, w)
+		}
+	case f.holds():
+		if _, err = readHolds(name); err == nil {
+			err = copyPlain(ctx, name, w)
+		}
 	default:
 		err = copyPlain(ctx, name, w)
 	}

@@ -34,6 +34,7 @@ type Verified struct {
 	Bytes    int64  `json:"bytes"`    // that were read
 	Sequence uint64 `json:"sequence"` // of the last record
 	Records  uint64 `json:"records"`  // that were read
+	Purged   uint64 `json:"purged"`   // records that retention removed; they are under the root
 
 	// Root is the root of the tree over the records up to Rooted. That is the last one, but in a ledger whose open log
 	// an older whosaw began: until that log is sealed its records have no leaves.
@@ -123,17 +124,23 @@ func (v *verifier) list() error {
 	if err != nil {
 		return err
 	}
+	if _, err := readHolds(filepath.Join(v.l.dir, holdsName)); err != nil {
+		return err
+	}
 	add := func(first uint64, suffix string) *verifyPart {
 		p := &verifyPart{name: partName(v.l.dir, first, suffix), first: first}
 		v.parts = append(v.parts, p)
 		return p
 	}
+	for _, first := range found.gone {
+		add(first, goneSuffix)
+	}
 	for _, first := range found.segments {
-		add(first, segmentSuffix)
+		add(first, segmentSuffix).spare = slices.Contains(found.gone, first)
 	}
 	for _, first := range found.logs {
 		p := add(first, logSuffix)
-		p.spare = slices.Contains(found.segments, first)
+		p.spare = slices.Contains(found.segments, first) || slices.Contains(found.gone, first)
 		p.open = first == found.logs[len(found.logs)-1]
 	}
 	slices.SortStableFunc(v.parts, func(a, b *verifyPart) int {
@@ -196,9 +203,12 @@ func (v *verifier) progress(n int) {
 
 func (v *verifier) read(ctx context.Context, p *verifyPart) error {
 	var err error
-	if filepath.Ext(p.name) == segmentSuffix {
+	switch filepath.Ext(p.name) {
+	case segmentSuffix:
 		err = v.readSegment(ctx, p)
-	} else {
+	case goneSuffix:
+		err = v.readTombstone(p)
+	default:
 		err = v.readLog(ctx, p)
 	}
 	var damage *DamageError
@@ -293,6 +303,17 @@ func (s *segment) sectionsEnd() int64 {
 	return end
 }
 
+// readTombstone has the leaves of what is gone. There are no roots within it.
+func (v *verifier) readTombstone(p *verifyPart) error {
+	t, err := readTombstone(v.l.dir, p.first)
+	if err != nil {
+		return err
+	}
+	p.last, p.runs = t.Last, []leafRun{t.run}
+	v.progress(int(p.size))
+	return nil
+}
+
 func (v *verifier) readLog(ctx context.Context, p *verifyPart) error {
 	r, err := openLog(p.name)
 	if err != nil {
@@ -361,17 +382,24 @@ func (v *verifier) join(ctx context.Context) (Verified, error) {
 			return out, p.err
 		}
 		out.Bytes += p.size
-		if p.spare { // its segment is there
-			out.Logs++
+		if p.spare { // its segment or its tombstone is there
+			if suffix == logSuffix {
+				out.Logs++
+			}
 			continue
 		}
-		if suffix == segmentSuffix {
+		switch suffix {
+		case segmentSuffix:
 			out.Segments++
-		} else {
+			out.Records += p.last + 1 - p.first
+		case goneSuffix:
+			out.Purged += p.last + 1 - p.first
+		default:
 			out.Logs++
+			out.Records += p.last + 1 - p.first
 		}
 		out.Torn += p.torn
-		out.Sequence, out.Records, next = p.last, out.Records+p.last+1-p.first, p.last+1
+		out.Sequence, next = p.last, p.last+1
 		if rooted = rooted && p.runs != nil; !rooted {
 			continue
 		}
@@ -417,6 +445,11 @@ func (v *verifier) rest(out *Verified) error {
 	}
 	if out.Sequence < v.cfg.Saved.Sequence {
 		return &RewriteError{File: v.l.dir, First: out.Sequence + 1, Last: v.cfg.Saved.Sequence, Saved: v.cfg.Saved.Root, Short: true}
+	}
+	for _, p := range v.parts { // a root within what is gone cannot be worked out any more
+		if filepath.Ext(p.name) == goneSuffix && p.first <= v.cfg.Saved.Sequence && v.cfg.Saved.Sequence < p.last {
+			return nil
+		}
 	}
 	return &RewriteError{File: v.l.dir, First: out.Saved + 1, Last: v.cfg.Saved.Sequence, Saved: v.cfg.Saved.Root}
 }

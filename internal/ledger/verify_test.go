@@ -134,10 +134,16 @@ func TestFlips(t *testing.T) {
 	}
 	dir := t.TempDir()
 	l := open(t, ledger.Config{Dir: dir, SegmentRecords: 40, Throwaway: true})
-	all := varied(95)
-	appendAll(t, l, all[:80], ledger.Accepted)
-	appendAll(t, l, all[80:88], ledger.Accepted)
-	appendAll(t, l, all[88:], ledger.Accepted)
+	all := aged(135)
+	appendAll(t, l, all[:120], ledger.Accepted)
+	appendAll(t, l, all[120:128], ledger.Accepted)
+	appendAll(t, l, all[128:], ledger.Accepted)
+	if _, err := l.AddHold(ctx, ledger.Hold{From: all[50].Time, To: all[51].Time, Reason: "case 17", By: "staff:kim"}); err != nil {
+		t.Fatal(err)
+	}
+	if gone := purge(t, l, all[80].Time); len(gone) != 1 {
+		t.Fatalf("%d segments are purged, want 1", len(gone))
+	}
 	closing(t, l)
 	type part struct {
 		name        string
@@ -153,10 +159,14 @@ func TestFlips(t *testing.T) {
 		}
 		p := part{name, b, 1, 40}
 		switch {
+		case strings.HasSuffix(name, "holds"):
+			p.first, p.last = 0, 0
 		case strings.Contains(name, "041.seg"):
 			p.first, p.last = 41, 80
-		case strings.Contains(name, "081.log"):
-			p.first, p.last = 81, 95
+		case strings.Contains(name, "081.seg"):
+			p.first, p.last = 81, 120
+		case strings.Contains(name, "121.log"):
+			p.first, p.last = 121, 135
 		}
 		parts = append(parts, p)
 		total += len(b)

@@ -15,6 +15,8 @@ import (
 // View is a snapshot. It stays valid until Close while appends go on.
 type View struct {
 	parts []viewPart
+	gone  []*tombstone // of records up to the view's last
+	last  uint64
 	zip   *zstd.Decoder
 }
 
@@ -42,11 +44,20 @@ type SegmentID [16]byte
 
 // View gives a snapshot of the records with sequence up to and with asOf (0: all acknowledged so far).
 func (l *Ledger) View(asOf uint64) (*View, error) {
-	parts, err := l.snapshot()
+	parts, gone, err := l.snapshot()
 	if err != nil {
 		return nil, err
 	}
 	v := &View{zip: l.unzip, parts: make([]viewPart, 0, len(parts))}
+	for _, t := range gone {
+		if asOf != 0 && t.First > asOf {
+			break
+		}
+		v.gone, v.last = append(v.gone, t), t.Last
+	}
+	if asOf != 0 {
+		v.last = min(v.last, asOf)
+	}
 	for _, p := range parts {
 		if asOf != 0 && p.First > asOf {
 			break
@@ -56,17 +67,17 @@ func (l *Ledger) View(asOf uint64) (*View, error) {
 				return nil, fmt.Errorf("view as of %d: %w", asOf, err)
 			}
 		}
-		v.parts = append(v.parts, p)
+		v.parts, v.last = append(v.parts, p), max(v.last, p.Last)
 	}
 	return v, nil
 }
 
 // snapshot gives the parts as they are now.
-func (l *Ledger) snapshot() ([]viewPart, error) {
+func (l *Ledger) snapshot() ([]viewPart, []*tombstone, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return nil, ErrClosed
+		return nil, nil, ErrClosed
 	}
 	parts := l.sealed[:len(l.sealed):len(l.sealed)]
 	if l.frozen != nil {
@@ -75,7 +86,7 @@ func (l *Ledger) snapshot() ([]viewPart, error) {
 	if l.opened != nil {
 		parts = append(parts, *l.opened)
 	}
-	return parts, nil
+	return parts, l.gone, nil
 }
 
 // view gives the part as it is now, with what its log takes on disk.
@@ -158,17 +169,12 @@ func (p *viewPart) damage(err error) error {
 
 // Close lets go of the snapshot.
 func (v *View) Close() error {
-	v.parts = nil
+	v.parts, v.gone, v.last = nil, nil, 0
 	return nil
 }
 
-// Last is the greatest sequence in the view, 0 if it is empty. Sequences begin at 1.
-func (v *View) Last() uint64 {
-	if len(v.parts) == 0 {
-		return 0
-	}
-	return v.parts[len(v.parts)-1].Last
-}
+// Last is the greatest sequence in the view, also of records that were purged; 0 if it is empty. Sequences begin at 1.
+func (v *View) Last() uint64 { return v.last }
 
 // Bytes is what the view's parts take on disk.
 func (v *View) Bytes() int64 {

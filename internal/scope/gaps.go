@@ -146,7 +146,7 @@ func (q *question) gaps(ctx context.Context, s *sum) ([]whosaw.Gap, error) {
 		}
 		var gaps []whosaw.Gap
 		for _, x := range quiet {
-			if q.touches(x.source, x.from, x.to, true) {
+			if q.touches(x.source, x.from, x.to, true) && !q.removed(x.source, x.from, x.to) {
 				gaps = append(gaps, silentGap(x))
 			}
 		}
@@ -175,6 +175,9 @@ func (q *question) gaps(ctx context.Context, s *sum) ([]whosaw.Gap, error) {
 	}
 	sortGaps(gaps)
 	out = append(out, limitGaps(gaps, "keys and clients without a feed")...)
+	if len(q.terms) > 0 {
+		out = append(out, q.purgedGaps()...)
+	}
 	if t := &s.gaps.unmatched; t.count > 0 {
 		out = append(out, gap(whosaw.GapUnmatched, t, s.gaps.saysUnmatched()))
 	}

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/figure"
+	"github.com/whosaw/whosaw/internal/index"
+	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/report"
+	"github.com/whosaw/whosaw/internal/retention"
+)
+
+// removal is the answer of `whosaw retention --json`.
+type removal struct {
+	Applied bool        `json:"applied"`
+	Before  whosaw.Time `json:"before"`
+	Removed []removed   `json:"removed"` // what went; of a dry run what would go
+	Held    []removed   `json:"held"`    // old enough, and kept by holds
+	Mixed   int         `json:"mixed"`   // segments with records on both sides: they stay
+}
+
+type removed struct {
+	First    uint64      `json:"first"`
+	Last     uint64      `json:"last"`
+	From     whosaw.Time `json:"from"`
+	To       whosaw.Time `json:"to"`
+	Accesses int         `json:"accesses"`
+	Records  uint64      `json:"records"`
+	Bytes    int64       `json:"bytes"`
+	Holds    []uint64    `json:"holds,omitempty"`
+}
+
+func removedOf(p *ledger.Purged, holds []uint64) removed {
+	return removed{
+		First: p.First, Last: p.Last, From: whosaw.Time(p.MinTime), To: whosaw.Time(p.MaxTime),
+		Accesses: p.Accesses, Records: p.Last + 1 - p.First, Bytes: p.Bytes, Holds: holds,
+	}
+}
+
+func (m *Main) retentionCommand() *cobra.Command {
+	var (
+		dir, older    string
+		apply, asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "retention",
+		Short: "Remove records that are older than they may be kept; without --apply only say which",
+		Long: `Removes whole segments of the ledger all of whose records are older than an age, by event time. What went leaves its range, its
+counts and its place in the tree: scopes that look there say that it was removed, sequences stay, and whosaw verify still proves the
+rest. What a legal hold keeps stays (whosaw hold).
+
+Without --apply nothing is removed. There is no way back but a backup.`,
+		Example: `  whosaw retention --data ./case --older-than 400d
+  whosaw retention --data ./case --older-than 400d --apply`,
+		Args: cobra.NoArgs,
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			age, err := parseAge(older)
+			if err != nil {
+				return err
+			}
+			k, done, err := m.keeper(dir)
+			if err != nil {
+				return err
+			}
+			answer, err := m.remove(cmd.Context(), k, m.Now().Add(-age).UnixMilli(), apply)
+			if err = errors.Join(err, done()); err != nil {
+				return err
+			}
+			if asJSON {
+				return writeJSON(m.Stdout, answer)
+			}
+			return writeRemoval(m.Stdout, &answer)
+		}),
+	}
+	addDir(cmd, &dir)
+	cmd.Flags().StringVar(&older, "older-than", "", "age by event time: days or weeks, as in 400d or 60w")
+	cmd.Flags().BoolVar(&apply, "apply", false, "remove; without it nothing is")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "the answer as one JSON document")
+	return cmd
+}
+
+func addDir(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "data", os.Getenv("WHOSAW_DATA"), "data directory (or WHOSAW_DATA)")
+}
+
+// parseAge reads a number of days or weeks.
+func parseAge(s string) (time.Duration, error) {
+	days := map[string]int{"d": 1, "w": 7}
+	if s != "" {
+		n, err := strconv.Atoi(s[:len(s)-1])
+		if unit := days[s[len(s)-1:]]; err == nil && unit > 0 && n > 0 && n <= 36_500/unit {
+			return time.Duration(n*unit) * 24 * time.Hour, nil
+		}
+	}
+	return 0, usagef("--older-than takes days or weeks, as in 400d or 60w")
+}
+
+// keeper opens a data directory to act on it; done closes it.
+func (m *Main) keeper(dir string) (k *retention.Keeper, done func() error, err error) {
+	if dir == "" {
+		return nil, nil, usagef("no data directory: give --data DIR")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ledger")); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("%s holds no ledger: name the directory that was given to --data before", dir)
+	}
+	led, err := ledger.Open(ledger.Config{Dir: dir})
+	if err != nil {
+		return nil, nil, err
+	}
+	blocks := index.Attach(led, false)
+	k = &retention.Keeper{Ledger: led, Index: blocks, Who: "staff:" + operator(), Now: m.Now}
+	return k, func() error { return errors.Join(led.Close(), blocks.Close()) }, nil
+}
+
+func (m *Main) remove(ctx context.Context, k *retention.Keeper, before int64, apply bool) (removal, error) {
+	out := removal{Applied: apply, Before: whosaw.Time(before), Removed: []removed{}, Held: []removed{}}
+	if err := m.doubtClock(k.Ledger); err != nil {
+		return out, err
+	}
+	plan, err := k.Ledger.PlanPurge(before)
+	if err != nil {
+		return out, err
+	}
+	gone := plan.Go
+	if apply {
+		if gone, err = k.Remove(ctx, before); err != nil {
+			return out, err
+		}
+	}
+	for i := range gone {
+		out.Removed = append(out.Removed, removedOf(&gone[i], nil))
+	}
+	for i := range plan.Held {
+		out.Held = append(out.Held, removedOf(&plan.Held[i].Purged, plan.Held[i].Holds))
+	}
+	out.Mixed = plan.Mixed
+	return out, nil
+}
+
+// doubtClock says that the newest record is long ago: a clock that runs ahead makes everything look old.
+func (m *Main) doubtClock(led *ledger.Ledger) error {
+	view, err := led.View(0)
+	if err != nil {
+		return err
+	}
+	newest := int64(0)
+	for _, p := range view.Parts() {
+		newest = max(newest, p.MaxTime)
+	}
+	if days := m.Now().Sub(time.UnixMilli(newest)).Hours() / 24; newest > 0 && days > 30 {
+		fmt.Fprintf(m.Stderr, "whosaw: the newest record is of %s, %d days before this machine's clock: is the clock right?\n",
+			time.UnixMilli(newest).UTC().Format(time.DateOnly), int(days))
+	}
+	return view.Close()
+}
+
+func writeRemoval(w io.Writer, r *removal) error {
+	var b strings.Builder
+	verb := "Would be removed"
+	if r.Applied {
+		verb = "Removed"
+	}
+	day := func(t whosaw.Time) string { return time.UnixMilli(int64(t)).UTC().Format(time.DateOnly) }
+	fmt.Fprintf(&b, "%s, all before %s: %s.\n", verb, day(r.Before), figure.Of(int64(len(r.Removed)), "segment", "segments"))
+	for _, s := range r.Removed {
+		fmt.Fprintf(&b, "  records %d to %d: %s of %s to %s, %s\n", s.First, s.Last, figure.Of(int64(s.Accesses), "access", "accesses"),
+			day(s.From), day(s.To), figure.Of(s.Bytes, "byte", "bytes"))
+	}
+	for _, s := range r.Held {
+		fmt.Fprintf(&b, "Kept by %s: records %d to %d, %s to %s.\n", holdNames(s.Holds), s.First, s.Last, day(s.From), day(s.To))
+	}
+	if r.Mixed > 0 {
+		fmt.Fprintf(&b, "%s newer records too and stay whole.\n", figure.Of(int64(r.Mixed), "segment has", "segments have"))
+	}
+	if !r.Applied && len(r.Removed) > 0 {
+		b.WriteString("Nothing was removed: this was a dry run. The same with --apply removes; only a backup brings it back.\n")
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	return nil
+}
+
+func holdNames(ids []uint64) string {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = "hold " + strconv.FormatUint(id, 10)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (m *Main) holdCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "hold",
+		Short: "Legal holds: keep records of a time, whatever their age",
+		Long: `A legal hold keeps every record whose event time lies in its range, whatever wants to remove it, until it is released. Who set
+and released it, and why, stays on record.`,
+		Example: `  whosaw hold add --data ./case --from 2026-04-14 --to 2026-11-09 --reason "investigation 2026-17"
+  whosaw hold list --data ./case
+  whosaw hold release 1 --data ./case --reason "closed by order of 2027-02-01"`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(m.holdAddCommand(), m.holdListCommand(), m.holdReleaseCommand())
+	return cmd
+}
+
+func (m *Main) holdAddCommand() *cobra.Command {
+	var dir, from, to, zone, reason string
+	cmd := &cobra.Command{
+		Use:   "add",
+		Short: "Set a hold; without --from and --to it keeps everything",
+		Args:  cobra.NoArgs,
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			if reason == "" {
+				return usagef("a hold needs a reason: give --reason")
+			}
+			in, err := loadZone(zone)
+			if err != nil {
+				return err
+			}
+			var times [2]whosaw.Time
+			for i, s := range []string{from, to} {
+				if s == "" {
+					continue
+				}
+				if times[i], err = flagTime([]string{"from", "to"}[i], s, in); err != nil {
+					return err
+				}
+			}
+			k, done, err := m.keeper(dir)
+			if err != nil {
+				return err
+			}
+			h, err := k.Hold(cmd.Context(), int64(times[0]), int64(times[1]), reason)
+			if err = errors.Join(err, done()); err != nil {
+				return err
+			}
+			return writeHolds(m.Stdout, []ledger.Hold{h})
+		}),
+	}
+	addDir(cmd, &dir)
+	addZone(cmd.Flags(), &zone)
+	cmd.Flags().StringVar(&from, "from", "", "event times from this on: 2026-04-14 or 2026-04-14T09:00:00Z (default: the beginning)")
+	cmd.Flags().StringVar(&to, "to", "", "and before this (default: no end)")
+	cmd.Flags().StringVar(&reason, "reason", "", "why: the case or order, no personal data")
+	return cmd
+}
+
+func (m *Main) holdListCommand() *cobra.Command {
+	var dir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "All holds, released ones too",
+		Args:  cobra.NoArgs,
+		RunE: run(func(_ *cobra.Command, _ []string) error {
+			k, done, err := m.keeper(dir)
+			if err != nil {
+				return err
+			}
+			holds := append([]ledger.Hold{}, k.Ledger.Holds()...)
+			if err := done(); err != nil {
+				return err
+			}
+			if asJSON {
+				return writeJSON(m.Stdout, holds)
+			}
+			if len(holds) == 0 {
+				fmt.Fprintln(m.Stderr, "whosaw: there are no holds")
+			}
+			return writeHolds(m.Stdout, holds)
+		}),
+	}
+	addDir(cmd, &dir)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "the answer as one JSON document")
+	return cmd
+}
+
+func (m *Main) holdReleaseCommand() *cobra.Command {
+	var dir, reason string
+	cmd := &cobra.Command{
+		Use:   "release NUMBER",
+		Short: "Release a hold",
+		Args:  needOne("the number of the hold"),
+		RunE: run(func(cmd *cobra.Command, args []string) error {
+			id, err := strconv.ParseUint(args[0], 10, 64)
+			if err != nil {
+				return usagef("a hold has a number: whosaw hold list shows it")
+			}
+			if reason == "" {
+				return usagef("releasing a hold needs a reason: give --reason")
+			}
+			k, done, err := m.keeper(dir)
+			if err != nil {
+				return err
+			}
+			h, err := k.Release(cmd.Context(), id, reason)
+			if err = errors.Join(err, done()); err != nil {
+				return err
+			}
+			return writeHolds(m.Stdout, []ledger.Hold{h})
+		}),
+	}
+	addDir(cmd, &dir)
+	cmd.Flags().StringVar(&reason, "reason", "", "why")
+	return cmd
+}
+
+func writeHolds(w io.Writer, holds []ledger.Hold) error {
+	var b strings.Builder
+	at := func(ms int64, open string) string {
+		if ms == 0 {
+			return open
+		}
+		return time.UnixMilli(ms).UTC().Format(time.RFC3339)
+	}
+	for i := range holds {
+		h := &holds[i]
+		fmt.Fprintf(&b, "hold %d: from %s to %s, set %s by %s: %s\n", h.ID, at(h.From, "the beginning"), at(h.To, "no end"), at(h.When, "-"),
+			report.Safe(h.By), report.Safe(h.Reason))
+		if h.Released != 0 {
+			fmt.Fprintf(&b, "  released %s by %s: %s\n", at(h.Released, "-"), report.Safe(h.ReleasedBy), report.Safe(h.ReleasedWhy))
+		}
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	return nil
+}
