@@ -129,7 +129,7 @@ func (m *Main) remove(ctx context.Context, k *retention.Keeper, before int64, ap
 	if err := m.doubtClock(k.Ledger); err != nil {
 		return out, err
 	}
-	plan, err := k.Ledger.PlanPurge(before)
+	plan, err := k.Plan(before)
 	if err != nil {
 		return out, err
 	}

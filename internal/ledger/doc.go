@@ -20,7 +20,9 @@
 //     before it stays whole until it is; what [Restore] makes of it is checked byte by byte.
 //  8. [Verify] finds every change of a byte, and of a ledger whose root was saved every change of a
 //     record, however much it has grown since. Sealing and new layouts change no root.
-//  9. No error names a value of a record.
+//  9. Only a [Ledger.Purge] removes records: whole segments, none that a hold keeps. What stays of one
+//     says what it was; its sequences are never given again, and no root changes.
+//  10. No error names a value of a record.
 //
 // It trusts the file system to keep what it synced, and the caller to give each record a source
 // and position or an id: by these a record that comes again is known.

@@ -125,8 +125,9 @@ type HeldBack struct {
 	Holds []uint64 // their ids
 }
 
-// PlanPurge says what Purge would remove: the sealed segments all of whose records have event times before a moment, in
-// milliseconds since 1970, and that no hold touches.
+// PlanPurge says what Purge would remove: the segments all of whose records have event times before a moment, in
+// milliseconds since 1970, and that no hold touches. What is not sealed yet is planned as the segment that it will be;
+// Purge does not seal.
 func (l *Ledger) PlanPurge(before int64) (Purge, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -134,10 +135,17 @@ func (l *Ledger) PlanPurge(before int64) (Purge, error) {
 		return Purge{}, ErrClosed
 	}
 	var out Purge
-	for i := range l.sealed {
-		p := &l.sealed[i]
+	parts := slices.Clone(l.sealed)
+	if l.frozen != nil {
+		parts = append(parts, l.frozen.view)
+	}
+	if l.opened != nil {
+		parts = append(parts, *l.opened)
+	}
+	for i := range parts {
+		p := &parts[i]
 		switch {
-		case p.seg == nil || p.MinTime >= before:
+		case p.MinTime >= before:
 			continue
 		case p.MaxTime >= before:
 			out.Mixed++
@@ -158,8 +166,8 @@ func (p *viewPart) purged(before int64) Purged {
 		First: p.First, Last: p.Last, MinTime: p.MinTime, MaxTime: p.MaxTime, Accesses: p.Accesses, References: p.References,
 		Bytes: p.Bytes, Before: before,
 	}
-	if s := p.seg.spans.sources; len(s) <= maxPurgedSources {
-		for _, of := range s {
+	if p.seg != nil && len(p.seg.spans.sources) <= maxPurgedSources {
+		for _, of := range p.seg.spans.sources {
 			g.Sources = append(g.Sources, PurgedSource{of.source, of.records, of.time.min, of.time.max})
 		}
 	}
@@ -179,6 +187,9 @@ func (l *Ledger) Purge(ctx context.Context, before int64, when time.Time) (gone 
 	}
 	for i := range plan.Go {
 		t := &tombstone{Purged: plan.Go[i]}
+		if !l.isSealed(t.First) {
+			continue
+		}
 		t.When = when.UnixMilli()
 		if t.run, err = l.runOf(ctx, t.First); err != nil {
 			return gone, fmt.Errorf("purge records %d to %d: %w", t.First, t.Last, err)
@@ -197,6 +208,12 @@ func (l *Ledger) Purge(ctx context.Context, before int64, when time.Time) (gone 
 		}
 	}
 	return gone, nil
+}
+
+func (l *Ledger) isSealed(first uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.sealed, func(p viewPart) bool { return p.First == first && p.seg != nil })
 }
 
 // act has the writer do something between appends. An error that is not of a full disk stops the writer.

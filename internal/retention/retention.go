@@ -66,7 +66,10 @@ func (k *Keeper) Release(ctx context.Context, id uint64, reason string) (ledger.
 	return k.Ledger.ReleaseHold(ctx, id, k.Who, reason, k.Now().UnixMilli())
 }
 
-// Remove removes the sealed segments all of whose records have event times before a moment, but what a hold keeps, and
+// Plan says what Remove would remove.
+func (k *Keeper) Plan(before int64) (ledger.Purge, error) { return k.Ledger.PlanPurge(before) }
+
+// Remove seals the open log, so that it can go when its time comes, and removes the segments all of whose records have event times before a moment, but what a hold keeps, and
 // gives what went, also when it ends early.
 func (k *Keeper) Remove(ctx context.Context, before int64) ([]ledger.Purged, error) {
 	view, err := k.Ledger.View(0)
@@ -76,7 +79,10 @@ func (k *Keeper) Remove(ctx context.Context, before int64) ([]ledger.Purged, err
 	if err := errors.Join(k.allHoldsThere(ctx, view), view.Close()); err != nil {
 		return nil, err
 	}
-	plan, err := k.Ledger.PlanPurge(before)
+	if err := k.Ledger.Seal(ctx); err != nil {
+		return nil, err
+	}
+	plan, err := k.Plan(before)
 	if err != nil || len(plan.Go) == 0 {
 		return nil, err
 	}
