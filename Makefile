@@ -5,7 +5,7 @@ PKGS    := ./...
 BIN     := bin/whosaw
 FUZZ    ?= 60s
 
-.PHONY: all build check tools fmt vet lint test vuln fuzz bench bench-check bench-parts bench-peers bench-100m bench-1000m kill example clean
+.PHONY: all build check tools fmt vet lint test vuln fuzz bench bench-check bench-parts bench-peers bench-100m bench-1000m kill torture example clean
 
 all: build
 
@@ -55,6 +55,9 @@ bench-check: ## the comparison builds and its engines agree; skipped without a C
 
 kill: ## kill -9 in a loop during `investigate --data`, longer than the test does
 	$(GO) test ./cmd/whosaw -run TestKill -count=1 -v -whosaw.kills=200
+
+torture: ## kills the server under load for ten minutes
+	$(GO) test ./cmd/whosaw -run TestServeTorture -count=1 -v -timeout 40m -whosaw.torture=10m
 
 example: ## makes examples/ again from the generator
 	$(GO) test ./internal/market -run Example -count=1 -update

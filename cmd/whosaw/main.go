@@ -36,6 +36,8 @@ type Main struct {
 
 	// acknowledged, if set, is told how many lines of an import are safe, after each sync.
 	acknowledged func(lines int64)
+	// segmentRecords, if not 0, is how many records go into a segment: tests want many segments of few.
+	segmentRecords int
 }
 
 func main() {

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("WHOSAW_TEST_KILL_CHILD") != "" {
 		os.Exit(killChild())
 	}
-	if os.Getenv("WHOSAW_TEST_SERVE_CHILD") != "" {
+	if os.Getenv(childEnv) != "" {
 		os.Exit(serveChild())
 	}
 	testscript.Main(m, map[string]func(){"whosaw": main})

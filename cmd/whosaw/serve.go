@@ -127,7 +127,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	lc := ledger.Config{Dir: s.dir, Reserve: int64(s.cfg.Ingest.DiskReserve)}
+	lc := ledger.Config{Dir: s.dir, Reserve: int64(s.cfg.Ingest.DiskReserve), SegmentRecords: s.m.segmentRecords}
 	if s.quiet {
 		lc.Reserve = 0
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,14 +10,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,84 +26,12 @@ var (
 	serveSenders = flag.Int("whosaw.senders", 2, "connections that BenchmarkServe sends over")
 )
 
-// serveChild is the program in a process of its own.
-func serveChild() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	m := &Main{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now}
-	return m.Run(ctx, os.Args[1:])
-}
-
-// child is a server in a process of its own.
-type child struct {
-	tb  testing.TB
-	cmd *exec.Cmd
-	dir string
-	url string
-	r   *remote
-}
-
-// startServer starts `whosaw serve` with a configuration and waits until it answers.
-func startServer(tb testing.TB, dir, config string) *child {
-	tb.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	args := []string{"serve", "--data", dir, "--listen", "127.0.0.1:0"}
-	if config != "" {
-		file := filepath.Join(tb.TempDir(), "whosaw.yaml")
-		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-			tb.Fatal(err)
-		}
-		args = append(args, "--config", file)
-	}
-	c := &child{tb: tb, dir: dir, cmd: exec.Command(exe, args...)}
-	c.cmd.Env = append(os.Environ(), "WHOSAW_TEST_SERVE_CHILD=1")
-	out, err := c.cmd.StderrPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := c.cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(c.kill)
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if _, url, ok := strings.Cut(lines.Text(), " on http"); ok && strings.HasPrefix(lines.Text(), "whosaw: serving") {
-			c.url = "http" + url
-			break
-		}
-		tb.Log(lines.Text())
-	}
-	if c.url == "" {
-		tb.Fatal("the server did not start")
-	}
-	go func() {
-		for lines.Scan() {
-			tb.Log(lines.Text())
-		}
-	}()
-	if c.r, err = dial(tb.Context(), dir); err != nil || c.r == nil {
-		tb.Fatalf("no server on %s: %v", dir, err)
-	}
-	return c
-}
-
-// kill ends the process at once, as kill -9 does.
-func (c *child) kill() {
-	if c.cmd.ProcessState == nil {
-		_ = c.cmd.Process.Kill()
-		_ = c.cmd.Wait()
-	}
-}
-
-// token makes a token that may send everything.
-func (c *child) token(name string) string {
+// token makes a token that may send everything of a source; "*": of any.
+func (c *child) token(source string) string {
 	c.tb.Helper()
 	var made api.NewToken
 	err := c.r.call(c.tb.Context(), "POST", "/v1/tokens", api.TokenSpec{
-		Name: name, Types: []string{"access", "issuance", "subject", "feed", "key", "person", "reason"},
+		Name: strings.Replace(source, "*", "any", 1), Sources: []string{source}, Types: []string{"access", "issuance", "subject", "feed", "key", "person", "reason"},
 	}, &made)
 	if err != nil {
 		c.tb.Fatal(err)
@@ -115,10 +39,14 @@ func (c *child) token(name string) string {
 	return made.Secret
 }
 
-// sendBody sends a body and gives the answer.
-func sendBody(ctx context.Context, client *http.Client, url, token string, body io.Reader) (api.Received, int, error) {
+// sendBody sends a body and gives the answer. query, if given, goes behind the path.
+func sendBody(ctx context.Context, client *http.Client, url, token string, body io.Reader, query ...string) (api.Received, int, error) {
 	var out api.Received
-	req, err := http.NewRequestWithContext(ctx, "POST", url+"/v1/records", body)
+	path := url + "/v1/records"
+	if len(query) > 0 {
+		path += "?" + strings.Join(query, "&")
+	}
+	req, err := http.NewRequestWithContext(ctx, "POST", path, body)
 	if err != nil {
 		return out, 0, err
 	}
