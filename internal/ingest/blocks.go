@@ -24,6 +24,7 @@ type block struct {
 	bad   *badLine
 	first bool // of its input
 	free  bool // data is nobody else's: its memory may serve another block afterwards
+	short bool // reading failed before the block was full: read again it would hold more
 }
 
 // buffers holds the memory of blocks that were read.
@@ -130,7 +131,7 @@ func (s *lineSplitter) skip(start []byte) {
 	s.pos += int64(len(start))
 	buf := make([]byte, blockSize)
 	for {
-		n, err := s.r.Read(buf)
+		n, err := readFull(s.r, buf) // not what one Read gives: blocks must not depend on how the bytes come
 		if end := bytes.IndexByte(buf[:n], '\n') + 1; end > 0 {
 			s.pos += int64(end)
 			if err == nil {
@@ -160,7 +161,7 @@ func (s *lineSplitter) finish(rest []byte, err error) {
 	end := bytes.LastIndexByte(rest, '\n') + 1
 	head := bytes.Clone(cutHead(rest[end:]))
 	if end > 0 {
-		s.queue = append(s.queue, &block{base: s.pos, data: rest[:end], free: true})
+		s.queue = append(s.queue, &block{base: s.pos, data: rest[:end], free: true, short: true})
 		s.pos += int64(end)
 	}
 	s.queue = append(s.queue, &block{base: s.pos, bad: &badLine{fault: s.stop(err), head: head, cut: true}})

@@ -148,7 +148,8 @@ func (out *Batch) reject(b *block, x rejected, first int64) {
 }
 
 // Positions of records in a body that is sent: the hash of the block that holds the line, and the place within the
-// block. So a body that is sent again, to its end or only in part, gives the same positions, and its records are repeats.
+// block. So a body that is sent again gives the same positions, and its records are repeats. Blocks depend on nothing but
+// the body's bytes; one that a broken connection leaves short is not taken.
 const placeBits = 21 // a line may be 1 MiB long, and a block two of them
 
 // errBody marks a body that could not be read to its end.
@@ -171,60 +172,71 @@ func (e *errBody) Error() string {
 func IsBodyError(err error) bool { return errors.As(err, new(*errBody)) }
 
 // DecodeBody reads a body that somebody sends, plain, gzip or zstd, and gives it in batches of some thousand lines. A
-// last line without line feed counts. limit bounds the decompressed bytes. Where the body is cut, what came before has been given, and
-// the error is one of IsBodyError.
+// last line without line feed counts. limit bounds the decompressed bytes. Where the body is cut, the error is one of
+// IsBodyError, and only whole batches have been given: of a body that comes again they are the same.
 func (s *Stream) DecodeBody(ctx context.Context, now int64, body io.Reader, limit int64, give func(*Batch) error) error {
 	c, err := decompress(ctx, body, nil)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	var first, given int64 // line feeds that were read, and before what is not given yet
 	var ended error
 	lines := &lineSplitter{r: &bounded{r: c, left: limit}, stop: func(err error) *whosaw.RecordError {
 		ended = err
 		if errors.Is(err, errTooMuch) {
-			return fault("", "the body is longer than "+sizeText(limit)+" decompressed", "send it in parts")
+			return fault("", "the body is longer than "+sizeText(limit)+" decompressed",
+				fmt.Sprintf("the first %d of its lines were taken: send those that follow in shorter bodies", given))
 		}
 		return c.stopFault(err)
 	}}
-	var first int64
-	out := &Batch{}
+	out, size := &Batch{}, 0
 	for {
 		b := lines.next()
-		if b == nil {
-			if out.Lines == 0 {
-				return nil
-			}
+		switch {
+		case b == nil && out.Lines == 0:
+			return nil
+		case b == nil:
 			return give(out)
-		}
-		if b.bad != nil && b.bad.cut {
+		case b.short:
+			continue
+		case b.bad != nil && b.bad.cut:
 			if err := ctx.Err(); err != nil {
 				return err
-			}
-			if out.Lines > 0 {
-				if err := give(out); err != nil {
-					return err
-				}
 			}
 			return &errBody{b.bad.fault, ended}
 		}
 		b.input = &s.in
-		b.base = int64(xxhash.Sum64(b.data)>>(placeBits+1)) << placeBits
+		b.base = baseOf(b)
 		before := out.Feeds
 		s.decode(now, b, first, out)
 		first += out.Feeds - before
+		size += len(b.data)
 		b.release()
-		if out.Lines >= bodyBatch {
+		if out.Lines >= bodyBatch || size >= bodyBytes {
 			if err := give(out); err != nil {
 				return err
 			}
-			out = &Batch{}
+			out, size, given = &Batch{}, 0, first
 		}
 	}
 }
 
-// bodyBatch is how many lines of a body are given together: enough that syncing is cheap.
-const bodyBatch = 8192
+// baseOf gives a block of a body its position. A line too long to be in a block is told from others by its beginning.
+func baseOf(b *block) int64 {
+	data := b.data
+	if b.bad != nil {
+		data = b.bad.head
+	}
+	return int64(xxhash.Sum64(data)>>(placeBits+1)) << placeBits
+}
+
+// bodyBatch and bodyBytes are how many lines of a body, and about how many bytes of them, are given together: enough that syncing
+// is cheap, and a bound to what long lines hold in memory.
+const (
+	bodyBatch = 8192
+	bodyBytes = 16 << 20
+)
 
 var errTooMuch = errors.New("body too long")
 

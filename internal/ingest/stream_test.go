@@ -5,10 +5,14 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
@@ -148,6 +152,71 @@ func TestBodySentAgain(t *testing.T) {
 	}
 }
 
+// TestBodyCutAndSentAgain: a body whose connection breaks, wherever it does, and that comes again in other pieces has the identities it
+// has when it comes whole, in the same batches: neither a record nor a rejected line counts twice.
+func TestBodyCutAndSentAgain(t *testing.T) {
+	long := strings.Repeat("y", whosaw.MaxLine+10) + "\n"
+	plain := slices.Concat(body(9000), []byte(long), body(2000), []byte("no record\n"+long[1:]), body(10_000))
+	s := newStream(t, ingest.StreamOptions{Source: "web"})
+	batches := func(r io.Reader) (out []string, err error) {
+		err = s.DecodeBody(t.Context(), streamNow, r, 1<<30, func(b *ingest.Batch) error {
+			var id strings.Builder
+			for i := range b.Records {
+				fmt.Fprintln(&id, b.LineOf[i], b.Records[i].Position, b.Records[i].Time)
+			}
+			for i := range b.Rejects {
+				fmt.Fprintln(&id, b.Rejects[i].Line, b.Rejects[i].Position, b.Rejects[i].Reason)
+			}
+			out = append(out, id.String())
+			return nil
+		})
+		return out, err
+	}
+	want, err := batches(bytes.NewReader(plain))
+	if err != nil || len(want) < 3 {
+		t.Fatalf("%d batches, %v", len(want), err)
+	}
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 20 {
+		pieces := pieceReader{bytes.NewReader(plain), rng}
+		got, err := batches(pieces)
+		if d := cmp.Diff(want, got); d != "" || err != nil {
+			t.Fatalf("in pieces: %v, batches (-whole +pieces):\n%.300s", err, d)
+		}
+		n := rng.IntN(len(plain))
+		got, err = batches(io.MultiReader(pieceReader{bytes.NewReader(plain[:n]), rng}, iotest.ErrReader(io.ErrUnexpectedEOF)))
+		if !ingest.IsBodyError(err) || len(got) > len(want) || !slices.Equal(got, want[:len(got)]) {
+			t.Fatalf("cut after %d of %d bytes: %v, and %d batches that are not the first of the body", n, len(plain), err, len(got))
+		}
+	}
+}
+
+// pieceReader reads as from a network: some of what is asked for.
+type pieceReader struct {
+	r   io.Reader
+	rng *rand.Rand
+}
+
+func (p pieceReader) Read(b []byte) (int, error) {
+	return p.r.Read(b[:min(len(b), 1+p.rng.IntN(1<<16))])
+}
+
+// TestBodyOfLongLines: batches are bounded by their bytes too.
+func TestBodyOfLongLines(t *testing.T) {
+	var b bytes.Buffer
+	for i := range 100 {
+		fmt.Fprintf(&b, `{"time":%d,"route":"GET /me","status":200,"subject":%d,"unknown":"%s"}`+"\n", streamNow-int64(i), i, strings.Repeat("x", 900_000))
+	}
+	var given []int64
+	err := newStream(t, ingest.StreamOptions{Source: "web"}).DecodeBody(t.Context(), streamNow, &b, 1<<30, func(b *ingest.Batch) error {
+		given = append(given, b.Lines)
+		return nil
+	})
+	if err != nil || len(given) < 4 {
+		t.Errorf("90 MB of lines came in batches of %d lines, %v", given, err)
+	}
+}
+
 func TestBodyCutOrTooLong(t *testing.T) {
 	plain := body(3000)
 	enc, err := zstd.NewWriter(nil)
@@ -167,8 +236,8 @@ func TestBodyCutOrTooLong(t *testing.T) {
 	if _, err := read(packed[:len(packed)-10], 1<<30); !ingest.IsBodyError(err) {
 		t.Errorf("a cut body: %v", err)
 	}
-	n, err := read(plain, int64(len(plain)/2))
-	if !ingest.IsBodyError(err) || n < 100 || n >= 3000 {
+	n, err := read(body(20_000), 5<<20)
+	if !ingest.IsBodyError(err) || n < 8192 || n >= 20_000 || !strings.Contains(err.Error(), fmt.Sprintf("the first %d of its lines were taken", n)) {
 		t.Errorf("a body that is too long gave %d records: %v", n, err)
 	}
 	if n, err := read(plain, int64(len(plain))); err != nil || n != 3000 {
