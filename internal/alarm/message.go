@@ -95,6 +95,8 @@ func title(detector string) string {
 		return "Someone tries customer ids"
 	case "traversal":
 		return "Customers are opened in order of their numbers"
+	case "unexplained":
+		return "Customers are opened without a reason on record"
 	case "canary":
 		return "A planted customer was opened"
 	case "key_state":

@@ -124,7 +124,7 @@ type Detect struct {
 	RetiredGrace Duration `yaml:"retired_grace"`
 	// How many units (keys, principals, addresses, …) are held; about 200 bytes each.
 	MaxUnits int `yaml:"max_units"`
-	// How many accesses may wait for their issuance.
+	// How many accesses may wait for their issuance, or for a reason; a list of n customers counts as n.
 	MaxPending int `yaml:"max_pending"`
 	// How many accesses are held as evidence over all units; about 100 bytes each.
 	MaxEvidence int `yaml:"max_evidence"`

@@ -68,7 +68,7 @@ func (e *Engine) askAbsent(v *view) *asking {
 		a.w = weights{p0: floorAbsent}
 		return a
 	}
-	a.s = e.stratum(v)
+	a.s = e.stratum(v, &envelopeAbsent, 0)
 	a.w = a.s.w
 	if a.w.p0 > ceilingAbsent {
 		a.s.over++
@@ -89,7 +89,7 @@ func (e *Engine) tryAbsent(v *view, a *asking, s string, en entry, near *[nKinds
 		}
 	}
 	if valid != 0 && a.learns {
-		e.learn(a.s, v, hit)
+		e.learn(a.s, v.ids[kindNetwork], hit)
 	}
 	if !a.judged {
 		valid = 0
@@ -125,11 +125,11 @@ func (e *Engine) tryAbsent(v *view, a *asking, s string, en entry, near *[nKinds
 // only speak for the unit.
 func (e *Engine) explainedTrial(v *view) {
 	e.identify(v)
-	s := e.stratum(v)
+	s := e.stratum(v, &envelopeAbsent, 0)
 	learns := !e.changing(v)
 	for _, name := range v.subjects {
 		if learns {
-			e.learn(s, v, false)
+			e.learn(s, v.ids[kindNetwork], false)
 		}
 		once := uint64(subjectOf(name))
 		for _, k := range watched[nonexistent] {

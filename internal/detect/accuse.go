@@ -131,6 +131,9 @@ func (e *Engine) accuse(d detector, u *unit, v *view) *accusation {
 		return nil
 	}
 	ev := x.ev[x.start[j]:]
+	if d == unexplained {
+		return e.accuseUnexplained(u, v, ev, j)
+	}
 	t, name := e.term(u.kind, v)
 	a := &accusation{d: d, kind: u.kind, unit: name, statistic: x.s[j], threshold: e.h, descending: d == traversal && 1<<j&downward != 0}
 	no := false

@@ -15,7 +15,7 @@ type Config struct {
 	// MaxIDs is how many blocks of 64 neighbouring subject numbers the traversal test holds for the current day,
 	// 16 to 32 bytes each. Default 8,388,608.
 	MaxIDs int
-	// MaxPending is how many accesses wait for their issuance. Default 131,072.
+	// MaxPending is how many accesses wait for their issuance, or for a reason; a list of n subjects counts as n. Default 131,072.
 	MaxPending int
 	// MaxEvidence is how many accesses are held as evidence over all units. Default 1,048,576 (about 100 MB).
 	MaxEvidence int
@@ -57,7 +57,7 @@ func positive[T int | int64 | float64](v *T, standard T) {
 }
 
 // Threshold is the h of all sequential tests: ln(tests x trials a month / allowed alarms a month). With the defaults it
-// is ln(54 x 3e9 / 1) = 25.8.
+// is ln(75 x 3e9 / 1) = 26.1.
 func (c Config) Threshold() float64 {
 	c = c.withDefaults()
 	return math.Log(float64(tests()) * c.TrialsPerMonth / c.AlarmsPerMonth)

@@ -9,6 +9,7 @@ const (
 	unissued detector = iota
 	nonexistent
 	traversal
+	unexplained
 	nSequential
 
 	canary     = nSequential
@@ -16,11 +17,11 @@ const (
 	nDetectors = nSequential + 2
 )
 
-var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "canary", "key_state"}
+var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "canary", "key_state"}
 
-// MITRE ATT&CK: forge web credentials; data from information repositories; private keys. OWASP API Security: broken
+// MITRE ATT&CK: forge web credentials; valid accounts; data from information repositories; private keys. OWASP API Security: broken
 // object level authorization, whose first sign is that ids are tried.
-var techniques = [nDetectors]string{"T1606", "API1:2023", "API1:2023", "T1213", "T1552.004"}
+var techniques = [nDetectors]string{"T1606", "API1:2023", "API1:2023", "T1078", "T1213", "T1552.004"}
 
 // maxBank is the most tests a detector runs on a unit.
 const maxBank = 4
@@ -38,6 +39,8 @@ var banks = [nSequential]bank{
 	nonexistent: {2, [maxBank]float64{0.2, 0.5}},
 	// Up, up, down, down: several workers get out of step (0.9), one does not (0.98).
 	traversal: {4, [maxBank]float64{0.9, 0.98, 0.9, 0.98}},
+	// An insider beside a day's work (0.05), a program that reads on (0.15), a copied credential used for nothing else (0.5).
+	unexplained: {3, [maxBank]float64{0.05, 0.15, 0.5}},
 }
 
 // watched are the unit kinds of each detector, in order of preference.
@@ -46,6 +49,7 @@ var watched = [nSequential][]kind{
 	unissued:    {kindKey, kindClient, kindPrincipal, kindCell, kindNetwork, kindIP},
 	nonexistent: {kindKey, kindClient, kindPrincipal, kindCredential, kindCell, kindNetwork, kindIP},
 	traversal:   {kindKey, kindClient, kindPrincipal, kindCredential, kindCell, kindNetwork, kindIP},
+	unexplained: {kindPrincipal, kindCredential, kindClient, kindKey, kindCell, kindNetwork, kindIP},
 }
 
 // weights are the steps of a detector's tests at an honest rate p0.
@@ -121,7 +125,7 @@ const (
 	entOpened    = 1 << iota // outcome disclosed or absent
 	entDisclosed             // outcome disclosed
 	entTrial                 // it was a trial
-	entAccused               // unissued: judged, and never issued
+	entAccused               // unissued: judged, and never issued; unexplained: no reason, in time or late
 )
 
 // trial is the answer to a detector's question about one subject of one access.

@@ -139,6 +139,8 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 		e.canaries = e.canaries || r.Ref != nil && r.Ref.State == "canary"
 	case whosaw.TypeKey, whosaw.TypePerson:
 		e.watchKeys(r)
+	case whosaw.TypeReason:
+		e.reason(r)
 	case whosaw.TypeChange:
 		e.freeze(r)
 	}
@@ -200,6 +202,9 @@ func (e *Engine) access(v *view) {
 			}
 		}
 		e.harvest(v)
+		if v.house != 0 {
+			e.unexplained(v)
+		}
 	} else {
 		e.bystander(v)
 	}

@@ -41,7 +41,8 @@ type feedScope struct {
 // realm is what the engine keeps for one name space.
 type realm struct {
 	share
-	watermark int64   // greatest event time of an issuance
+	watermark int64 // greatest event time of an issuance
+	classes   map[uint64]*class
 	waiting   waiting // judged when the feed has moved past them
 	frontiers [nKinds]frontier
 }
@@ -122,7 +123,7 @@ func (e *Engine) unissued(v *view) {
 			return
 		}
 	}
-	e.queue.push(held{due: r.Time + e.lag(feed), seq: v.seq, realm: v.realm, rec: keep(r)})
+	e.queue.push(held{due: r.Time + e.lag(feed), d: unissued, seq: v.seq, realm: v.realm, rec: keep(r)})
 }
 
 // lag is how long an issuance may be late: as declared. A declared loss without a lag means at once; without either, the
@@ -206,10 +207,14 @@ func (e *Engine) issuance(r *whosaw.Record) {
 		return
 	}
 	x.watermark = r.Time
-	due := x.waiting.before(x.watermark + 1)
+	e.judgeAll(x.waiting.before(x.watermark + 1))
+}
+
+// judgeAll judges accesses that waited for their feed to move on, in the order in which they came to wait.
+func (e *Engine) judgeAll(due []*held) {
 	slices.SortFunc(due, func(a, b *held) int { return cmp.Compare(a.order, b.order) })
 	for _, h := range due {
-		e.queue.pending--
+		e.queue.leave(h)
 		e.judge(h)
 	}
 }
@@ -218,6 +223,10 @@ func (e *Engine) issuance(r *whosaw.Record) {
 func (e *Engine) judgeDue() {
 	for len(e.queue.heap) > 0 && e.queue.heap[0].due <= e.sure {
 		h := e.queue.pop()
+		if h.d == unexplained {
+			e.reasonDue(&h)
+			continue
+		}
 		r := &h.rec
 		feed := e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
 		if x := e.realm(h.realm); !feed.Declared && x.watermark < r.Time {
@@ -225,7 +234,7 @@ func (e *Engine) judgeDue() {
 			x.waiting.push(h)
 			continue
 		}
-		e.queue.pending--
+		e.queue.leave(&h)
 		e.judge(&h)
 	}
 }
@@ -233,19 +242,35 @@ func (e *Engine) judgeDue() {
 // expire gives up on accesses whose feed has not moved for a day.
 func (e *Engine) expire() {
 	for _, x := range e.realms { // each is changed alone: their order does not matter
-		n := len(x.waiting.before(e.clock - waitAtMost))
-		e.queue.pending -= n
-		e.stats[unissued].why[whyFeedStopped] += int64(n)
+		e.giveUp(&x.waiting, whyFeedStopped)
+		for _, c := range x.classes {
+			e.giveUp(&c.waiting, whyReasonsStopped)
+		}
+	}
+}
+
+func (e *Engine) giveUp(w *waiting, why why) {
+	for _, h := range w.before(e.clock - waitAtMost) {
+		e.queue.leave(h)
+		e.stats[h.d].skip(why)
 	}
 }
 
 // judge decides about an access whose lag has passed.
 func (e *Engine) judge(h *held) {
 	if e.trace != nil {
-		e.traced(h.seq, func() { e.decide(h) })
+		e.traced(h.seq, func() { e.decideFor(h) })
 		return
 	}
-	e.decide(h)
+	e.decideFor(h)
+}
+
+func (e *Engine) decideFor(h *held) {
+	if h.d == unexplained {
+		e.decideReason(h)
+	} else {
+		e.decide(h)
+	}
 }
 
 func (e *Engine) decide(h *held) {

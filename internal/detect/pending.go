@@ -7,11 +7,13 @@ import (
 	"github.com/whosaw/whosaw"
 )
 
-// held is an access that waits for its issuance.
+// held is an access that waits for its issuance, or for its reason.
 type held struct {
 	due   int64 // event time at which it is judged
 	order uint64
 	seq   uint64
+	d     detector // unissued or unexplained
+	class uint64   // of its principal, for unexplained
 	realm uint64
 	rec   whosaw.Record
 }
@@ -20,7 +22,8 @@ type held struct {
 type queue struct {
 	heap    []held
 	order   uint64
-	pending int // in the heap, and waiting in realms
+	pending int               // weights of what is in the heap, and waiting in realms
+	waiting [nDetectors]int64 // accesses among them, by detector
 }
 
 func (q *queue) before(i, j int) bool {
@@ -30,7 +33,8 @@ func (q *queue) before(i, j int) bool {
 
 func (q *queue) push(h held) {
 	q.order++
-	q.pending++
+	q.pending += h.weight()
+	q.waiting[h.d]++
 	h.order = q.order
 	q.heap = append(q.heap, h)
 	for i := len(q.heap) - 1; i > 0; {
@@ -42,6 +46,15 @@ func (q *queue) push(h held) {
 		i = p
 	}
 }
+
+// leave is told of an access that waits no more.
+func (q *queue) leave(h *held) {
+	q.pending -= h.weight()
+	q.waiting[h.d]--
+}
+
+// weight is what an access counts: a list of hundreds holds as much memory as hundreds of accesses.
+func (h *held) weight() int { return max(1, len(h.rec.Subjects)) }
 
 // pop takes the first out of the heap; it stays pending until it is judged.
 func (q *queue) pop() held {

@@ -24,7 +24,7 @@ func (e *Engine) describe(a *accusation, v *view) {
 			return
 		}
 		a.says = fmt.Sprintf("Someone behind %s tries customer ids: %d of %d did not exist, where honest traffic to these routes stays under %s; the tries showed the data of %s.",
-			behind(a), a.hits, a.trials, percent(e.stratum(v).w.p0), count(a.subjects, "customer", "customers"))
+			behind(a), a.hits, a.trials, percent(e.stratum(v, &envelopeAbsent, 0).w.p0), count(a.subjects, "customer", "customers"))
 	case traversal:
 		order := "ascending"
 		if a.descending {
@@ -36,6 +36,8 @@ func (e *Engine) describe(a *accusation, v *view) {
 		}
 		a.says = fmt.Sprintf("Someone behind %s opens customers in %s order of their numbers: %d of %d steps between neighbours; the data of %s was shown. %s",
 			behind(a), order, a.hits, a.trials, count(a.subjects, "customer", "customers"), tail)
+	case unexplained:
+		e.describeUnexplained(a, v)
 	case canary:
 		a.says = "A planted customer, whom nobody has a reason to open, was opened " + canaryBy(a, v)
 	}

@@ -28,27 +28,33 @@ const (
 	whyNoActor
 	whyTail
 	whyMany
+	whyNoReasons
+	whyReasonsStopped
+	whyTooMany
 	nWhy
 )
 
 var whyTexts = [nWhy]string{
-	whyNoCredential: "the access names no credential",
-	whyNoFeed:       "nobody reports issuances for its key or client",
-	whyFeedThin:     "the issuances seen so far are too few, or too many credentials lack theirs, to infer that the feed is complete",
-	whyFeedStopped:  "no issuance came for a day",
-	whyLegacy:       "the credential was in use before its feed could be judged",
-	whyQueueFull:    "too many accesses were waiting for their issuance",
-	whyExplained:    "a reason, an own session or a household explains it",
-	whyCrawler:      "a crawler without credential follows dead links",
-	whyCeiling:      "on this route a tenth or more of what honest networks ask for does not exist",
-	whyNoNumber:     "the subject is not a plain number",
-	whyLate:         "it came after its day was closed",
-	whyAlone:        "no other key, client or cell shows which numbers are established",
-	whyFrontier:     "the number is among the newest, where customers come in order anyway",
-	whyMemory:       "the sets of numbers are full",
-	whyNoActor:      "it names neither key, principal, credential nor address",
-	whyTail:         "credentials given out before their key was retired live on",
-	whyMany:         "never issued, but findings of single credentials are 64 a day at most; ask for all with --issued no",
+	whyNoCredential:   "the access names no credential",
+	whyNoFeed:         "nobody reports issuances for its key or client",
+	whyFeedThin:       "the issuances seen so far are too few, or too many credentials lack theirs, to infer that the feed is complete",
+	whyFeedStopped:    "no issuance came for a day",
+	whyLegacy:         "the credential was in use before its feed could be judged",
+	whyQueueFull:      "too many accesses were waiting for their issuance",
+	whyExplained:      "a reason, an own session or a household explains it",
+	whyCrawler:        "a crawler without credential follows dead links",
+	whyCeiling:        "on this route a tenth or more of what honest networks ask for does not exist",
+	whyNoNumber:       "the subject is not a plain number",
+	whyLate:           "it came after its day was closed",
+	whyAlone:          "no other key, client or cell shows which numbers are established",
+	whyFrontier:       "the number is among the newest, where customers come in order anyway",
+	whyMemory:         "the sets of numbers are full",
+	whyNoActor:        "it names neither key, principal, credential nor address",
+	whyTail:           "credentials given out before their key was retired live on",
+	whyNoReasons:      "no reason record explains what this kind of principal opens on the route, or too few do",
+	whyReasonsStopped: "no reason came for a day",
+	whyTooMany:        "on this route reasons are missing for a tenth or more of what is opened",
+	whyMany:           "never issued, but findings of single credentials are 64 a day at most; ask for all with --issued no",
 }
 
 // stat is a detector's account of itself.
@@ -84,10 +90,11 @@ type Status struct {
 	Reached [len(Levels)]int64
 	Tests   int // that each trial drives
 
-	// Waiting counts accesses of the last minutes whose credential was not issued so far: the issuance may still come.
+	// Waiting counts accesses of the last minutes whose credential was not issued so far (for unexplained: that no reason
+	// explains so far): the issuance, or the reason, may still come.
 	Waiting   int64
 	NotJudged []NotJudged
-	Strata    []Stratum // routes not judged, for nonexistent
+	Strata    []Stratum // routes not judged, for nonexistent and unexplained
 	Leavers   []Leaver  // for key_state
 }
 
@@ -129,6 +136,7 @@ func (e *Engine) Status() []Status {
 		for k := range nKinds {
 			s.Units += e.hot[d][k]
 		}
+		s.Waiting = e.queue.waiting[d]
 		s.Explained, s.Bare = st.why[whyExplained], st.why[whyNoCredential]
 		for w, n := range st.why {
 			if n > 0 && why(w) != whyExplained && why(w) != whyNoCredential {
@@ -136,10 +144,9 @@ func (e *Engine) Status() []Status {
 			}
 		}
 	}
-	out[unissued].Waiting = int64(e.queue.pending)
 	for _, s := range e.strataList {
 		if s.over > 0 {
-			out[nonexistent].Strata = append(out[nonexistent].Strata, Stratum{s.route, s.w.p0, s.over})
+			out[s.d].Strata = append(out[s.d].Strata, Stratum{s.route, s.w.p0, s.over})
 		}
 	}
 	for _, w := range e.keyList {

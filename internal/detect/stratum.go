@@ -1,5 +1,7 @@
 package detect
 
+import "math/bits"
+
 const (
 	// floorAbsent is the least p0 of nonexistent, and the one of a route that has no baseline yet: mistyped numbers, stale links
 	// and closed accounts stay under 2 % of the distinct customers an honest actor asks for in a day.
@@ -18,9 +20,23 @@ const (
 	rateSteps = 200 // rates are counted in steps of half a per cent
 )
 
-// stratum is a route's honest rate of absent subjects: an upper envelope over networks, so that a network that asks a
-// million times weighs as much as one that asks ten times.
+// envelope says how a detector's honest rate is learnt.
+type envelope struct {
+	d     detector
+	young float64 // p0 until enough units are known
+	floor float64 // and the least from then on
+	units int32   // that are enough
+}
+
+var (
+	envelopeAbsent      = envelope{nonexistent, floorAbsent, floorAbsent, enoughNetworks}
+	envelopeUnexplained = envelope{unexplained, youngUnexplained, floorUnexplained, enoughDays}
+)
+
+// stratum is the honest rate of hits on a route: an upper envelope over units, so that one that asks a million times weighs
+// as much as one that asks ten times. The units are networks; for unexplained, a principal's days.
 type stratum struct {
+	*envelope
 	route    string // for the doctor
 	networks map[uint64]*tried
 	rates    [rateSteps + 1]int32 // networks with enough trials, by rate
@@ -28,6 +44,7 @@ type stratum struct {
 	stale    int32 // changes of rates since w was made
 	w        weights
 	over     int64 // accesses not judged because p0 was over the ceiling
+	n, hits  int64 // trials while young
 }
 
 // tried is what a network asked for.
@@ -36,18 +53,20 @@ type tried struct {
 	step    int16 // in rates; -1: too few trials
 }
 
-func (e *Engine) stratum(v *view) *stratum {
-	id := mix(v.realm^v.route()) | 1
+// stratum gives the stratum of an access's route, and of the class of principals that asks (0: of all).
+func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
+	id := mix(v.realm^v.route()^bits.RotateLeft64(class, 17)) | 1
 	s := e.strata[id]
 	if s == nil {
-		if len(e.strata) >= maxStrata {
-			id = 0 // what comes after the first twenty thousand routes shares one stratum
+		rest := len(e.strata) >= maxStrata
+		if rest {
+			id = uint64(by.d) << 1 // what comes after the first twenty thousand routes shares one stratum
 			if s = e.strata[id]; s != nil {
 				return s
 			}
 		}
-		s = &stratum{networks: make(map[uint64]*tried), w: banks[nonexistent].weights(floorAbsent)}
-		if id != 0 {
+		s = &stratum{envelope: by, networks: make(map[uint64]*tried), w: banks[by.d].weights(by.young)}
+		if !rest {
 			s.route = clone(v.r.Route)
 		}
 		e.strata[id] = s
@@ -56,11 +75,16 @@ func (e *Engine) stratum(v *view) *stratum {
 	return s
 }
 
-// learn adds a trial to the baseline of the access's network.
-func (e *Engine) learn(s *stratum, v *view, hit bool) {
-	id := v.ids[kindNetwork]
+// learn adds a trial of a unit to the baseline.
+func (e *Engine) learn(s *stratum, id uint64, hit bool) {
 	if id == 0 {
 		return
+	}
+	if s.young != s.floor && s.enough < s.units {
+		s.n++
+		if hit {
+			s.hits++
+		}
 	}
 	t := s.networks[id]
 	if t == nil {
@@ -93,16 +117,16 @@ func (e *Engine) learn(s *stratum, v *view, hit bool) {
 	// The median moves slowly; a baseline that is made anew at every trial would cost more than it says.
 	if s.stale > s.enough/8 {
 		s.stale = 0
-		if p0 := s.envelope(); p0 != s.w.p0 {
-			s.w = banks[nonexistent].weights(p0)
+		if p0 := s.honest(); p0 != s.w.p0 {
+			s.w = banks[s.d].weights(p0)
 		}
 	}
 }
 
-// envelope is twice the median over networks, at least the floor.
-func (s *stratum) envelope() float64 {
-	if s.enough < enoughNetworks {
-		return floorAbsent
+// honest is twice the median over units, at least the floor.
+func (s *stratum) honest() float64 {
+	if s.enough < s.units {
+		return s.young
 	}
 	var below int32
 	for step, n := range s.rates {
@@ -112,8 +136,8 @@ func (s *stratum) envelope() float64 {
 			if step > 0 {
 				median = float64(step+1) / rateSteps
 			}
-			return max(floorAbsent, min(2*median, 0.9))
+			return max(s.floor, min(2*median, 0.9))
 		}
 	}
-	return floorAbsent
+	return s.floor
 }

@@ -45,12 +45,18 @@ type unit struct {
 	place    int               // in table.list
 	first    int64             // event time when the unit was made
 	canaries int32             // planted customers it opened
+	bare     int64             // disclosed accesses of staff, partners and programs that no reason explained once it was due
 	quiet    [nDetectors]int32 // day number until which no further narrow finding is raised
 	open     []*accusation     // findings whose filter names this unit
 }
 
 func (u *unit) suspicious() bool {
-	return u.ex[unissued] != nil || u.ex[nonexistent] != nil || u.ex[traversal] != nil || u.open != nil
+	for _, x := range u.ex {
+		if x != nil {
+			return true
+		}
+	}
+	return u.open != nil
 }
 
 // table holds the units. list gives eviction its order.

@@ -22,6 +22,8 @@ type view struct {
 	issued    bool
 	explained bool    // by a reason, an own session, a household
 	own       bool    // it claims to be the very customer it opens
+	principal string  // whom the access is by, as far as is known; only if it names subjects
+	house     uint64  // the class of a principal who is no customer: staff, partners, programs; 0: a customer, or nobody
 	counted   *uint32 // if it is issued: see knownSet
 
 	expected  *expected // what was worked out before; nil if nothing was
@@ -66,7 +68,10 @@ func (e *Engine) look(v *view, r *whosaw.Record, x *expected) {
 	if principal == "" {
 		return
 	}
-	if claimed, ok := strings.CutPrefix(principal, customerPrefix); ok && len(v.subjects) == 1 {
+	v.principal = principal
+	if claimed, ok := strings.CutPrefix(principal, customerPrefix); !ok {
+		v.house = classOf(principal)
+	} else if len(v.subjects) == 1 {
 		v.own = claimed == v.subjects[0]
 	}
 	v.explained = true

@@ -88,6 +88,7 @@ func TestEverythingThere(t *testing.T) {
 	lines = append(lines, `{"type":"subject","since":"2026-01-01T00:00:00Z","subject":99,"state":"canary"}`,
 		`{"type":"key","since":"2026-01-01T00:00:00Z","key":"k","state":"active"}`,
 		`{"type":"feed","of":"issuance","key":"k","from":"2026-01-01T00:00:00Z","lost":0}`,
+		`{"type":"reason","from":"2026-03-02T10:00:00Z","until":"2026-03-02T10:03:30Z","principal":"staff:kim","subject":7,"kind":"ticket"}`,
 		`{"type":"issuance","time":"2026-03-02T09:00:00Z","credential":"c7","key":"k","subject":7}`)
 	for _, minute := range []string{"00", "01", "02", "03", "04", "05"} {
 		lines = append(lines, `{"time":"2026-03-02T10:`+minute+`:00Z","route":"GET /desk/{id}","fields":["name"],"status":200,"subject":7,"principal":"staff:kim","credential":"c7","key":"k","ip":"192.0.2.1"}`)

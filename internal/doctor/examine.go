@@ -97,25 +97,33 @@ func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 	switch {
 	case d.Detector == "traversal" && d.Trials == 0 && t.subject > 0 && len(d.NotJudged) == 0:
 		why = []string{"no two customers with neighbouring numbers were opened so far"}
+	case d.Detector == "unexplained" && d.Judged == 0 && t.principal > 0 && len(d.NotJudged) == 0:
+		why = []string{"nobody but customers opened anything so far"}
 	case d.Judged == 0 && d.Trials == 0:
 		s.Judges = "no"
 		why = []string{t.blind(d.Detector)}
-	case 20*unjudged > t.couldJudge(d.Detector):
+	case 20*unjudged > t.couldJudge(d.Detector, d.Judged+unjudged):
 		s.Judges = "partly"
 	default:
 		why = nil // a few in a hundred: not worth a sentence
 	}
 	for _, route := range d.Strata {
-		why = append(why, "not judged on "+route.Route+": too much of what is asked for there does not exist")
+		says := "too much of what is asked for there does not exist"
+		if d.Detector == "unexplained" {
+			says = "too much of what is opened there has no reason on record"
+		}
+		why = append(why, "not judged on "+route.Route+": "+says)
 	}
 	s.Says = strings.Join(why, "; ")
 	return s
 }
 
 // couldJudge is how many accesses a detector could judge in a log that says everything: those that
-// name a customer, or carry a credential.
-func (t *tally) couldJudge(detector string) int64 {
+// name a customer, or carry a credential, or those it was asked about.
+func (t *tally) couldJudge(detector string, asked int64) int64 {
 	switch detector {
+	case "unexplained":
+		return asked
 	case "unissued", "key_state":
 		return t.credential + t.showsBare
 	}
@@ -140,6 +148,14 @@ func (t *tally) blind(detector string) string {
 		return "no access names the customer it asks for, so nobody can say whether that customer exists"
 	case "traversal":
 		return "no access names a customer by number"
+	case "unexplained":
+		switch {
+		case t.principal == 0:
+			return "no access names its principal"
+		case t.reasons == 0:
+			return "nobody records why staff, partners and programs open customers: send reason records"
+		}
+		return "the reasons recorded explain too few of the openings by staff, partners and programs"
 	case "canary":
 		if t.canaries == 0 {
 			return "no customers are planted: add subject records with state canary"

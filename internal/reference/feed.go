@@ -8,9 +8,9 @@ import (
 	"github.com/whosaw/whosaw"
 )
 
-// Feed says what is known about the completeness of issuances.
+// Feed says what is known about the completeness of issuances, or of reasons.
 type Feed struct {
-	Known    bool    // there are issuances or a feed record for it
+	Known    bool    // there are issuances (reasons) or a feed record for it
 	Declared bool    // a feed record valid at the time states the loss; else completeness is inferred
 	Lost     float64 // declared share of lost records; 0 with Declared: the feed is complete
 	Lag      int64   // declared lag, milliseconds
@@ -22,12 +22,13 @@ func (f Feed) Inferred() bool { return f.Known && !f.Declared }
 // Complete reports that the feed is declared to lose nothing.
 func (f Feed) Complete() bool { return f.Declared && f.Lost == 0 }
 
-// feeds holds what is known of one realm's issuance feed.
+// feeds holds what is known of one realm's feeds.
 type feeds struct {
-	keys     map[string]uint32 // that issuances name, numbered from 1
-	clients  map[string]bool   // that issuances name
-	bare     bool              // an issuance names neither key nor client: the feed is the whole realm's
-	declared map[feedOf][]declaration
+	keys     map[string]uint32        // that issuances name, numbered from 1
+	clients  map[string]bool          // that issuances name
+	bare     bool                     // an issuance names neither key nor client: the feed is the whole realm's
+	declared map[feedOf][]declaration // of issuances
+	reasons  map[feedOf][]declaration // of reasons
 }
 
 // feedOf is the thing a feed record is about; empty members are not named.
@@ -97,7 +98,11 @@ func (f *feeds) findKey(key string) uint32 {
 func (f *feeds) declare(seq uint64, r *whosaw.Record) {
 	ref := reference(r)
 	s, ok := stretch(r)
-	if ref.Of != "issuance" || !ok {
+	declared := &f.declared
+	if ref.Of == "reason" {
+		declared = &f.reasons
+	}
+	if ref.Of != "issuance" && ref.Of != "reason" || !ok {
 		return
 	}
 	d := declaration{span: s, order: seq, hasLost: ref.HasLost}
@@ -108,10 +113,10 @@ func (f *feeds) declare(seq uint64, r *whosaw.Record) {
 		d.lag = int64(min(math.Round(ref.Lag*1000), 1<<53))
 	}
 	of := feedOf{strings.Clone(r.Key), strings.Clone(r.Client), strings.Clone(r.Route)}
-	if f.declared == nil {
-		f.declared = map[feedOf][]declaration{}
+	if *declared == nil {
+		*declared = map[feedOf][]declaration{}
 	}
-	list := f.declared[of]
+	list := (*declared)[of]
 	at := sort.Search(len(list), func(i int) bool { return list[i].from > d.from })
 	list = append(list, declaration{})
 	copy(list[at+1:], list[at:])
@@ -122,7 +127,7 @@ func (f *feeds) declare(seq uint64, r *whosaw.Record) {
 			list[i].latest = max(list[i].latest, list[i-1].latest)
 		}
 	}
-	f.declared[of] = list
+	(*declared)[of] = list
 }
 
 // KeyKnown reports whether an issuance, a feed record or a key record names the key: one that nobody names may have been
@@ -152,8 +157,25 @@ func (x *Index) IssuanceFeed(realm, key, client, route string, t int64) Feed {
 	}
 	f := &g.feeds
 	feed := Feed{Known: f.bare || key != "" && f.keys[key] != 0 || client != "" && f.clients[client]}
-	if len(f.declared) == 0 {
-		return feed
+	feed.declare(f.declared, key, client, route, t)
+	return feed
+}
+
+// ReasonFeed is the same for reasons; it is known where a feed record declares it, or where the realm has any reason.
+func (x *Index) ReasonFeed(realm, key, client, route string, t int64) Feed {
+	g := x.realms[realm]
+	if g == nil {
+		return Feed{}
+	}
+	feed := Feed{Known: len(g.reasons) > 0}
+	feed.declare(g.feeds.reasons, key, client, route, t)
+	return feed
+}
+
+// declare takes what feed records say into the feed.
+func (feed *Feed) declare(declared map[feedOf][]declaration, key, client, route string, t int64) {
+	if len(declared) == 0 {
+		return
 	}
 	var lag, lost best
 	for i := range 8 {
@@ -167,7 +189,7 @@ func (x *Index) IssuanceFeed(realm, key, client, route string, t int64) Feed {
 		if i&4 != 0 {
 			of.route = route
 		}
-		list := f.declared[of]
+		list := declared[of]
 		for k := sort.Search(len(list), func(k int) bool { return list[k].from > t }) - 1; k >= 0 && list[k].latest > t; k-- {
 			d := &list[k]
 			if d.until <= t {
@@ -187,7 +209,6 @@ func (x *Index) IssuanceFeed(realm, key, client, route string, t int64) Feed {
 	if lost.d != nil {
 		feed.Declared, feed.Lost = true, lost.d.lost
 	}
-	return feed
 }
 
 // FeedOver is the member Known of IssuanceFeed for all of a stretch of time, both ends included; same is false if it differs

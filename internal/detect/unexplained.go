@@ -1,0 +1,328 @@
+package detect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/whosaw/whosaw"
+)
+
+const (
+	// floorUnexplained is the least p0 of unexplained: help desks open the wrong customer once in some hundred, and reasons get
+	// lost or come hours late.
+	floorUnexplained = 0.01
+	// youngUnexplained is p0 until the route has shown enoughDays days of principals with ten customers each.
+	youngUnexplained = 0.05
+	enoughDays       = 10
+	// ceilingUnexplained: where the median principal's day lacks a tenth of its reasons, reasons are not complete enough to ask
+	// for them.
+	ceilingUnexplained = 0.2
+	// enoughReasons is how many openings a route must have had explained before anybody is judged there, and
+	// explainedPart how many for each that was not, until its rate is known.
+	enoughReasons = 20
+	explainedPart = 4
+	// reasonSkew is how far a reason may begin after an access, or end before it: a ticket is opened while the agent
+	// already looks, and clocks disagree. It is also how long a reason may be late where no feed record says so.
+	reasonSkew = 5 * minute
+	// maxPrincipalClasses bounds the kinds of principals told apart in a realm: houses have a handful.
+	maxPrincipalClasses = 64
+)
+
+// class is a kind of principal: staff, partners, programs. Each may have its reasons from a system of its own, which may stand
+// still while the others go on.
+type class struct {
+	watermark int64   // greatest event time of its reasons
+	waiting   waiting // judged when its reasons have moved past them
+}
+
+// classOf hashes the kind of a principal, the word before the colon.
+func classOf(principal string) uint64 {
+	word, _, ok := strings.Cut(principal, ":")
+	if !ok {
+		return 1
+	}
+	return text(word) | 1
+}
+
+// class gives a class of principals; the further ones share one.
+func (x *realm) class(id uint64) *class {
+	c := x.classes[id]
+	if c != nil {
+		return c
+	}
+	if x.classes == nil {
+		x.classes = make(map[uint64]*class)
+	}
+	if len(x.classes) >= maxPrincipalClasses {
+		id = 0
+		if c = x.classes[id]; c != nil {
+			return c
+		}
+	}
+	c = &class{}
+	x.classes[id] = c
+	return c
+}
+
+// reason moves the reasons of a class of principals on, and judges what waited for that.
+func (e *Engine) reason(r *whosaw.Record) {
+	e.confirm(r.Time)
+	x := e.realm(text(r.Realm))
+	if r.Principal == "" {
+		for _, id := range x.classIDs() {
+			e.reasonsUntil(x.classes[id], r.Time)
+		}
+	} else if !isCustomer(r.Principal) {
+		e.reasonsUntil(x.class(classOf(r.Principal)), r.Time)
+	}
+	e.judgeDue()
+}
+
+// classIDs gives the classes in an order of their own.
+func (x *realm) classIDs() []uint64 {
+	ids := make([]uint64, 0, len(x.classes))
+	for id := range x.classes {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (e *Engine) reasonsUntil(c *class, t int64) {
+	if t <= c.watermark {
+		return
+	}
+	c.watermark = t
+	e.judgeAll(c.waiting.before(t + 1))
+}
+
+// unexplained asks of each customer that staff, a partner or a program is shown whether anything explains it. It is called for
+// accesses that open subjects and whose principal is no customer.
+func (e *Engine) unexplained(v *view) {
+	if v.outcome != whosaw.OutcomeDisclosed {
+		return // what was not shown harms nobody; nonexistent asks about it
+	}
+	st := &e.stats[unexplained]
+	if v.explained {
+		st.judged++
+		e.identify(v)
+		e.reasoned(v, v.subjects)
+		return
+	}
+	r := v.r
+	feed := e.ref.ReasonFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
+	if !feed.Known {
+		st.skip(whyNoReasons)
+		return
+	}
+	if e.covered(unexplained, v) {
+		return
+	}
+	if e.queue.pending >= e.cfg.MaxPending {
+		e.expire()
+		if e.queue.pending >= e.cfg.MaxPending {
+			st.skip(whyQueueFull)
+			return
+		}
+	}
+	lag := feed.Lag
+	if lag == 0 && !feed.Declared {
+		lag = reasonSkew
+	}
+	e.queue.push(held{due: r.Time + lag, d: unexplained, class: v.house, seq: v.seq, realm: v.realm, rec: keep(r)})
+}
+
+// reasoned takes subjects of an access that something explains: answers that speak for its units.
+func (e *Engine) reasoned(v *view, subjects []string) {
+	if len(subjects) == 0 {
+		return
+	}
+	st := &e.stats[unexplained]
+	s := e.stratum(v, &envelopeUnexplained, v.house)
+	learns := !e.changing(v)
+	hot := false
+	for _, k := range watched[unexplained] {
+		hot = hot || e.hot[unexplained][k] > 0
+	}
+	for _, name := range subjects {
+		st.trials++
+		if learns {
+			e.learn(s, v.principalDay(), false)
+		}
+		if !hot {
+			continue
+		}
+		once := uint64(subjectOf(name))
+		for _, k := range watched[unexplained] {
+			if e.hot[unexplained][k] == 0 {
+				continue
+			}
+			if u := e.unit(v, k, false); u != nil {
+				e.miss(u, v, trial{d: unexplained, w: &s.w, valid: s.w.use, once: once})
+			}
+		}
+	}
+}
+
+// principalDay is what the baseline counts as one: a principal's day. A single program has many days, and a thief in it only
+// those that are left.
+func (v *view) principalDay() uint64 {
+	if v.ids[kindPrincipal] == 0 {
+		return mix(text(v.principal)^uint64(v.day)) | 1
+	}
+	return mix(v.ids[kindPrincipal]^uint64(v.day)) | 1
+}
+
+// reasonDue judges an access whose reason is no longer expected.
+func (e *Engine) reasonDue(h *held) {
+	r := &h.rec
+	feed := e.ref.ReasonFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
+	if c := e.realm(h.realm).class(h.class); !feed.Declared && c.watermark < r.Time {
+		// Reasons that stand still are late, not missing.
+		c.waiting.push(*h)
+		return
+	}
+	e.queue.leave(h)
+	e.judge(h)
+}
+
+// decideReason decides about an access whose reasons were waited for.
+func (e *Engine) decideReason(h *held) {
+	v := &e.held
+	e.look(v, &h.rec, nil)
+	e.identify(v)
+	st := &e.stats[unexplained]
+	if v.house == 0 || e.covered(unexplained, v) {
+		return
+	}
+	if v.explained {
+		st.judged++
+		e.reasoned(v, v.subjects)
+		return
+	}
+	late, without := e.partReasoned(v)
+	for k := range nKinds {
+		if u := e.unit(v, k, true); u != nil {
+			u.bare++
+		}
+	}
+	s := e.stratum(v, &envelopeUnexplained, v.house)
+	w := e.unexplainedWeights(s, v)
+	if w == nil {
+		if !e.changing(v) {
+			for range without {
+				e.learn(s, v.principalDay(), true)
+			}
+		}
+		e.reasoned(v, late)
+		return
+	}
+	st.judged++
+	e.reasoned(v, late)
+	if len(without) == 0 {
+		// The filter of a finding would take it all the same.
+		for _, k := range watched[unexplained] {
+			if u := v.units[k]; u != nil {
+				e.witness(u, unexplained, v, v.entry(subjectOf(v.subjects[0])))
+			}
+		}
+		return
+	}
+	for _, name := range without {
+		e.tryReason(v, s, w, name)
+	}
+	e.settle(unexplained, v)
+}
+
+// partReasoned tells an access's subjects that a reason covers at about its time from those that none does.
+func (e *Engine) partReasoned(v *view) (with, without []string) {
+	r := v.r
+	for _, name := range v.subjects {
+		if e.ref.Explained(r.Realm, v.principal, name, r.Time, v.issued) ||
+			e.ref.Explained(r.Realm, v.principal, name, r.Time+reasonSkew, v.issued) ||
+			e.ref.Explained(r.Realm, v.principal, name, r.Time-reasonSkew, v.issued) {
+			with = append(with, name)
+		} else {
+			without = append(without, name)
+		}
+	}
+	return with, without
+}
+
+// unexplainedWeights gives the steps on a route, nil if nobody is judged there.
+func (e *Engine) unexplainedWeights(s *stratum, v *view) *weights {
+	st := &e.stats[unexplained]
+	switch {
+	case s.enough < s.units && s.n-s.hits < max(enoughReasons, explainedPart*s.hits):
+		st.skip(whyNoReasons)
+		return nil
+	case s.w.p0 > ceilingUnexplained:
+		s.over++
+		st.skip(whyTooMany)
+		return nil
+	}
+	r := v.r
+	feed := e.ref.ReasonFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
+	if feed.Declared && feed.Lost > s.w.p0 {
+		if feed.Lost > ceilingUnexplained {
+			st.skip(whyTooMany)
+			return nil
+		}
+		w := banks[unexplained].weights(feed.Lost)
+		return &w
+	}
+	return &s.w
+}
+
+// tryReason is a trial of one subject that nothing explains.
+func (e *Engine) tryReason(v *view, s *stratum, w *weights, name string) {
+	e.stats[unexplained].trials++
+	if !e.changing(v) {
+		e.learn(s, v.principalDay(), true)
+	}
+	id := subjectOf(name)
+	en := v.entry(id)
+	en.flags |= entAccused
+	t := trial{d: unexplained, w: w, valid: w.use, hits: w.use, once: uint64(id)}
+	for _, k := range watched[unexplained] {
+		if u := v.units[k]; u != nil && e.drive(u, v, t, en) {
+			e.crossed[k] = u
+		}
+	}
+}
+
+// accuseUnexplained builds the finding: what the unit was shown and nothing explains. All of that is what was asked about, so
+// it needs a beginning only if most of it was before. Should most of it have had its reason a little early or late, only the
+// raising access is accused.
+func (e *Engine) accuseUnexplained(u *unit, v *view, ev []entry, j int) *accusation {
+	t, name := e.term(u.kind, v)
+	no := false
+	t.Explained = &no
+	t.Outcome = []string{whosaw.OutcomeDisclosed.String()}
+	a := &accusation{d: unexplained, kind: u.kind, unit: name, statistic: u.ex[unexplained].s[j], threshold: e.h}
+	got := weigh(ev, j, v, slice{}, nil)
+	a.rank = slices.Index(watched[unexplained], u.kind)
+	if u.pastUnknown || 2*got.accused <= u.bare {
+		t.From = whosaw.Time(got.first)
+	}
+	if !got.majority() {
+		a.narrow = true
+		a.rank += len(watched[unexplained])
+		last := ev[len(ev)-1].access
+		got = weigh(slices.DeleteFunc(slices.Clone(ev), func(en entry) bool { return en.access != last }), j, v, slice{}, nil)
+		for _, s := range v.subjects {
+			t.Subject = append(t.Subject, literal(s)...)
+		}
+		t.From = whosaw.Time(got.first)
+	}
+	a.take(t, got)
+	e.describe(a, v)
+	return a
+}
+
+func (e *Engine) describeUnexplained(a *accusation, v *view) {
+	s := e.stratum(v, &envelopeUnexplained, v.house)
+	a.says = fmt.Sprintf("Someone behind %s opens customers whom no reason on record links to them: %s of %s so far, where reasons are missing for less than %s as a rule. A reason that was never recorded looks the same.",
+		behind(a), count(a.accesses, "access", "accesses"), count(a.subjects, "customer", "customers"), percent(s.w.p0))
+}
