@@ -14,6 +14,8 @@ type Block struct {
 	file    mapped
 	head    head
 	extents [sections]extent
+	sum     uint32 // of the footer
+	side    sideTable
 
 	members [members]Packed
 	starts  Packed

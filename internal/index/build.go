@@ -58,7 +58,9 @@ type builder struct {
 
 	rows     []row
 	originOf []uint32 // of the rows
-	accesses int
+
+	sortedOrigins []uint32
+	accesses      int
 }
 
 type row struct {
@@ -333,9 +335,12 @@ func (s *shaper) of(i int, subject, first bool) (uint32, error) {
 	return n, nil
 }
 
-// write sorts and writes the block.
-func (b *builder) write(segment ledger.SegmentID, subjects *subjectTable) []byte {
-	order := make([]uint32, len(b.origins)) // place to origin
+// order gives the origins as they are sorted.
+func (b *builder) order() []uint32 {
+	if b.sortedOrigins != nil {
+		return b.sortedOrigins
+	}
+	order := make([]uint32, len(b.origins))
 	for i := range order {
 		order[i] = uint32(i)
 	}
@@ -348,17 +353,31 @@ func (b *builder) write(segment ledger.SegmentID, subjects *subjectTable) []byte
 		}
 		return 0
 	})
-	place := make([]uint32, len(order))
+	b.sortedOrigins = order
+	return order
+}
+
+// places gives the row with which each origin begins, in their order, and the place of each origin in it.
+func (b *builder) places() (starts, place []uint32) {
+	order := b.order()
+	place = make([]uint32, len(order))
 	for at, o := range order {
 		place[o] = uint32(at)
 	}
-	starts := make([]uint32, len(order)+1)
+	starts = make([]uint32, len(order)+1)
 	for _, o := range b.originOf {
 		starts[place[o]+1]++
 	}
 	for i := range order {
 		starts[i+1] += starts[i]
 	}
+	return starts, place
+}
+
+// write sorts and writes the block.
+func (b *builder) write(segment ledger.SegmentID, subjects *subjectTable) []byte {
+	order := b.order()
+	starts, place := b.places()
 	minTime, maxTime := int64(math.MaxInt64), int64(math.MinInt64)
 	for _, t := range b.c.Time {
 		minTime, maxTime = min(minTime, t), max(maxTime, t)

@@ -179,7 +179,7 @@ func parse(b []byte, segment ledger.SegmentID) (*Block, error) {
 	if body < headSize || checksum(b[body:len(b)-tailSize]) != binary.LittleEndian.Uint32(tail[4:]) {
 		return nil, errDamaged
 	}
-	blk := &Block{file: mapped{b: b[:body]}}
+	blk := &Block{file: mapped{b: b[:body]}, sum: binary.LittleEndian.Uint32(tail[4:])}
 	d := decoder{b: b[body : len(b)-tailSize]}
 	h := &blk.head
 	var shapeBits, limit int

@@ -81,6 +81,9 @@ func (s *Store) Close() error {
 	var errs []error
 	for _, k := range s.blocks {
 		if k.unmap != nil {
+			if k.block.side.unmap != nil {
+				errs = append(errs, k.block.side.unmap())
+			}
 			errs = append(errs, k.unmap())
 		}
 	}

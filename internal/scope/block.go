@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"context"
 	"math"
 	"math/bits"
 	"slices"
@@ -21,7 +22,7 @@ func (q *question) inBlocks() bool {
 		return false
 	}
 	for _, t := range q.terms {
-		if t.issued != nil || t.expl != nil ||
+		if t.expl != nil ||
 			slices.ContainsFunc(t.texts, func(m textMember) bool { return m.col&(ledger.ColCredential|ledger.ColPrincipal) != 0 }) {
 			return false
 		}
@@ -32,9 +33,9 @@ func (q *question) inBlocks() bool {
 // split lists the parts that a term can match: those whose blocks can be asked, and those that must be read.
 func (q *question) split() (blocks, rest []int) {
 	rest = []int{}
-	parts := q.view.Parts()
-	for i := range parts {
-		p := &parts[i]
+	q.parts = q.view.Parts()
+	for i := range q.parts {
+		p := &q.parts[i]
 		if p.Accesses == 0 || !slices.ContainsFunc(q.terms, func(t *term) bool {
 			return p.First <= t.asOf && p.MinTime < t.to && p.MaxTime >= t.from
 		}) {
@@ -81,7 +82,8 @@ type blockReader struct {
 	realms   []uint32 // the question's numbers + 1
 	realmOf  index.Texts
 	subjects index.Subjects
-	keys     []subjectKey // of subjects by number, 1 more; 0: not looked up yet
+	keys     []subjectKey  // of subjects by number, 1 more; 0: not looked up yet
+	issued   *index.Issued // if a term asks for it
 }
 
 func newBlockReader(q *question) blockReader {
@@ -90,7 +92,8 @@ func newBlockReader(q *question) blockReader {
 
 // begin makes the block of a part ready, and looks at the checksums of all that is going to be read. ok is false if the
 // part must be read instead. spans are the origins that a term can match; with several terms, masks says which.
-func (r *blockReader) begin(p *ledger.Part) (masks []uint64, spans []span32, ok bool, err error) {
+func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, spans []span32, ok bool, err error) {
+	p := &r.q.parts[part]
 	b := r.q.index.Block(p)
 	if b == nil {
 		return nil, nil, false, nil
@@ -108,6 +111,11 @@ func (r *blockReader) begin(p *ledger.Part) (masks []uint64, spans []span32, ok 
 	}
 	if r.starts, err = b.Starts(); err != nil {
 		return nil, nil, false, bypass(err)
+	}
+	if r.q.asksIssued() {
+		if r.issued, err = r.q.issuedOf(ctx, part, p, b); err != nil || r.issued == nil {
+			return nil, nil, false, err
+		}
 	}
 	for _, s := range spans {
 		if err := b.CheckRows(int(r.starts.At(s.from)), int(r.starts.At(s.to)), true); err != nil {
@@ -139,7 +147,7 @@ func (r *blockReader) compares(mask uint64) bool {
 		return true
 	}
 	for _, t := range r.q.terms {
-		if mask>>t.index&1 != 0 && (r.from < t.from || r.to >= t.to || len(t.subject) > 0) {
+		if mask>>t.index&1 != 0 && (r.from < t.from || r.to >= t.to || len(t.subject) > 0 || t.issued != nil) {
 			return true
 		}
 	}
@@ -351,10 +359,10 @@ func (r *blockReader) realmID(o int) uint32 {
 }
 
 // matches reports whether one of the terms of a mask matches a row.
-func (r *blockReader) matches(mask uint64, s *blockShape, subject uint64, t int64) bool {
+func (r *blockReader) matches(mask uint64, s *blockShape, row int, subject uint64, t int64) bool {
 	for ; mask != 0; mask &= mask - 1 {
 		x := r.q.terms[bits.TrailingZeros64(mask)]
-		if t >= x.from && t < x.to && (len(x.subject) == 0 || r.keeps(x, s, subject)) {
+		if t >= x.from && t < x.to && (x.issued == nil || *x.issued == r.issued.Row(row)) && (len(x.subject) == 0 || r.keeps(x, s, subject)) {
 			return true
 		}
 	}

@@ -61,6 +61,7 @@ type world struct {
 	feeds    map[string]bool
 	rejected map[string]rejects // by source
 	rhythms  rhythms            // of the records that are no accesses
+	journal  *journal
 }
 
 // rejects is what the reader said of a source's rejected lines.
@@ -92,13 +93,16 @@ func (e *Engine) worldAt(ctx context.Context, asOf uint64) (*world, error) {
 
 // emptyWorld knows nothing.
 func emptyWorld() *world {
-	return &world{index: reference.New(), feeds: make(map[string]bool), rejected: make(map[string]rejects), rhythms: rhythms{}}
+	return &world{index: reference.New(), feeds: make(map[string]bool), rejected: make(map[string]rejects), rhythms: rhythms{}, journal: &journal{}}
 }
 
 var errEnd = errors.New("no further records are needed")
 
 func (e *Engine) makeWorld(ctx context.Context, asOf uint64) (*world, error) {
 	w := emptyWorld()
+	if w.journal.from = ^uint64(0); e.index != nil {
+		w.journal.from = e.index.IssuedFloor(e.view)
+	}
 	err := e.view.References(ctx, func(seq uint64, r *whosaw.Record) error {
 		if seq > asOf {
 			return errEnd
@@ -109,6 +113,9 @@ func (e *Engine) makeWorld(ctx context.Context, asOf uint64) (*world, error) {
 			// What whosaw writes itself says nothing about whether a source's records come.
 		default:
 			w.rhythms.of(r.Source).add(r.Time)
+		}
+		if r.Type == whosaw.TypeIssuance && seq > w.journal.from {
+			w.journal.list = append(w.journal.list, journalEntry{seq, index.CredentialHash(r.Realm, r.Credential)})
 		}
 		switch {
 		case r.Ref == nil:
@@ -167,9 +174,10 @@ type question struct {
 	*Engine
 	budget  *budget
 	filters [][]*term
-	terms   []*term  // of all filters
-	asOf    []uint64 // of the terms, distinct
-	ids     *names   // subject ids that are no integers
+	terms   []*term       // of all filters
+	asOf    []uint64      // of the terms, distinct
+	parts   []ledger.Part // of the view, once blocks are asked
+	ids     *names        // subject ids that are no integers
 	realms  *names
 	sets    *sets
 

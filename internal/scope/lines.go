@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 	"sync"
-
-	"github.com/whosaw/whosaw/internal/ledger"
 )
 
 // Subjects that are small integers are listed from arrays with a place for each: no hashing, and they are in order.
@@ -98,7 +96,6 @@ type lineup struct {
 func (l *lineup) run(ctx context.Context, blocks []int) ([]int, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	parts := l.view.Parts()
 	var wg sync.WaitGroup
 	workers := max(1, l.workers)
 	for me := range workers {
@@ -108,7 +105,7 @@ func (l *lineup) run(ctx context.Context, blocks []int) ([]int, error) {
 				if ctx.Err() != nil {
 					return
 				}
-				done, err := w.block(&parts[part])
+				done, err := w.block(ctx, part)
 				if err == nil && l.budget.spent() {
 					err = ErrMemory
 					if l.realms != nil {
@@ -188,8 +185,8 @@ type liner struct {
 	byRealm map[uint32]*lines
 }
 
-func (w *liner) block(p *ledger.Part) (done bool, err error) {
-	masks, spans, ok, err := w.begin(p)
+func (w *liner) block(ctx context.Context, part int) (done bool, err error) {
+	masks, spans, ok, err := w.begin(ctx, part)
 	if err != nil || !ok || len(spans) == 0 {
 		return ok, err
 	}
@@ -247,7 +244,7 @@ func (w *liner) origin(o, lo, hi int, mask uint64) {
 			t = w.b.Time(i)
 			v = w.at(v, t)
 			s := v.shapes[who&low]
-			if !s.disclosed || !s.shape.Subject || !w.matches(mask&s.pass, s, who>>shift, t) {
+			if !s.disclosed || !s.shape.Subject || !w.matches(mask&s.pass, s, i, who>>shift, t) {
 				continue
 			}
 			set = int64(s.set)

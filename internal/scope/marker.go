@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"github.com/whosaw/whosaw/internal/catalog"
-	"github.com/whosaw/whosaw/internal/ledger"
 )
 
 // mark asks the blocks of the question's first filter, and lists the parts that must be read themselves: nil if that
@@ -26,7 +25,6 @@ func (q *question) mark(ctx context.Context, people *table) (*marks, []int, erro
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	parts := q.view.Parts()
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -42,7 +40,7 @@ func (q *question) mark(ctx context.Context, people *table) (*marks, []int, erro
 					break
 				}
 				part := blocks[at]
-				done, err := own.block(&parts[part])
+				done, err := own.block(ctx, part)
 				if err == nil && q.budget.spent() {
 					err = ErrMemory
 				}
@@ -106,8 +104,8 @@ func newMarker(q *question, w *world, people *table) *marker {
 }
 
 // block adds what the block of a part tells. done is false if the part must be read instead; then nothing was added.
-func (m *marker) block(p *ledger.Part) (done bool, err error) {
-	masks, spans, ok, err := m.begin(p)
+func (m *marker) block(ctx context.Context, part int) (done bool, err error) {
+	masks, spans, ok, err := m.begin(ctx, part)
 	if err != nil || !ok || len(spans) == 0 {
 		return ok, err
 	}
@@ -124,7 +122,7 @@ func (m *marker) block(p *ledger.Part) (done bool, err error) {
 // maskShapes is what the shapes of a block's only version mean for origins that a set of terms can match.
 type maskShapes struct {
 	each                 bool  // rows must be looked at one by one
-	border               *term // the only term, if the block's times reach over its bounds
+	border               *term // the only term, if the block's times reach over its bounds or it asks what was issued
 	disclosed            bool  // some shape is, and so on
 	noSubject, unmatched bool
 	shapes               []maskShape
@@ -220,8 +218,12 @@ func (m *marker) origin(g *blockGaps, o, lo, hi int, mask uint64) {
 // timed is origin where times matter, but nothing else of a row beside its shape.
 func (m *marker) timed(g *blockGaps, s *maskShapes, o, lo, hi int, unit *blockFeed) {
 	from, to := int64(math.MinInt64), int64(math.MaxInt64)
+	asked, issued := false, false
 	if s.border != nil {
 		from, to = s.border.from, s.border.to
+		if asked = s.border.issued != nil; asked {
+			issued = *s.border.issued
+		}
 	}
 	none := tally{first: math.MaxInt64, last: math.MinInt64}
 	all, shown := none, none
@@ -230,7 +232,7 @@ func (m *marker) timed(g *blockGaps, s *maskShapes, o, lo, hi int, unit *blockFe
 	for rows := m.b.Each(lo, hi); rows.Next(); {
 		i++
 		t := m.b.Time(i)
-		if t < from || t >= to {
+		if t < from || t >= to || asked && m.issued.Row(i) != issued {
 			continue
 		}
 		x := &s.shapes[rows.Shape]
@@ -265,7 +267,7 @@ func (m *marker) rows(g *blockGaps, o, lo, hi int, mask uint64, unit *blockFeed)
 		who, t := m.who.At(i), m.b.Time(i)
 		v = m.at(v, t)
 		s := v.shapes[who&low]
-		if !m.matches(mask&s.pass, s, who>>shift, t) {
+		if !m.matches(mask&s.pass, s, i, who>>shift, t) {
 			continue
 		}
 		if s.shape.First {

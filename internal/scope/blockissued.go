@@ -1,0 +1,93 @@
+package scope
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/whosaw/whosaw/internal/index"
+	"github.com/whosaw/whosaw/internal/ledger"
+)
+
+// journal has the issuances behind a sequence, by the hashes of their credentials: what side tables may not know yet.
+type journal struct {
+	from uint64 // it has all behind this sequence
+	list []journalEntry
+
+	mu    sync.Mutex
+	since map[uint64][]uint32 // sorted hashes of those behind a sequence
+}
+
+type journalEntry struct {
+	seq  uint64
+	hash uint32
+}
+
+// after gives the hashes of the issuances behind a sequence, sorted; ok is false if the journal does not reach back to it.
+func (j *journal) after(seq uint64) (hashes []uint32, ok bool) {
+	if seq < j.from {
+		return nil, false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	hashes, ok = j.since[seq]
+	if ok {
+		return hashes, true
+	}
+	for _, e := range j.list[sort.Search(len(j.list), func(i int) bool { return j.list[i].seq > seq }):] {
+		hashes = append(hashes, e.hash)
+	}
+	slices.Sort(hashes)
+	if j.since == nil {
+		j.since = map[uint64][]uint32{}
+	}
+	j.since[seq] = hashes
+	return hashes, true
+}
+
+// asksIssued reports whether a term asks whether credentials were issued.
+func (q *question) asksIssued() bool {
+	return slices.ContainsFunc(q.terms, func(t *term) bool { return t.issued != nil })
+}
+
+// issuedOf gives the side table of a part's block as of the question's sequence; nil if the part must be read.
+func (q *question) issuedOf(ctx context.Context, part int, p *ledger.Part, b *index.Block) (*index.Issued, error) {
+	w, err := q.at(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	asOf, later := q.asOf[0], false
+	x, err := q.index.Issued(p, b, func(x *index.Issued) bool {
+		if later = x.AsOf() > asOf; later {
+			return true // it knows issuances that the question must not
+		}
+		if x.AsOf() == asOf {
+			return true
+		}
+		hashes, ok := w.journal.after(x.AsOf())
+		if ok = ok && !x.Touches(hashes); ok {
+			x.Holds(asOf)
+		}
+		return ok
+	}, func() (*index.Issued, error) {
+		c, err := q.view.Load(ctx, part, index.Columns|ledger.ColPrincipal)
+		if err != nil {
+			return nil, fmt.Errorf("load part %d: %w", part, err)
+		}
+		own := newChunk(ctx, q, part, c, nil)
+		x, err := index.MakeIssued(c, asOf, func(i int) bool { return own.issued(uint32(i), 0) }, func(i int) (uint32, bool) {
+			credential := c.Credential.At(i)
+			return index.CredentialHash(c.Realm.At(i), credential), credential != ""
+		})
+		if err == nil {
+			err = own.err
+		}
+		return x, err
+	})
+	if later {
+		return nil, nil
+	}
+	return x, err
+}
