@@ -24,7 +24,7 @@ var importTable = map[string][]string{
 	"internal/ledger":    {"", "github.com/cespare/xxhash/v2", "github.com/klauspost/compress", "golang.org/x/sys"},
 	"internal/reference": {"", "github.com/cespare/xxhash/v2"},
 	"internal/detect":    {"", "internal/catalog", "internal/reference", "github.com/cespare/xxhash/v2"},
-	"internal/index":     {"internal/ledger", "golang.org/x/sys"},
+	"internal/index":     {"", "internal/ledger", "golang.org/x/sys"},
 	"internal/retention": {"", "internal/ledger", "internal/index"},
 	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger", "internal/index"},
 	"internal/auth":      {"internal/store/sqlite"},

@@ -19,12 +19,13 @@ const (
 	issuedVersion = 1
 	issuedMagic   = "whosawIS"
 	issuedSuffix  = ".iss"
-	issuedHead    = 8 + 4 + 16 + 4 + 8 + 4 + 4 + 1
+	issuedHead    = 8 + 4 + 16 + 4 + 8 + 8 + 4 + 4 + 1
 )
 
 // Issued is a side table. Safe for concurrent use.
 type Issued struct {
 	asOf     atomic.Uint64 // the greatest sequence as of which it is known to hold
+	gone     uint64        // see Gone
 	bits     []byte        // by row
 	gaps     Packed        // from each hash to the next
 	unissued int
@@ -35,6 +36,21 @@ func (x *Issued) Row(i int) bool { return x.bits[i>>3]>>(i&7)&1 != 0 }
 
 // AsOf is a sequence as of which the table holds.
 func (x *Issued) AsOf() uint64 { return x.asOf.Load() }
+
+// Gone tells which records retention had removed from the ledger when the table was made: what they issued is issued no
+// more.
+func (x *Issued) Gone() uint64 { return x.gone }
+
+// Gone gives what Issued.Gone is for tables made from a view.
+func Gone(view *ledger.View) uint64 {
+	h := uint64(0)
+	for _, p := range view.Purged() {
+		if p.References > 0 {
+			h = (h ^ p.First) * 0x9e3779b97f4a7c15
+		}
+	}
+	return h
+}
 
 // Holds notes that the table holds as of a later sequence too.
 func (x *Issued) Holds(asOf uint64) {
@@ -77,12 +93,12 @@ func CredentialHash(realm, credential string) uint32 {
 // MakeIssued makes a side table: issued says of each access, in the order of the segment, whether its credential was, and
 // hash gives the credential's hash. Accesses without a credential are not issued, and no issuance changes that: has
 // is false for them.
-func MakeIssued(c *ledger.Chunk, asOf uint64, issued func(i int) bool, hash func(i int) (h uint32, has bool)) (*Issued, error) {
+func MakeIssued(c *ledger.Chunk, asOf, gone uint64, issued func(i int) bool, hash func(i int) (h uint32, has bool)) (*Issued, error) {
 	rows, err := rowsOf(c)
 	if err != nil {
 		return nil, err
 	}
-	x := &Issued{bits: make([]byte, (len(rows)+7)/8)}
+	x := &Issued{gone: gone, bits: make([]byte, (len(rows)+7)/8)}
 	x.asOf.Store(asOf)
 	var hashes []uint32
 	known := make([]int8, c.N) // 1: issued, -1: not
@@ -141,6 +157,7 @@ func (x *Issued) encode(segment ledger.SegmentID, b *Block) []byte {
 	out = append(out, segment[:]...)
 	out = binary.LittleEndian.AppendUint32(out, b.sum)
 	out = binary.LittleEndian.AppendUint64(out, x.asOf.Load())
+	out = binary.LittleEndian.AppendUint64(out, x.gone)
 	out = binary.LittleEndian.AppendUint32(out, uint32(b.head.rows))
 	out = binary.LittleEndian.AppendUint32(out, uint32(x.unissued))
 	out = append(out, byte(x.gaps.width))
@@ -155,16 +172,16 @@ func parseIssued(in []byte, segment ledger.SegmentID, b *Block) *Issued {
 	}
 	d := in[8:]
 	if binary.LittleEndian.Uint32(d) != issuedVersion || string(d[4:20]) != string(segment[:]) || binary.LittleEndian.Uint32(d[20:]) != b.sum ||
-		binary.LittleEndian.Uint32(d[32:]) != uint32(b.head.rows) {
+		binary.LittleEndian.Uint32(d[40:]) != uint32(b.head.rows) {
 		return nil
 	}
-	n, width := int(binary.LittleEndian.Uint32(d[36:])), uint(d[40])
+	n, width := int(binary.LittleEndian.Uint32(d[44:])), uint(d[48])
 	bits := (b.head.rows + 7) / 8
 	body := in[issuedHead : len(in)-4]
 	if width > 32 || len(body) != bits+packedSize(n, width) {
 		return nil
 	}
-	x := &Issued{bits: body[:bits], gaps: newPacked(body[bits:], n, width), unissued: n}
+	x := &Issued{gone: binary.LittleEndian.Uint64(d[32:]), bits: body[:bits], gaps: newPacked(body[bits:], n, width), unissued: n}
 	x.asOf.Store(binary.LittleEndian.Uint64(d[24:]))
 	return x
 }

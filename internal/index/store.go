@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/ledger"
 )
 
@@ -55,8 +56,8 @@ func Open(cfg Config) *Store {
 // ledger must be closed before the store.
 func Attach(l *ledger.Ledger, throwaway bool) *Store {
 	s := Open(Config{Dir: l.Dir(), Throwaway: throwaway})
-	l.OnSeal(func(p *ledger.Part, c *ledger.Chunk) {
-		if err := s.Add(p, c); err != nil {
+	l.OnSeal(func(p *ledger.Part, c *ledger.Chunk, references ledger.References) {
+		if err := s.Add(p, c, references); err != nil {
 			s.mu.Lock()
 			s.failed = err
 			s.mu.Unlock()
@@ -154,28 +155,53 @@ func (s *Store) Missing(view *ledger.View) []int {
 	return list
 }
 
-// Build builds the blocks that a view's segments lack, the newest first, and removes those of segments that are gone.
+// Build builds what a view's segments lack, the newest first, and removes what lies beside segments that are gone.
 func (s *Store) Build(ctx context.Context, view *ledger.View) error {
 	if err := s.Prune(view); err != nil {
 		return err
 	}
 	parts := view.Parts()
-	missing := s.Missing(view)
-	slices.Reverse(missing)
-	for _, i := range missing {
-		c, err := view.Load(ctx, i, Columns)
+	blocks := s.Missing(view)
+	for i := len(parts) - 1; i >= 0; i-- {
+		p := &parts[i]
+		references := func(fn func(seq uint64, r *whosaw.Record) error) error { return view.PartReferences(ctx, i, fn) }
+		block, digest := slices.Contains(blocks, i), p.Segment != (ledger.SegmentID{}) && s.Digest(p) == nil
+		if !block && !digest {
+			continue
+		}
+		cols := Columns
+		if !block {
+			cols = ledger.ColSource
+		}
+		c, err := view.Load(ctx, i, cols)
 		if err != nil {
 			return fmt.Errorf("build index: %w", err)
 		}
-		if err := s.Add(&parts[i], c); err != nil {
-			return err
+		if digest {
+			if err := s.addDigest(p, c, references); err != nil {
+				return err
+			}
+		}
+		if block {
+			if err := s.addBlock(p, c); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// Add builds the block of a sealed segment from its accesses, which hold at least Columns.
-func (s *Store) Add(p *ledger.Part, c *ledger.Chunk) error {
+// Add builds what there is beside a sealed segment from its records. c holds at least Columns.
+func (s *Store) Add(p *ledger.Part, c *ledger.Chunk, references ledger.References) error {
+	err := s.addDigest(p, c, references)
+	if p.Accesses > 0 {
+		err = errors.Join(err, s.addBlock(p, c))
+	}
+	return err
+}
+
+// addBlock builds the block of a sealed segment.
+func (s *Store) addBlock(p *ledger.Part, c *ledger.Chunk) error {
 	b, err := build(p.Segment, c)
 	if errors.Is(err, errCannot) {
 		s.mu.Lock()
@@ -231,15 +257,17 @@ func (s *Store) place(name string, b []byte) (err error) {
 	return f.Close()
 }
 
-// Prune removes the blocks of segments that retention removed: they say the same.
+// Prune removes what lies beside segments that retention removed: it says the same.
 func (s *Store) Prune(view *ledger.View) error {
 	var errs []error
 	removed := false
 	for _, p := range view.Purged() {
-		if err := os.Remove(s.name(p.First)); err == nil {
-			removed = true
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("remove from index: %w", err))
+		for _, name := range [...]string{s.name(p.First), s.sideName(p.First), s.digestName(p.First)} {
+			if err := os.Remove(name); err == nil {
+				removed = true
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, fmt.Errorf("remove from index: %w", err))
+			}
 		}
 	}
 	if removed && !s.throwaway {

@@ -75,7 +75,7 @@ type Ledger struct {
 	opened *viewPart // the open part as far as it is acknowledged; nil if it is empty
 	failed error     // why nothing more is written
 	closed bool
-	onSeal func(p *Part, c *Chunk)
+	onSeal func(p *Part, c *Chunk, references References)
 
 	// justSealed is for the writer to remember: what comes next often begins at the time where
 	// the segment ends.

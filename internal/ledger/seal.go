@@ -3,6 +3,8 @@ package ledger
 import (
 	"crypto/rand"
 	"fmt"
+
+	"github.com/whosaw/whosaw"
 )
 
 // rotate begins a new log and has the old one sealed while appends go on. more says that as much
@@ -105,15 +107,25 @@ func (l *Ledger) seal(full *frozenPart) error {
 	l.mu.Unlock()
 	if on != nil {
 		p := s.view().Part
-		on(&p, full.chunk().only(ColAll))
+		on(&p, full.chunk().only(ColAll), func(fn func(seq uint64, r *whosaw.Record) error) error {
+			for _, ref := range full.refs {
+				if err := full.view.give(ref, fn); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	return nil
 }
 
-// OnSeal has fn called with each segment that is sealed from now on and its accesses, which may not be kept: by one goroutine,
+// References calls fn with each record of a part that is not an access, in sequence order.
+type References func(fn func(seq uint64, r *whosaw.Record) error) error
+
+// OnSeal has fn called with each segment that is sealed from now on and its records, which may not be kept: by one goroutine,
 // before the next segment is sealed, so that what fn makes of them is bounded. What is acknowledged does not wait for it, until
 // as much again has come.
-func (l *Ledger) OnSeal(fn func(p *Part, c *Chunk)) {
+func (l *Ledger) OnSeal(fn func(p *Part, c *Chunk, references References)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.onSeal = fn

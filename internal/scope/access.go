@@ -7,6 +7,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/reference"
 )
 
 // chunk is a part's accesses with what a question needs to judge them. It is used by one worker.
@@ -61,6 +62,7 @@ type shape struct {
 // chunkWorld is a world with what was looked up in it for a chunk.
 type chunkWorld struct {
 	*world
+	known        *reference.Index // all records; nil: not asked for yet
 	byCredential []ledger.SubjectID
 	realmOf      []uint32 // the realm code for which byCredential was looked up
 
@@ -101,6 +103,21 @@ func (c *chunk) world(i int) *chunkWorld {
 	}
 	c.worlds[i] = &chunkWorld{world: w}
 	return c.worlds[i]
+}
+
+// whole gives the index of all records of a world.
+func (c *chunk) whole(w *chunkWorld) *reference.Index {
+	if w.known == nil {
+		all, err := w.world.whole(c.ctx)
+		if err != nil {
+			if c.err == nil {
+				c.err = err
+			}
+			all = reference.New()
+		}
+		w.known = all
+	}
+	return w.known
 }
 
 // own gives the subjects that the record itself names.
@@ -198,7 +215,7 @@ func (c *chunk) issuedTo(row uint32, world int) ledger.SubjectID {
 		w.realmOf = make([]uint32, len(c.Credential.Dict))
 	}
 	if w.byCredential[code] == joinUnknown || w.realmOf[code] != realm {
-		subject, ok := w.index.SubjectOf(c.Realm.Dict[realm], c.Credential.Dict[code])
+		subject, ok := c.whole(w).SubjectOf(c.Realm.Dict[realm], c.Credential.Dict[code])
 		w.byCredential[code], w.realmOf[code] = c.number(subject, ok), realm
 	}
 	return w.byCredential[code]
@@ -354,7 +371,7 @@ func (c *chunk) issued(row uint32, world int) bool {
 	ask := issuedMemo{realm: c.Realm.Codes[row], key: c.Key.Codes[row], principal: c.Principal.Codes[row], asked: true}
 	memo := &w.issued[code]
 	if ask.yes = memo.yes; *memo != ask {
-		ask.yes = w.index.Issued(c.Realm.At(int(row)), c.Credential.Dict[code], c.Key.At(int(row)), c.Principal.At(int(row)))
+		ask.yes = c.whole(w).Issued(c.Realm.At(int(row)), c.Credential.Dict[code], c.Key.At(int(row)), c.Principal.At(int(row)))
 		*memo = ask
 	}
 	return ask.yes
@@ -367,7 +384,7 @@ func (c *chunk) explained(row uint32, world int, ids []ledger.SubjectID) bool {
 		return false
 	}
 	issued := c.issued(row, world)
-	index, realm := c.world(world).index, c.Realm.At(int(row))
+	index, realm := c.whole(c.world(world)), c.Realm.At(int(row))
 	principal := index.Claimant(realm, c.Credential.At(int(row)), c.Principal.At(int(row)), issued)
 	if principal == "" {
 		return false

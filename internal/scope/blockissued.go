@@ -7,6 +7,7 @@ import (
 	"sort"
 	"sync"
 
+	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ledger"
 )
@@ -47,6 +48,33 @@ func (j *journal) after(seq uint64) (hashes []uint32, ok bool) {
 	return hashes, true
 }
 
+// issuances gives the journal of the issuances that one of the view's side tables may not know.
+func (w *world) issuances(ctx context.Context) (*journal, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.journal != nil {
+		return w.journal, nil
+	}
+	e := w.engine
+	j := &journal{from: e.index.IssuedFloor(e.view)}
+	for i, p := range e.view.Parts() {
+		if p.Last <= j.from || p.First > w.asOf {
+			continue
+		}
+		err := e.view.PartReferences(ctx, i, func(seq uint64, r *whosaw.Record) error {
+			if r.Type == whosaw.TypeIssuance && seq > j.from && seq <= w.asOf {
+				j.list = append(j.list, journalEntry{seq, index.CredentialHash(r.Realm, r.Credential)})
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read reference records: %w", err)
+		}
+	}
+	w.journal = j
+	return j, nil
+}
+
 // asksIssued reports whether a term asks whether credentials were issued.
 func (q *question) asksIssued() bool {
 	return slices.ContainsFunc(q.terms, func(t *term) bool { return t.issued != nil })
@@ -58,15 +86,22 @@ func (q *question) issuedOf(ctx context.Context, part int, p *ledger.Part, b *in
 	if err != nil {
 		return nil, err
 	}
-	asOf, later := q.asOf[0], false
+	late, err := w.issuances(ctx)
+	if err != nil {
+		return nil, err
+	}
+	asOf, gone, later := q.asOf[0], index.Gone(q.view), false
 	x, err := q.index.Issued(p, b, func(x *index.Issued) bool {
+		if x.Gone() != gone {
+			return false
+		}
 		if later = x.AsOf() > asOf; later {
 			return true // it knows issuances that the question must not
 		}
 		if x.AsOf() == asOf {
 			return true
 		}
-		hashes, ok := w.journal.after(x.AsOf())
+		hashes, ok := late.after(x.AsOf())
 		if ok = ok && !x.Touches(hashes); ok {
 			x.Holds(asOf)
 		}
@@ -77,7 +112,7 @@ func (q *question) issuedOf(ctx context.Context, part int, p *ledger.Part, b *in
 			return nil, fmt.Errorf("load part %d: %w", part, err)
 		}
 		own := newChunk(ctx, q, part, c, nil)
-		x, err := index.MakeIssued(c, asOf, func(i int) bool { return own.issued(uint32(i), 0) }, func(i int) (uint32, bool) {
+		x, err := index.MakeIssued(c, asOf, gone, func(i int) bool { return own.issued(uint32(i), 0) }, func(i int) (uint32, bool) {
 			credential := c.Credential.At(i)
 			return index.CredentialHash(c.Realm.At(i), credential), credential != ""
 		})

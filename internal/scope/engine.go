@@ -60,8 +60,16 @@ type world struct {
 	// time of an access decide whether it has a feed.
 	feeds    map[string]bool
 	rejected map[string]rejects // by source
-	rhythms  rhythms            // of the records that are no accesses
-	journal  *journal
+	rhythms  rhythms            // of the records that are no accesses, and of all those of parts that were digested
+
+	engine   *Engine
+	asOf     uint64
+	digested []bool // parts
+	partial  bool   // some are: index knows of them what decides about feeds only
+
+	mu      sync.Mutex
+	all     *reference.Index // see whole
+	journal *journal         // see issuances
 }
 
 // rejects is what the reader said of a source's rejected lines.
@@ -93,44 +101,102 @@ func (e *Engine) worldAt(ctx context.Context, asOf uint64) (*world, error) {
 
 // emptyWorld knows nothing.
 func emptyWorld() *world {
-	return &world{index: reference.New(), feeds: make(map[string]bool), rejected: make(map[string]rejects), rhythms: rhythms{}, journal: &journal{}}
+	return &world{index: reference.New(), feeds: make(map[string]bool), rejected: make(map[string]rejects), rhythms: rhythms{}}
 }
 
 var errEnd = errors.New("no further records are needed")
 
+// makeWorld reads what is known as of a sequence: of whole segments from their digests where they have them, of the rest from
+// its records.
 func (e *Engine) makeWorld(ctx context.Context, asOf uint64) (*world, error) {
 	w := emptyWorld()
-	if w.journal.from = ^uint64(0); e.index != nil {
-		w.journal.from = e.index.IssuedFloor(e.view)
+	w.engine, w.asOf = e, asOf
+	parts := e.view.Parts()
+	w.digested = make([]bool, len(parts))
+	for i := range parts {
+		p := &parts[i]
+		if p.First > asOf {
+			break
+		}
+		if e.index != nil && p.Last <= asOf {
+			if d := e.index.Digest(p); d != nil {
+				w.digested[i], w.partial = true, true
+				w.digest(d)
+				continue
+			}
+		}
+		err := e.view.PartReferences(ctx, i, func(seq uint64, r *whosaw.Record) error {
+			if seq > asOf {
+				return errEnd
+			}
+			w.index.Apply(seq, r)
+			switch r.Type {
+			case whosaw.TypeVerdict, whosaw.TypeDecision, whosaw.TypeAct:
+				// What whosaw writes itself says nothing about whether a source's records come.
+			default:
+				w.rhythms.of(r.Source).add(r.Time)
+			}
+			w.take(r)
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnd) {
+			return nil, fmt.Errorf("read reference records: %w", err)
+		}
 	}
-	err := e.view.References(ctx, func(seq uint64, r *whosaw.Record) error {
-		if seq > asOf {
+	w.rhythms.close()
+	return w, nil
+}
+
+// take takes what one record says beside the index.
+func (w *world) take(r *whosaw.Record) {
+	switch {
+	case r.Ref == nil:
+	case r.Type == whosaw.TypeFeed && r.Ref.Of == "issuance":
+		w.feeds[r.Realm] = true
+	case r.Type == whosaw.TypeAct && r.Ref.Kind == "rejected":
+		w.reject(r.Ref)
+	}
+}
+
+// digest takes a segment's digest. Of issuances it has what feeds are known by; for the rest see whole.
+func (w *world) digest(d *index.Digest) {
+	for _, x := range d.Issuers {
+		w.index.Apply(0, &whosaw.Record{Type: whosaw.TypeIssuance, Realm: x.Realm, Key: x.Key, Client: x.Client, Ref: &whosaw.Reference{}})
+	}
+	for i := range d.Records {
+		r := &d.Records[i]
+		w.index.Apply(r.Seq, &r.Record)
+		w.take(&r.Record)
+	}
+	for i := range d.Rhythms {
+		x := &d.Rhythms[i]
+		w.rhythms.of(x.Source).digest(x)
+	}
+}
+
+// whole gives an index of all records, not only of those about feeds.
+func (w *world) whole(ctx context.Context) (*reference.Index, error) {
+	if !w.partial {
+		return w.index, nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.all != nil {
+		return w.all, nil
+	}
+	all := reference.New()
+	err := w.engine.view.References(ctx, func(seq uint64, r *whosaw.Record) error {
+		if seq > w.asOf {
 			return errEnd
 		}
-		w.index.Apply(seq, r)
-		switch r.Type {
-		case whosaw.TypeVerdict, whosaw.TypeDecision, whosaw.TypeAct:
-			// What whosaw writes itself says nothing about whether a source's records come.
-		default:
-			w.rhythms.of(r.Source).add(r.Time)
-		}
-		if r.Type == whosaw.TypeIssuance && seq > w.journal.from {
-			w.journal.list = append(w.journal.list, journalEntry{seq, index.CredentialHash(r.Realm, r.Credential)})
-		}
-		switch {
-		case r.Ref == nil:
-		case r.Type == whosaw.TypeFeed && r.Ref.Of == "issuance":
-			w.feeds[r.Realm] = true
-		case r.Type == whosaw.TypeAct && r.Ref.Kind == "rejected":
-			w.reject(r.Ref)
-		}
+		all.Apply(seq, r)
 		return nil
 	})
 	if err != nil && !errors.Is(err, errEnd) {
 		return nil, fmt.Errorf("read reference records: %w", err)
 	}
-	w.rhythms.close()
-	return w, nil
+	w.all = all
+	return all, nil
 }
 
 // reject takes what an act says of rejected lines: of one batch that was sent, or of everything that was read of a source.

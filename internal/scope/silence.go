@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ledger"
 )
 
@@ -67,6 +68,20 @@ func (r *rhythm) merge(o *rhythm) {
 			s = span{min(s.first, old.first), max(s.last, old.last)}
 		}
 		r.minutes[m] = s
+	}
+}
+
+// digest adds what a digest says.
+func (r *rhythm) digest(x *index.Rhythm) {
+	r.close()
+	r.records += x.Records
+	for _, m := range x.Minutes {
+		n, s := m.First/minute, span{m.First, m.Last}
+		if old, ok := r.minutes[n]; ok {
+			s = span{min(s.first, old.first), max(s.last, old.last)}
+		}
+		r.minutes[n] = s
+		r.last, r.open = n, s // add goes on from any minute that is in the map
 	}
 }
 
@@ -149,7 +164,13 @@ func (e *Engine) findSilences(ctx context.Context, w *world, asOf uint64) ([]sil
 		return nil, err
 	}
 	var workers []rhythms
-	err = q.scan(ctx, ledger.ColSource, func() work {
+	rest := []int{}
+	for part, known := range w.digested {
+		if !known {
+			rest = append(rest, part)
+		}
+	}
+	err = q.scanParts(ctx, ledger.ColSource, rest, func() (work, func(ledger.Part) bool) {
 		rs := rhythms{}
 		workers = append(workers, rs)
 		return func(c *chunk) error {
@@ -162,7 +183,7 @@ func (e *Engine) findSilences(ctx context.Context, w *world, asOf uint64) ([]sil
 				byCode[code].add(c.Time[row])
 			}
 			return nil
-		}
+		}, nil
 	})
 	if err != nil {
 		return nil, err
