@@ -41,6 +41,9 @@ func (m *Main) findingList() *cobra.Command {
 				return err
 			}
 			defer r.close()
+			if r.quiet != nil {
+				fmt.Fprintln(m.Stderr, "whosaw: no server runs: these are the findings that it had recorded")
+			}
 			q := url.Values{"limit": {fmt.Sprint(limit)}, "wait": {"true"}}
 			for name, v := range map[string]string{"state": state, "detector": detector} {
 				if v != "" {
@@ -315,12 +318,9 @@ func (m *Main) alarmCommand() *cobra.Command {
 		Example: `  whosaw alarm test --data ./data`,
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			r, err := dial(ctx, data.dir)
+			r, err := m.running(ctx, data.dir)
 			if err != nil {
 				return err
-			}
-			if r == nil {
-				return fmt.Errorf("no server runs on %s: only a running server has channels", data.dir)
 			}
 			defer r.close()
 			if len(args) == 0 {

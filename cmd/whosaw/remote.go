@@ -19,12 +19,14 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/config"
+	"github.com/whosaw/whosaw/internal/ledger"
 )
 
 // remote is a server that runs on a data directory, reached over its unix socket: it has the lock, so it is asked.
 type remote struct {
 	dir   string
 	http  *http.Client
+	first chan net.Conn // the connection that showed that somebody answers, until it is used
 	zone  string
 	quiet *quiet // what answers here, where no server runs
 }
@@ -45,30 +47,71 @@ func dial(ctx context.Context, dir string) (*remote, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reach the server of %s: %w; only the account that runs it may", dir, err)
 	}
-	_ = c.Close() // it was only to see
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return dialer.DialContext(ctx, "unix", path)
-	}}
-	return &remote{dir: dir, http: &http.Client{Transport: transport}}, nil
+	r := &remote{dir: dir, first: make(chan net.Conn, 1)}
+	r.first <- c
+	r.http = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		select {
+		case c := <-r.first: // whoever has accepted it answers, even if it is just ending
+			return c, nil
+		default:
+			return dialer.DialContext(ctx, "unix", path)
+		}
+	}}}
+	return r, nil
 }
 
-// quiet is a server for one command: it has the lock and answers on the socket, listens to nobody else, and tells nobody.
+// quiet is a server for one command: it has the lock and answers on the socket, listens to nobody else, and raises nothing:
+// what it recorded nobody would be told of.
 type quiet struct {
 	server *server
 	ended  chan error
 }
 
+// running finds the server of a directory, and fails where none runs. It leaves the directory alone: a monitor must not have it
+// open when the server wants to start.
+func (m *Main) running(ctx context.Context, dir string) (*remote, error) {
+	if dir == "" {
+		return nil, errNoDir
+	}
+	r, err := dial(ctx, dir)
+	if err == nil && r == nil {
+		err = fmt.Errorf("no server runs on %s: start one with whosaw serve --data %s", dir, dir)
+	}
+	return r, err
+}
+
+var errNoDir = usagef("no data directory: give --data DIR, that of the server (or set WHOSAW_DATA)")
+
 // reach finds the server of a directory. Where none runs, it takes the lock and answers by itself.
 func (m *Main) reach(ctx context.Context, dir string) (*remote, error) {
 	if dir == "" {
-		return nil, usagef("no data directory: give --data DIR, that of the server (or set WHOSAW_DATA)")
+		return nil, errNoDir
 	}
 	if _, err := os.Stat(filepath.Join(dir, "ledger")); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s holds no ledger: whosaw serve --data %s makes one", dir, dir)
 	}
-	if r, err := dial(ctx, dir); r != nil || err != nil {
-		return r, err
+	for end := time.Now().Add(lockWait); ; {
+		r, err := dial(ctx, dir)
+		if r != nil || err != nil {
+			return r, err
+		}
+		r, err = m.alone(ctx, dir)
+		if !errors.As(err, new(*ledger.HeldError)) || time.Now().After(end) {
+			return r, err
+		}
+		select { // a server that is about to listen, or another short command
+		case <-time.After(lockWait / 50):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
+}
+
+// lockWait is how long a command waits for a directory that somebody has open who does not answer on its socket.
+const lockWait = 5 * time.Second
+
+// alone takes the lock and answers by itself.
+func (m *Main) alone(ctx context.Context, dir string) (*remote, error) {
 	q := &quiet{ended: make(chan error, 1), server: &server{
 		m: m, cfg: config.Default(), dir: dir, log: slog.New(slog.DiscardHandler), quiet: true,
 	}}
@@ -88,7 +131,11 @@ func (m *Main) reach(ctx context.Context, dir string) (*remote, error) {
 }
 
 func (q *quiet) close() error {
-	_ = q.server.local.Close() // nobody else asks
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	if err := q.server.local.Shutdown(ctx); err != nil { // another command may have found this socket: its question is answered
+		_ = q.server.local.Close()
+	}
 	<-q.ended
 	return q.server.close()
 }
@@ -177,6 +224,11 @@ func (r *remote) WriteList(ctx context.Context, w io.Writer, f whosaw.Filter, fo
 
 func (r *remote) close() error {
 	r.http.CloseIdleConnections()
+	select {
+	case c := <-r.first:
+		_ = c.Close() // nothing was asked
+	default:
+	}
 	if r.quiet != nil {
 		return r.quiet.close()
 	}

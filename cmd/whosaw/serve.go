@@ -155,8 +155,13 @@ func (s *server) open(ctx context.Context) (err error) {
 	if s.reject, err = ingest.OpenRejectLog(filepath.Join(s.dir, "rejects.jsonl"), int64(s.cfg.Ingest.RejectFile)); err != nil {
 		return err
 	}
+	raise := api.Raise(s.alarms, s.log)
+	if s.quiet {
+		// A finding in the book counts as told. The server, with its own channels and settings, raises what it finds at its next start.
+		raise = func(context.Context, []pipeline.Raised) error { return nil }
+	}
 	s.live, err = pipeline.Start(pipeline.LiveConfig{
-		Ledger: s.led, Catalog: cat, Detect: s.cfg.Engine(), Raise: api.Raise(s.alarms, s.log), Verdict: api.KeepVerdict(s.alarms),
+		Ledger: s.led, Catalog: cat, Detect: s.cfg.Engine(), Raise: raise, Verdict: api.KeepVerdict(s.alarms),
 		Rejects: s.reject, Backlog: s.cfg.Ingest.Backlog, Logger: s.log, Now: s.m.Now,
 	})
 	if err != nil {

@@ -42,17 +42,19 @@ func (m *Main) statusCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
+			if check {
+				r, err := m.running(ctx, data.dir)
+				if err != nil {
+					return err
+				}
+				defer r.close()
+				return r.call(ctx, "GET", "/readyz", nil, nil)
+			}
 			r, err := m.reach(ctx, data.dir)
 			if err != nil {
 				return err
 			}
 			defer r.close()
-			if check {
-				if r.quiet != nil {
-					return fmt.Errorf("no server runs on %s", data.dir)
-				}
-				return r.call(ctx, "GET", "/readyz", nil, nil)
-			}
 			if r.quiet != nil {
 				fmt.Fprintln(m.Stderr, "whosaw: no server runs; reading the ledger …")
 				if err := r.quiet.server.live.CaughtUp(ctx); err != nil {
