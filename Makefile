@@ -4,6 +4,7 @@ GO      ?= go
 PKGS    := ./...
 BIN     := bin/whosaw
 FUZZ    ?= 60s
+TORTURE ?= 10m
 
 .PHONY: all build check tools fmt vet lint test vuln fuzz bench bench-check bench-parts bench-peers bench-100m bench-1000m kill torture example clean
 
@@ -56,8 +57,9 @@ bench-check: ## the comparison builds and its engines agree; skipped without a C
 kill: ## kill -9 in a loop during `investigate --data`, longer than the test does
 	$(GO) test ./cmd/whosaw -run TestKill -count=1 -v -whosaw.kills=200
 
-torture: ## kills the server under load for ten minutes
-	$(GO) test ./cmd/whosaw -run TestServeTorture -count=1 -v -timeout 40m -whosaw.torture=10m
+torture: ## kill -9 under load for TORTURE (10m) each: the ledger, every record looked at, and the server
+	$(GO) test ./internal/ledger -run 'TestTorture$$' -count=1 -v -timeout 0 -ledger.torture=$(TORTURE)
+	$(GO) test ./cmd/whosaw -run TestServeTorture -count=1 -v -timeout 0 -whosaw.torture=$(TORTURE)
 
 example: ## makes examples/ again from the generator
 	$(GO) test ./internal/market -run Example -count=1 -update

@@ -27,6 +27,7 @@ const (
 	persisted               // it is done, but says that it failed
 	killed                  // it is not done, and nothing after it
 	halfDone                // of a write the first half is done, and nothing after it
+	torn                    // of a write every other sector is done, and nothing after it
 	powerLost               // like killed; and what was not synced is as it was
 	powerZeros              // like powerLost, but files have their new length, with zeros
 	powerMixed              // like powerLost, but what was written stays, synced or not
@@ -34,7 +35,7 @@ const (
 )
 
 func (f fault) String() string {
-	return [...]string{"failed", "persisted", "killed", "half done", "power lost", "power lost, zeros", "power lost, mixed"}[f]
+	return [...]string{"failed", "persisted", "killed", "half done", "torn", "power lost", "power lost, zeros", "power lost, mixed"}[f]
 }
 
 // faultyDisk does what its fault says at operation number at, counted from 1.
@@ -72,7 +73,7 @@ func (d *faultyDisk) do(op, half func() error) error {
 		if err := op(); err != nil {
 			return err
 		}
-	case halfDone:
+	case halfDone, torn:
 		d.dead = true
 		if half != nil {
 			return errors.Join(errFault, half())
@@ -187,8 +188,30 @@ type faultyFile struct {
 func (f *faultyFile) WriteAt(b []byte, at int64) (n int, err error) {
 	err = f.d.do(
 		func() error { n, err = f.File.WriteAt(b, at); return err },
-		func() error { _, err := f.File.WriteAt(b[:len(b)/2], at); return err })
+		func() error {
+			if f.d.fault == torn {
+				return f.tear(b, at)
+			}
+			_, err := f.File.WriteAt(b[:len(b)/2], at)
+			return err
+		})
 	return n, err
+}
+
+// tear writes every other sector, from the first or the second on. The file has its length.
+func (f *faultyFile) tear(b []byte, at int64) error {
+	const sector = 512
+	if info, err := os.Stat(f.name); err == nil && info.Size() < at+int64(len(b)) {
+		if err := f.File.Truncate(at + int64(len(b))); err != nil {
+			return err
+		}
+	}
+	for from := f.d.at % 2 * sector; from < len(b); from += 2 * sector {
+		if _, err := f.File.WriteAt(b[from:min(from+sector, len(b))], at+int64(from)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *faultyFile) Truncate(size int64) error {

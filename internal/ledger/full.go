@@ -135,7 +135,8 @@ func (l *Ledger) sealAgain() error {
 // ago: quotas do not show.
 func (l *Ledger) worthSealing(f *frozenPart) bool {
 	free, err := l.disk.Free(l.dir)
-	return err == nil && free > f.free+1<<20 || l.now().Sub(f.tried) >= sealPause
+	since := l.now().Sub(f.tried)
+	return err == nil && free > f.free+1<<20 || since >= sealPause || since < 0 // the clock went back
 }
 
 // startSeal seals a full part in the background.

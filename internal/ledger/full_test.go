@@ -388,3 +388,40 @@ func TestRealFullDisk(t *testing.T) {
 		})
 	}
 }
+
+// TestClockGoesBack has a clock that goes back with each look at it, for weeks, and records whose times do: what waits for
+// the clock does not wait for the time to come again, and each record is there once, however often it is sent.
+func TestClockGoesBack(t *testing.T) {
+	all := numbered(0, 200)
+	for i := range all {
+		all[i].Time -= int64(i) * 3 * 3_600_000
+	}
+	d := &noSegments{Disk: ledger.OSDisk()}
+	d.full.Store(true)
+	dir := t.TempDir()
+	l, err := ledger.OpenOn(ledger.Config{Dir: dir, SegmentRecords: 40}.At(clock(-11*time.Hour)), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, l, all[:40], ledger.Accepted)
+	appendAll(t, l, all[40:50], ledger.Accepted)
+	if err := l.Seal(ctx); !errors.Is(err, ledger.ErrDiskFull) {
+		t.Fatalf("sealing without space: %v", err)
+	}
+	before := d.tries.Load()
+	d.full.Store(false) // and Free says the same as before
+	appendAll(t, l, all[50:60], ledger.Accepted)
+	if err := l.Seal(ctx); err != nil || d.tries.Load() == before {
+		t.Fatalf("with space again, after %d tries: %v", d.tries.Load()-before, err)
+	}
+	for at := 60; at < len(all); at += 20 {
+		appendAll(t, l, all[at:at+20], ledger.Accepted)
+		appendAll(t, l, all[at-30:at+20], ledger.Repeat)
+	}
+	closing(t, l)
+	l = open(t, ledger.Config{Dir: dir, SegmentRecords: 40, Throwaway: true})
+	appendAll(t, l, all, ledger.Repeat)
+	check(t, view(t, l, 0), all)
+	closing(t, l)
+	verify(t, dir, nil)
+}

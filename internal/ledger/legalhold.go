@@ -22,6 +22,13 @@ const (
 	maxHoldText  = 4096
 )
 
+// The kinds of the acts that say in the ledger that a hold was set and released; Reference.Of is its id. [Verify] holds the
+// holds against them, so that a file of holds that is lost, or an older one, is found.
+const (
+	ActHold        = "hold"
+	ActHoldRelease = "hold_release"
+)
+
 // Hold is a legal hold. Times are milliseconds since 1970.
 type Hold struct {
 	ID       uint64 `json:"id"`   // from 1 on

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -113,9 +114,24 @@ type verifyPart struct {
 	spare bool // a log whose segment is there too
 
 	last uint64    // first-1: it holds nothing
+	acts []holdAct // among its records
 	runs []leafRun // up to each cut, and to the end; nil: its records have no leaves
 	torn int64
 	err  error
+}
+
+// holdAct is a record that says that a hold was set or released.
+type holdAct struct {
+	seq uint64
+	id  string
+	set bool
+}
+
+// look keeps what is said of holds.
+func (p *verifyPart) look(seq uint64, r *whosaw.Record) {
+	if r.Type == whosaw.TypeAct && r.Ref != nil && (r.Ref.Kind == ActHold || r.Ref.Kind == ActHoldRelease) {
+		p.acts = append(p.acts, holdAct{seq, r.Ref.Of, r.Ref.Kind == ActHold})
+	}
 }
 
 // list finds the files.
@@ -124,7 +140,7 @@ func (v *verifier) list() error {
 	if err != nil {
 		return err
 	}
-	if _, err := readHolds(filepath.Join(v.l.dir, holdsName)); err != nil {
+	if v.l.holds, err = readHolds(filepath.Join(v.l.dir, holdsName)); err != nil {
 		return err
 	}
 	add := func(first uint64, suffix string) *verifyPart {
@@ -281,6 +297,7 @@ func (v *verifier) readSegment(ctx context.Context, p *verifyPart) error {
 			row++
 		}
 		says.take(&r)
+		p.look(seq, &r)
 		out.add(seq, b)
 		if seq%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -347,6 +364,7 @@ func (v *verifier) readLog(ctx context.Context, p *verifyPart) error {
 			if err := decodeRecord(string(rest[4:4+n]), &record); err != nil {
 				return logDamage(r, frame.offset, seq, err)
 			}
+			p.look(seq, &record)
 			if out != nil {
 				out.add(seq, rest[4:4+n])
 			}
@@ -419,7 +437,38 @@ func (v *verifier) join(ctx context.Context) (Verified, error) {
 		return out, err
 	}
 	out.Rooted, out.Root = tree.end, tree.root()
+	if err := v.lostHolds(); err != nil {
+		return out, err
+	}
 	return out, v.rest(&out)
+}
+
+// lostHolds finds a hold that the ledger says was set, and not that it was released, and that does not hold.
+func (v *verifier) lostHolds() error {
+	set := map[string]uint64{} // the sequence of the act, by id
+	for _, p := range v.parts {
+		if p.spare {
+			continue
+		}
+		for _, a := range p.acts {
+			if a.set {
+				set[a.id] = a.seq
+			} else {
+				delete(set, a.id)
+			}
+		}
+	}
+	for id, seq := range set {
+		n, err := strconv.ParseUint(id, 10, 64)
+		if err == nil && n > 0 && n <= uint64(len(v.l.holds)) && v.l.holds[n-1].Released == 0 {
+			continue
+		}
+		return &DamageError{
+			File: filepath.Join(v.l.dir, holdsName), Offset: -1, First: seq, Last: seq,
+			What: fmt.Sprintf("record %d says that hold %s was set, and the holds do not have it, or as released", seq, id),
+		}
+	}
+	return nil
 }
 
 // compare compares the root so far with the one that was saved for this sequence, if there is one.

@@ -13,12 +13,8 @@ import (
 	"github.com/whosaw/whosaw/internal/ledger"
 )
 
-// The kinds of acts that are written.
-const (
-	kindHold    = "hold"
-	kindRelease = "hold_release"
-	kindRemove  = "retention"
-)
+// kindRemove is the kind of the act that says what was removed.
+const kindRemove = "retention"
 
 // Keeper acts on an open ledger for somebody.
 type Keeper struct {
@@ -46,7 +42,7 @@ func (k *Keeper) Hold(ctx context.Context, from, to int64, reason string) (ledge
 	if err != nil {
 		return ledger.Hold{}, err
 	}
-	if err := k.write(ctx, whosaw.Reference{Kind: kindHold, Of: strconv.FormatUint(h.ID, 10), From: from, Until: to, Note: reason}); err != nil {
+	if err := k.write(ctx, whosaw.Reference{Kind: ledger.ActHold, Of: strconv.FormatUint(h.ID, 10), From: from, Until: to, Note: reason}); err != nil {
 		return h, fmt.Errorf("hold %d is set, but not on record: %w", h.ID, err)
 	}
 	return h, nil
@@ -60,7 +56,7 @@ func (k *Keeper) Release(ctx context.Context, id uint64, reason string) (ledger.
 	if id == 0 || id > uint64(len(k.Ledger.Holds())) {
 		return ledger.Hold{}, fmt.Errorf("release hold %d: %w", id, ledger.ErrNoHold)
 	}
-	if err := k.write(ctx, whosaw.Reference{Kind: kindRelease, Of: strconv.FormatUint(id, 10), Note: reason}); err != nil {
+	if err := k.write(ctx, whosaw.Reference{Kind: ledger.ActHoldRelease, Of: strconv.FormatUint(id, 10), Note: reason}); err != nil {
 		return ledger.Hold{}, err
 	}
 	return k.Ledger.ReleaseHold(ctx, id, k.Who, reason, k.Now().UnixMilli())
@@ -119,9 +115,9 @@ func (k *Keeper) allHoldsThere(ctx context.Context, view *ledger.View) error {
 			return nil
 		}
 		switch r.Ref.Kind {
-		case kindHold:
+		case ledger.ActHold:
 			set[r.Ref.Of] = seq
-		case kindRelease:
+		case ledger.ActHoldRelease:
 			delete(set, r.Ref.Of)
 		}
 		return nil

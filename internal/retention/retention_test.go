@@ -146,6 +146,56 @@ func TestGaps(t *testing.T) {
 	}
 }
 
+// TestLostHolds loses the file of holds, or has an older one: nothing is removed, and verifying names it.
+func TestLostHolds(t *testing.T) {
+	k, dir := shop(t)
+	for range 2 {
+		if _, err := k.Hold(t.Context(), start, start+hour, "case 17"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	older, err := os.ReadFile(filepath.Join(dir, "ledger", "holds"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Hold(t.Context(), start, start+hour, "case 18"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Release(t.Context(), 1, "closed"); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Ledger.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ledger.Verify(t.Context(), ledger.VerifyConfig{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "ledger", "holds")
+	for how, lose := range map[string]func() error{
+		"lost":  func() error { return os.Remove(name) },
+		"older": func() error { return os.WriteFile(name, older, 0o600) },
+	} {
+		if err := lose(); err != nil {
+			t.Fatal(err)
+		}
+		var damage *ledger.DamageError
+		if _, err := ledger.Verify(t.Context(), ledger.VerifyConfig{Dir: dir}); !errors.As(err, &damage) || damage.File != name {
+			t.Errorf("%s: verify says %v", how, err)
+		}
+		led, err := ledger.Open(ledger.Config{Dir: dir, Throwaway: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := &retention.Keeper{Ledger: led, Index: k.Index, Who: k.Who, Now: k.Now}
+		if gone, err := again.Remove(t.Context(), start+200*hour); err == nil || len(gone) != 0 {
+			t.Errorf("%s: %d segments were removed, %v", how, len(gone), err)
+		}
+		if err := led.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestActs holds that everything is on record, by whom.
 func TestActs(t *testing.T) {
 	k, _ := shop(t)
