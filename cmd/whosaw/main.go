@@ -38,6 +38,8 @@ type Main struct {
 	acknowledged func(lines int64)
 	// segmentRecords, if not 0, is how many records go into a segment: tests want many segments of few.
 	segmentRecords int
+	// idle, if not 0, is how long a sender may say nothing: tests do not wait for half a minute.
+	idle time.Duration
 }
 
 func main() {

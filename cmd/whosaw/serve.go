@@ -281,7 +281,7 @@ func (s *server) openAPI() error {
 		Live: s.live, Auth: s.auth, Alarms: s.alarms, Logger: s.log, Now: s.m.Now,
 		MaxBody: int64(s.cfg.Ingest.MaxBody), MaxDecompressed: int64(s.cfg.Ingest.MaxDecompressed), Zone: s.zone,
 		QueryTimeout: time.Duration(q.Timeout), QueryConcurrent: q.Concurrent, QueryWorkers: q.Workers, QueryMemory: int64(q.Memory),
-		URL: s.url, Hosts: s.hosts(), Secure: secure, Inputs: s.inputs.status, Disk: s.disk, Backup: s.backup, Version: version(),
+		URL: s.url, Hosts: s.hosts(), Secure: secure, Inputs: s.inputs.status, Disk: s.disk, Idle: s.m.idle, Backup: s.backup, Version: version(),
 	}
 	for _, f := range s.cfg.Ingest.Sources {
 		ac.Formats = append(ac.Formats, ingest.StreamOptions{Source: f.Name, Format: f.Format, Mapping: s.cfg.Path(f.Mapping)})
@@ -320,7 +320,7 @@ func (s *server) httpServer(h http.Handler) *http.Server {
 func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	if err := s.api.Ready(); err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintln(w, "not ready: the ledger takes no records; the server's log and whosaw status say why")
+		fmt.Fprintf(w, "not ready: %v\n", err)
 		return
 	}
 	fmt.Fprintln(w, "ready")

@@ -16,12 +16,13 @@ import (
 	"time"
 )
 
-// What a test tells a server in a process of its own: where its clock is wrong by how much, and how many records go into a
-// segment. Only the test binary reads it.
+// What a test tells a server in a process of its own: by how much its clock is wrong, how many records go into a segment, and
+// how long a sender may say nothing. Only the test binary reads it.
 const (
 	childEnv   = "WHOSAW_TEST_SERVE_CHILD"
 	clockEnv   = "WHOSAW_TEST_CLOCK"   // a file that holds a duration
 	segmentEnv = "WHOSAW_TEST_SEGMENT" // records
+	idleEnv    = "WHOSAW_TEST_IDLE"    // a duration
 )
 
 // serveChild is the program in a process of its own, stopped as main is.
@@ -35,6 +36,13 @@ func serveChild() int {
 	if n := os.Getenv(segmentEnv); n != "" {
 		var err error
 		if m.segmentRecords, err = strconv.Atoi(n); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return exitUsage
+		}
+	}
+	if d := os.Getenv(idleEnv); d != "" {
+		var err error
+		if m.idle, err = time.ParseDuration(d); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return exitUsage
 		}

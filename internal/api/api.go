@@ -30,6 +30,7 @@ type Config struct {
 	Now    func() time.Time
 
 	MaxBody, MaxDecompressed int64                  // bytes of a body of records, as sent and decompressed
+	Idle                     time.Duration          // how long a sender may say nothing in the middle of a body; 0: 30s
 	Formats                  []ingest.StreamOptions // of sources that are not sent as records; without Catalog
 	Zone                     *time.Location         // of days, where a question names none
 
@@ -65,6 +66,9 @@ type API struct {
 // New gives an API.
 func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, turns: make(chan struct{}, cfg.QueryConcurrent), began: cfg.Now()}
+	if a.cfg.Idle == 0 {
+		a.cfg.Idle = defaultIdle
+	}
 	if a.cfg.Zone == nil {
 		a.cfg.Zone = time.UTC
 	}

@@ -19,7 +19,7 @@ type Code string
 
 // The codes, and the HTTP status of each.
 const (
-	CodeInvalid      Code = "invalid"      // 400, 405, 413, 415: the request is not one that can be answered
+	CodeInvalid      Code = "invalid"      // 400, 405, 408, 413, 415: the request is not one that can be answered
 	CodeUnauthorized Code = "unauthorized" // 401: nobody is known
 	CodeForbidden    Code = "forbidden"    // 403: somebody is known who may not
 	CodeNotFound     Code = "not_found"    // 404

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -111,18 +113,26 @@ func sourceOf(r *http.Request, who Who) (string, error) {
 	return source, nil
 }
 
-// idle is how long a sender may say nothing in the middle of a body.
-const idle = 30 * time.Second
+// defaultIdle is how long a sender may say nothing in the middle of a body.
+const defaultIdle = 30 * time.Second
 
 // patient reads a body and gives its sender time as long as something comes.
 type patient struct {
-	r  io.Reader
-	rc *http.ResponseController
+	r    io.Reader
+	rc   *http.ResponseController
+	idle time.Duration
+
+	silent bool // nothing came for so long
 }
 
 func (p *patient) Read(b []byte) (int, error) {
-	_ = p.rc.SetReadDeadline(time.Now().Add(idle)) // where it cannot be set, the server's own limits hold
-	return p.r.Read(b)
+	_ = p.rc.SetReadDeadline(time.Now().Add(p.idle)) // where it cannot be set, the server's own limits hold
+	n, err := p.r.Read(b)
+	if err != nil {
+		p.silent = errors.Is(err, os.ErrDeadlineExceeded)
+		_ = p.rc.SetReadDeadline(time.Time{}) // the answer may take longer than that: back-pressure is no fault of the sender
+	}
+	return n, err
 }
 
 func (a *API) postRecords(w http.ResponseWriter, r *http.Request) error {
@@ -146,7 +156,7 @@ func (a *API) postRecords(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	body := &patient{http.MaxBytesReader(w, r.Body, a.cfg.MaxBody), http.NewResponseController(w)}
+	body := &patient{r: http.MaxBytesReader(w, r.Body, a.cfg.MaxBody), rc: http.NewResponseController(w), idle: a.cfg.Idle}
 	answer := Received{Source: source, Rejects: []Rejected{}}
 	err = stream.DecodeBody(r.Context(), a.cfg.Now().UnixMilli(), body, a.cfg.MaxDecompressed, func(b *ingest.Batch) error {
 		out, err := a.cfg.Live.Take(r.Context(), b, sender)
@@ -156,10 +166,14 @@ func (a *API) postRecords(w http.ResponseWriter, r *http.Request) error {
 		return err
 	})
 	if err != nil {
-		if r.Context().Err() != nil {
+		switch {
+		case body.silent: // it may listen, although it says nothing
+			answer.Error = &Error{Status: http.StatusRequestTimeout, Code: CodeInvalid, Says: fmt.Sprintf("nothing came for %v in the middle of the body", a.cfg.Idle), Cure: "send the whole body again: nothing counts twice"}
+		case r.Context().Err() != nil:
 			return err
+		default:
+			answer.Error = a.refusal(r, err)
 		}
-		answer.Error = a.refusal(r, err)
 		if answer.Error.Status >= 500 {
 			a.cfg.Logger.Error("records could not be taken", "source", source, "who", who.Name, "error", err)
 		}

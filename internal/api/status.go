@@ -210,6 +210,13 @@ func (a *API) judgeStatus(s *Status) {
 		s.Ready = false
 		say("The ledger takes no more records since a write failed: %v. Mend the disk and restart the server; nothing that was acknowledged is lost.", err)
 	}
+	if err := a.cfg.Live.Full(); err != nil {
+		s.Ready = false
+		say("The disk is full: records are refused with status 507, and senders keep them and send them again. Free some space; records are taken again by themselves, and nothing is lost.")
+	}
+	if err := a.cfg.Live.Unkept(); err != nil {
+		say("Findings cannot be kept, so the detectors wait at record %d: %v. They go on by themselves, and nothing is lost.", s.Ledger.Judged, err)
+	}
 	if s.Ledger.Behind {
 		say("The detectors are reading the ledger from its beginning: %d of %d records. New records are taken; findings come when they are through.", s.Ledger.Judged, s.Ledger.Last)
 	} else if n := s.Ledger.Last - s.Ledger.Judged; n > 1_000_000 {
@@ -241,10 +248,13 @@ func (a *API) judgeStatus(s *Status) {
 	}
 }
 
-// Ready says whether records are taken, and if not, why.
+// Ready says whether records are taken, and if not, why and what to do.
 func (a *API) Ready() error {
-	if err := a.cfg.Live.Ledger().Failed(); err != nil {
-		return err
+	if a.cfg.Live.Ledger().Failed() != nil {
+		return unavailable("the ledger takes no records since a write failed", "mend the disk and restart the server; its log and whosaw status say more")
+	}
+	if a.cfg.Live.Full() != nil {
+		return unavailable("the disk is full", "free some space, and records are taken again by themselves")
 	}
 	return nil
 }

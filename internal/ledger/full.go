@@ -37,14 +37,26 @@ func (l *Ledger) ready(b *batch) error {
 		}
 	}
 	need := frameSize(b.bytes)
-	if l.cfg.Reserve > 0 {
-		if free, err := l.disk.Free(l.dir); err == nil && free-need < l.cfg.Reserve {
-			return fmt.Errorf("%w: the file system of %s has %d bytes free, of which %d are kept in reserve; "+
-				"free some space, and the ledger takes records again by itself", ErrDiskFull, l.cfg.Dir, free, l.cfg.Reserve)
-		}
+	if err := l.room(need); err != nil {
+		return err
 	}
 	if l.tight {
 		return l.probe(need)
+	}
+	return nil
+}
+
+// Room says whether there is more space than is kept in reserve: nil, or an ErrDiskFull that says what is missing. A quota, and a disk
+// without a reserve, show only when something is written.
+func (l *Ledger) Room() error { return l.room(0) }
+
+func (l *Ledger) room(need int64) error {
+	if l.cfg.Reserve <= 0 {
+		return nil
+	}
+	if free, err := l.disk.Free(l.dir); err == nil && free-need < l.cfg.Reserve {
+		return fmt.Errorf("%w: the file system of %s has %d bytes free, of which %d are kept in reserve; "+
+			"free some space, and the ledger takes records again by itself", ErrDiskFull, l.cfg.Dir, free, l.cfg.Reserve)
 	}
 	return nil
 }

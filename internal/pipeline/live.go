@@ -71,7 +71,9 @@ type Live struct {
 	engine   *detect.Engine
 	findings []whosaw.Finding
 	judged   atomic.Uint64 // sequence
-	accesses atomic.Int64  // accepted since the start
+	refused  atomic.Int64  // when an append last found no space; 0: one succeeded since
+	unkept   atomic.Pointer[error]
+	accesses atomic.Int64 // accepted since the start
 	records  atomic.Int64
 }
 
@@ -156,6 +158,29 @@ func (l *Live) Last() uint64 {
 	return l.last
 }
 
+// refusedFor is how long a refusal tells of the disk, where nothing else does: senders try again within that time.
+const refusedFor = time.Minute
+
+// Full gives nil, or a ledger.ErrDiskFull: records are refused until there is space.
+func (l *Live) Full() error {
+	if err := l.ledger.Room(); err != nil {
+		return err
+	}
+	at := l.refused.Load()
+	if age := l.cfg.Now().Sub(time.UnixMilli(at)); at != 0 && age >= 0 && age < refusedFor {
+		return fmt.Errorf("%w: a write found no space; free some, and the ledger takes records again by itself", ledger.ErrDiskFull)
+	}
+	return nil
+}
+
+// Unkept says why findings or verdicts cannot be kept at present, so that the detectors wait; nil: they can.
+func (l *Live) Unkept() error {
+	if err := l.unkept.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // Judged is the sequence up to which the detectors have seen the ledger.
 func (l *Live) Judged() uint64 { return l.judged.Load() }
 
@@ -218,6 +243,12 @@ func (l *Live) append(ctx context.Context, records []whosaw.Record) ([]ledger.Re
 		if records[i].Type == whosaw.TypeAccess {
 			accesses++
 		}
+	}
+	switch {
+	case errors.Is(err, ledger.ErrDiskFull):
+		l.refused.Store(l.cfg.Now().UnixMilli())
+	case err == nil:
+		l.refused.Store(0)
 	}
 	l.records.Add(taken)
 	l.accesses.Add(accesses)
@@ -430,8 +461,10 @@ func (l *Live) insist(ctx context.Context, what string, try func() error) bool {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		err := try()
 		if err == nil {
+			l.unkept.Store(nil)
 			return true
 		}
+		l.unkept.Store(&err)
 		if ctx.Err() != nil {
 			return false
 		}

@@ -207,10 +207,10 @@ func (s *Sender) post(data []byte) (wait time.Duration, asked bool, err error) {
 	switch code := resp.StatusCode; {
 	case code >= 200 && code < 300:
 		return 0, false, s.count(answer)
-	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:
+	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable, code == http.StatusInsufficientStorage:
 		wait, asked = s.retryAfter(resp.Header.Get("Retry-After"))
 		return wait, asked, fmt.Errorf("send records: the server answers %d", code)
-	case code >= 500:
+	case code >= 500, code == http.StatusRequestTimeout:
 		return 0, false, fmt.Errorf("send records: the server answers %d", code)
 	default:
 		return -1, false, fmt.Errorf("send records: the server answers %d%s", code, cure(code))
