@@ -147,6 +147,9 @@ func (e *Engine) drive(u *unit, v *view, t trial, en entry) bool {
 		x = e.newExcursion()
 		u.ex[t.d] = x
 		e.hot[t.d][u.kind]++
+		if t.d == unexplained && u.customer {
+			e.nosy++
+		}
 	}
 	if t.once != 0 && !x.first(t.once, v.day) {
 		t.valid = 0 // tried today: evidence, not a trial
@@ -230,6 +233,9 @@ func (e *Engine) endExcursion(u *unit, d detector) {
 	}
 	u.ex[d] = nil
 	e.hot[d][u.kind]--
+	if d == unexplained && u.customer {
+		e.nosy--
+	}
 	e.evidence -= len(x.ev)
 	// Honest excursions are short and many; the long ones are not worth keeping.
 	if cap(x.ev) <= 64 && len(x.seen) <= 64 && len(e.spare) < 4096 {

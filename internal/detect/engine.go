@@ -31,6 +31,7 @@ type Engine struct {
 
 	table    table
 	hot      [nDetectors][nKinds]int // units with an excursion
+	nosy     int                     // customers and their credentials among them, for unexplained
 	spare    []*excursion
 	evidence int // entries in all excursions
 
@@ -202,8 +203,11 @@ func (e *Engine) access(v *view) {
 			}
 		}
 		e.harvest(v)
-		if v.house != 0 {
+		switch {
+		case v.house != 0:
 			e.unexplained(v)
+		case v.principal != "":
+			e.curious(v)
 		}
 	} else {
 		e.bystander(v)

@@ -116,9 +116,9 @@ func (e *Engine) unissued(v *view) {
 		e.watch(v, 0)
 		return
 	}
-	if e.queue.pending >= e.cfg.MaxPending {
+	if e.queue.full(unissued, e.cfg.MaxPending) {
 		e.expire()
-		if e.queue.pending >= e.cfg.MaxPending {
+		if e.queue.full(unissued, e.cfg.MaxPending) {
 			st.skip(whyQueueFull)
 			return
 		}

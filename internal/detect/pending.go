@@ -24,6 +24,7 @@ type queue struct {
 	order   uint64
 	pending int               // weights of what is in the heap, and waiting in realms
 	waiting [nDetectors]int64 // accesses among them, by detector
+	weights [nDetectors]int   // and theirs
 }
 
 func (q *queue) before(i, j int) bool {
@@ -35,6 +36,7 @@ func (q *queue) push(h held) {
 	q.order++
 	q.pending += h.weight()
 	q.waiting[h.d]++
+	q.weights[h.d] += h.weight()
 	h.order = q.order
 	q.heap = append(q.heap, h)
 	for i := len(q.heap) - 1; i > 0; {
@@ -47,10 +49,14 @@ func (q *queue) push(h held) {
 	}
 }
 
+// full reports whether a detector has as many waiting as it may: each for itself, so that neither starves the other.
+func (q *queue) full(d detector, most int) bool { return q.weights[d] >= most }
+
 // leave is told of an access that waits no more.
 func (q *queue) leave(h *held) {
 	q.pending -= h.weight()
 	q.waiting[h.d]--
+	q.weights[h.d] -= h.weight()
 }
 
 // weight is what an access counts: a list of hundreds holds as much memory as hundreds of accesses.

@@ -38,6 +38,9 @@ func mixed(seed uint64) *world {
 		w.desk(2, 4, 60, rng.IntN(2) == 0)
 	}
 	if rng.IntN(2) == 0 {
+		w.curious(start+day, 3, 30)
+	}
+	if rng.IntN(2) == 0 {
 		w.theft(start+day+rng.Int64N(hour), 1+rng.IntN(1000), 150, 1+rng.IntN(40), 1+rng.Int64N(30*second))
 	}
 	if rng.IntN(2) == 0 {

@@ -37,7 +37,11 @@ func (e *Engine) describe(a *accusation, v *view) {
 		a.says = fmt.Sprintf("Someone behind %s opens customers in %s order of their numbers: %d of %d steps between neighbours; the data of %s was shown. %s",
 			behind(a), order, a.hits, a.trials, count(a.subjects, "customer", "customers"), tail)
 	case unexplained:
-		e.describeUnexplained(a, v)
+		if v.house == 0 {
+			a.says = curiousSays(a)
+		} else {
+			e.describeUnexplained(a, v)
+		}
 	case canary:
 		a.says = "A planted customer, whom nobody has a reason to open, was opened " + canaryBy(a, v)
 	}

@@ -45,7 +45,16 @@ func classOf(principal string) uint64 {
 	return text(word) | 1
 }
 
-// class gives a class of principals; the further ones share one.
+// reasonsFor gives the class of a principal, nil if nothing ever gave a reason to any of it. Only reasons make classes: what
+// accesses claim to be must not.
+func (x *realm) reasonsFor(id uint64) *class {
+	if c := x.classes[id]; c != nil {
+		return c
+	}
+	return x.classes[0]
+}
+
+// class gives a class of principals that has reasons; the further ones, and reasons for everybody, share one.
 func (x *realm) class(id uint64) *class {
 	c := x.classes[id]
 	if c != nil {
@@ -67,14 +76,15 @@ func (x *realm) class(id uint64) *class {
 
 // reason moves the reasons of a class of principals on, and judges what waited for that.
 func (e *Engine) reason(r *whosaw.Record) {
-	e.confirm(r.Time)
+	t := min(r.Time, e.sure) // tomorrow's round says that reasons come, not that tomorrow's are here
 	x := e.realm(text(r.Realm))
 	if r.Principal == "" {
+		x.class(0)
 		for _, id := range x.classIDs() {
-			e.reasonsUntil(x.classes[id], r.Time)
+			e.reasonsUntil(x.classes[id], t)
 		}
 	} else if !isCustomer(r.Principal) {
-		e.reasonsUntil(x.class(classOf(r.Principal)), r.Time)
+		e.reasonsUntil(x.class(classOf(r.Principal)), t)
 	}
 	e.judgeDue()
 }
@@ -112,16 +122,16 @@ func (e *Engine) unexplained(v *view) {
 	}
 	r := v.r
 	feed := e.ref.ReasonFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
-	if !feed.Known {
+	if !feed.Known || !feed.Declared && e.realm(v.realm).reasonsFor(v.house) == nil {
 		st.skip(whyNoReasons)
 		return
 	}
 	if e.covered(unexplained, v) {
 		return
 	}
-	if e.queue.pending >= e.cfg.MaxPending {
+	if e.queue.full(unexplained, e.cfg.MaxPending) {
 		e.expire()
-		if e.queue.pending >= e.cfg.MaxPending {
+		if e.queue.full(unexplained, e.cfg.MaxPending) {
 			st.skip(whyQueueFull)
 			return
 		}
@@ -178,7 +188,7 @@ func (v *view) principalDay() uint64 {
 func (e *Engine) reasonDue(h *held) {
 	r := &h.rec
 	feed := e.ref.ReasonFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
-	if c := e.realm(h.realm).class(h.class); !feed.Declared && c.watermark < r.Time {
+	if c := e.realm(h.realm).reasonsFor(h.class); c != nil && !feed.Declared && c.watermark < r.Time {
 		// Reasons that stand still are late, not missing.
 		c.waiting.push(*h)
 		return

@@ -199,3 +199,59 @@ func TestUnexplainedQueueFull(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 }
+
+// curious is a customer with a session who counts through others' orders.
+func (w *world) curious(from int64, customer, n int) {
+	for i := range n {
+		r := get(from+int64(i)*20*second, w.customer(50_000), true)
+		r.Route, r.Principal, r.Credential, r.Key, r.IP, r.Agent = "GET /me", fmt.Sprint("customer:", customer), "session-x", "main", ip(customer*7), chrome
+		w.attack(r)
+	}
+}
+
+func TestCustomerOpensOthers(t *testing.T) {
+	for _, feed := range []bool{true, false} {
+		w := newWorld(57)
+		w.ownPages(4, 3000)
+		if feed {
+			w.add(issuance(start, "session-x", "main", 77))
+		}
+		w.curious(start+2*day, 77, 60)
+		fs := caught(t, w, "unexplained")
+		if len(fs) != 1 || fs[0].Unit != "principal:customer:77" || w.lost(w.sorted(), fs[0]) > 20 {
+			t.Errorf("findings %v", fs)
+		}
+	}
+}
+
+// ownPages are customers who look at themselves each day.
+func (w *world) ownPages(days, customers int) {
+	for d := range days {
+		for c := 1; c <= customers; c++ {
+			r := get(start+int64(d)*day+w.rng.Int64N(day), c, true)
+			r.Route, r.Principal, r.Credential, r.Key, r.IP, r.Agent = "GET /me", fmt.Sprint("customer:", c), fmt.Sprint("s", c), "main", ip(c*7), chrome
+			w.add(r)
+		}
+	}
+}
+
+// Customers look at friends' wish lists, which are there to be seen, and now and then open a mate's order.
+func TestHonestCuriousCustomers(t *testing.T) {
+	w := newWorld(58)
+	w.ownPages(20, 2000)
+	for d := range 20 {
+		for c := 1; c <= 2000; c++ {
+			r := get(start+int64(d)*day+w.rng.Int64N(day), w.customer(2000), true)
+			r.Principal, r.Key, r.IP, r.Agent = fmt.Sprint("customer:", c), "main", ip(c*7), chrome
+			r.Route = "GET /wishlists/{id}"
+			if w.rng.IntN(20) == 0 {
+				r.Route = "GET /me"
+			}
+			w.add(r)
+		}
+	}
+	e := quiet(t, w)
+	if s := e.Status()[3]; s.Judged == 0 || len(s.NotJudged) == 0 {
+		t.Errorf("status %+v", s)
+	}
+}

@@ -36,6 +36,8 @@ type unit struct {
 	ex    [nSequential]*excursion
 	day   int32 // of ids
 	kind  kind
+	// customer: it is a customer, or a customer's credential, who opened others.
+	customer bool
 	// pastUnknown: units had been dropped before this one was made, so it may have been one of them.
 	pastUnknown bool
 	ids         idset // numbers of subjects met on that day, for traversal
@@ -167,6 +169,9 @@ func (e *Engine) fold(u *unit) {
 		}
 		u.ex[d] = nil
 		e.hot[d][u.kind]--
+		if detector(d) == unexplained && u.customer {
+			e.nosy--
+		}
 		if p.ex[d] == nil {
 			p.ex[d] = x
 			e.hot[d][p.kind]++
