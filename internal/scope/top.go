@@ -121,13 +121,42 @@ func (e *Engine) Top(ctx context.Context, by string, filter whosaw.Filter, limit
 		return nil, err
 	}
 	t := topper{dimension: dimensions[at], values: newNames(q.budget), groups: newGroups(), members: newMemberSet(q.budget)}
+	blocks, rest := q.topBlocks(&t, by, limit)
+	accesses, err := t.read(ctx, q, rest)
+	if err != nil {
+		return nil, err
+	}
+	if blocks != nil {
+		scanned := t.members.count(len(t.groups.list))
+		groups, all, ok, err := blocks.run(ctx, limit, scanned, accesses)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			return t.rows(by, groups, all, limit), nil
+		}
+		// There are so few groups, or so many, that counting all is as good.
+		t.values, t.groups, t.members = newNames(q.budget), newGroups(), newMemberSet(q.budget)
+		if accesses, err = t.read(ctx, q, nil); err != nil {
+			return nil, err
+		}
+	}
+	groups := make([]uint32, len(t.groups.list))
+	for g := range groups {
+		groups[g] = uint32(g)
+	}
+	return t.rows(by, groups, accesses, limit), nil
+}
+
+// read counts all groups of some parts; nil: of all.
+func (t *topper) read(ctx context.Context, q *question, parts []int) ([]int64, error) {
 	var writers []*memberWriter
 	var tallies []*[]int64
-	err = q.scan(ctx, q.columns()|t.cols, func() work {
+	err := q.scanParts(ctx, q.columns()|t.cols, parts, func() (work, func(ledger.Part) bool) {
 		w, accesses := t.members.writer(), new([]int64)
 		writers, tallies = append(writers, w), append(tallies, accesses)
-		zone := days{zone: e.zone}
-		return func(c *chunk) error { return t.chunk(c, w, accesses, &zone) }
+		zone := days{zone: q.zone}
+		return func(c *chunk) error { return t.chunk(c, w, accesses, &zone) }, nil
 	})
 	if err != nil {
 		return nil, err
@@ -142,7 +171,7 @@ func (e *Engine) Top(ctx context.Context, by string, filter whosaw.Filter, limit
 	if q.budget.spent() {
 		return nil, ErrMemory
 	}
-	return t.rows(by, accesses, limit), nil
+	return accesses, nil
 }
 
 // topper is one call of Top.
@@ -178,8 +207,8 @@ func (t *topper) chunk(c *chunk, w *memberWriter, accesses *[]int64, zone *days)
 	})
 }
 
-// rows makes the answer. It sorts no more than a few times limit rows at once.
-func (t *topper) rows(by string, accesses []int64, limit int) []whosaw.TopRow {
+// rows makes the answer from groups that hold the largest. It sorts no more than a few times limit rows at once.
+func (t *topper) rows(by string, groups []uint32, accesses []int64, limit int) []whosaw.TopRow {
 	subjects := t.members.count(len(t.groups.list))
 	before := func(a, b uint32) int {
 		x, y := t.groups.list[a], t.groups.list[b]
@@ -187,8 +216,8 @@ func (t *topper) rows(by string, accesses []int64, limit int) []whosaw.TopRow {
 			strings.Compare(t.values.name(x.value), t.values.name(y.value)))
 	}
 	var best []uint32
-	for g := range t.groups.list {
-		best = append(best, uint32(g))
+	for _, g := range groups {
+		best = append(best, g)
 		if limit > 0 && len(best) >= 4*limit+1024 {
 			slices.SortFunc(best, before)
 			best = best[:limit]
