@@ -9,12 +9,16 @@
 // Invariants:
 //  1. A block is derived: it says nothing that its segment does not say, and can be built again from it. It is used for
 //     the very segment it was built from, known by the hash of its footer, and for no other.
-//  2. Nothing of the catalog and of reference records is in it: they are applied when a question is asked.
+//  2. Nothing of the catalog and of reference records is in a block: they are applied when a question is asked. A side table says as
+//     of which sequence it holds, and is made again when a later record touches it.
 //  3. Every byte is under a checksum, which is looked at before the byte is used. A block that is missing, of another version
 //     or not as it was written is no error: whoever asks reads the segment instead.
 //  4. A file appears under its name when it is whole, and never changes.
 //  5. What is built takes a bounded multiple of one segment; what is read lies in mapped files, which the
 //     system may drop from memory at any time.
+//
+// Beside a block lie a digest (digest.go: what every question must know of a segment) and, once it is asked for, a side table
+// (issued.go: which credentials were issued, as of a sequence).
 //
 // It trusts the ledger that a segment never changes. It is not in backups: it is built again.
 //

@@ -12,12 +12,14 @@
 //     different as_of see an access differently, it is disclosed if one of them sees it so.
 //  4. A subject is an id within a realm. The same id in two realms is two subjects; "7" and "007" differ.
 //  5. A filter member whose column has a dictionary is judged once per entry, not once per access.
-//  6. The order in which parts are read, and by how many workers, never shows in an answer.
+//  6. The order in which parts are read, and by how many workers, never shows in an answer, nor does whether a part's
+//     block was asked or the part itself was read.
 //
 // It trusts the ledger to give every record of the view once, catalog.Show to be pure, and
 // reference.Index to know the records that were applied to it.
 //
 // Read next: engine.go (what can be asked), compile.go (a filter made ready), scan.go (how parts are
 // read), access.go (what one access showed), hit.go (what a filter's terms make of it), table.go (the sums
-// per subject), gaps.go.
+// per subject), gaps.go. Then the same from blocks: block.go, marker.go and marks.go (Count), lines.go (List), blocktop.go,
+// blockissued.go.
 package scope
