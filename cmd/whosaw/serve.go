@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -274,9 +275,16 @@ func (s *server) hosts() []string {
 	return slices.Compact(append(out, "localhost", "127.0.0.1", "::1"))
 }
 
+// private reports whether only this machine reaches the server: not where a proxy in front lets others in.
+func (s *server) private() bool {
+	host, _, err := net.SplitHostPort(s.cfg.Listen)
+	u, e := url.Parse(s.url)
+	return err == nil && e == nil && config.IsLoopback(host) && config.IsLoopback(u.Hostname())
+}
+
 func (s *server) openAPI() error {
 	q := &s.cfg.Query
-	secure := s.cfg.TLS.Cert != "" || s.cfg.TLS.Off
+	secure := s.cfg.TLS.Cert != "" || s.cfg.TLS.Off || strings.HasPrefix(s.url, "https:")
 	ac := api.Config{
 		Live: s.live, Auth: s.auth, Alarms: s.alarms, Logger: s.log, Now: s.m.Now,
 		MaxBody: int64(s.cfg.Ingest.MaxBody), MaxDecompressed: int64(s.cfg.Ingest.MaxDecompressed), Zone: s.zone,
@@ -298,13 +306,12 @@ func (s *server) openAPI() error {
 	s.api.Register(public, false)
 	s.api.Register(local, true)
 	pages.Register(public)
-	host, _, _ := net.SplitHostPort(s.cfg.Listen)
-	public.Handle("GET /metrics", s.api.Metrics(config.IsLoopback(host)))
+	public.Handle("GET /metrics", s.api.Metrics(s.private()))
 	for _, mux := range []*http.ServeMux{public, local} {
 		mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
 		mux.HandleFunc("GET /readyz", s.ready)
 	}
-	s.public = s.httpServer(public)
+	s.public = s.httpServer(s.api.Patient(public))
 	s.local = s.httpServer(local)
 	s.local.ConnContext = api.WithPeer
 	return nil

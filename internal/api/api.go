@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os/user"
+	"path"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -30,7 +31,7 @@ type Config struct {
 	Now    func() time.Time
 
 	MaxBody, MaxDecompressed int64                  // bytes of a body of records, as sent and decompressed
-	Idle                     time.Duration          // how long a sender may say nothing in the middle of a body; 0: 30s
+	Idle                     time.Duration          // how long the other end may stand still in the middle of a body or an answer; 0: 30s
 	Formats                  []ingest.StreamOptions // of sources that are not sent as records; without Catalog
 	Zone                     *time.Location         // of days, where a question names none
 
@@ -360,7 +361,7 @@ func (a *API) location(name string) (*time.Location, error) {
 		return loc.(*time.Location), nil
 	}
 	loc, err := time.LoadLocation(name)
-	if err != nil || name == "Local" {
+	if err != nil || name == "Local" || name != path.Clean(name) { // one name a zone, or the map grows with the ways to write it
 		return nil, invalid("give a name such as Asia/Seoul, or UTC", "zone: there is no such time zone")
 	}
 	kept, _ := a.zones.LoadOrStore(name, loc)

@@ -257,6 +257,7 @@ func TestBadQuestions(t *testing.T) {
 		{"/v1/scope", `{"filter":{"kee":["s3cr3t"]}}`, "kee"},
 		{"/v1/scope", `{"filter":7}`, "filter"},
 		{"/v1/scope", `{"zone":"Mars/s3cr3t"}`, "zone"},
+		{"/v1/scope", `{"zone":"Asia//Seoul"}`, "zone"},
 		{"/v1/scope/list", `{"form":"xml"}`, "form"},
 		{"/v1/subject", `{}`, "subject"},
 		{"/v1/subject", `{"subject":"` + strings.Repeat("9", 257) + `"}`, "subject"},

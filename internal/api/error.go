@@ -92,7 +92,7 @@ func answerTo(ctx context.Context, err error) *Error {
 	case errors.Is(err, auth.ErrNoToken):
 		return &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: err.Error()}
 	case ingest.IsBodyError(err):
-		return invalid("what came before was taken; send the whole body again: nothing counts twice", "%v", err)
+		return invalid("send the whole body again: nothing counts twice", "%v", err)
 	}
 	return errInternal
 }

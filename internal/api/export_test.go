@@ -16,3 +16,6 @@ func Routes() (list []struct {
 
 // Watchers is how many wait for live figures.
 func (a *API) Watchers() int { return a.hub.count() }
+
+// Patient is [API.Patient] with another patience.
+var Patient = patient

@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/whosaw/whosaw/internal/auth"
 	"github.com/whosaw/whosaw/internal/catalog"
@@ -113,25 +112,15 @@ func sourceOf(r *http.Request, who Who) (string, error) {
 	return source, nil
 }
 
-// defaultIdle is how long a sender may say nothing in the middle of a body.
-const defaultIdle = 30 * time.Second
-
-// patient reads a body and gives its sender time as long as something comes.
-type patient struct {
-	r    io.Reader
-	rc   *http.ResponseController
-	idle time.Duration
-
-	silent bool // nothing came for so long
+// listened notes whether its sender fell silent.
+type listened struct {
+	r      io.Reader
+	silent bool
 }
 
-func (p *patient) Read(b []byte) (int, error) {
-	_ = p.rc.SetReadDeadline(time.Now().Add(p.idle)) // where it cannot be set, the server's own limits hold
-	n, err := p.r.Read(b)
-	if err != nil {
-		p.silent = errors.Is(err, os.ErrDeadlineExceeded)
-		_ = p.rc.SetReadDeadline(time.Time{}) // the answer may take longer than that: back-pressure is no fault of the sender
-	}
+func (l *listened) Read(b []byte) (int, error) {
+	n, err := l.r.Read(b)
+	l.silent = l.silent || errors.Is(err, os.ErrDeadlineExceeded)
 	return n, err
 }
 
@@ -156,12 +145,17 @@ func (a *API) postRecords(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	body := &patient{r: http.MaxBytesReader(w, r.Body, a.cfg.MaxBody), rc: http.NewResponseController(w), idle: a.cfg.Idle}
+	if r.ContentLength > a.cfg.MaxBody { // before anything is taken of it
+		return &http.MaxBytesError{Limit: a.cfg.MaxBody}
+	}
+	body := &listened{r: http.MaxBytesReader(w, r.Body, a.cfg.MaxBody)}
 	answer := Received{Source: source, Rejects: []Rejected{}}
+	var taken int64
 	err = stream.DecodeBody(r.Context(), a.cfg.Now().UnixMilli(), body, a.cfg.MaxDecompressed, func(b *ingest.Batch) error {
 		out, err := a.cfg.Live.Take(r.Context(), b, sender)
 		if err == nil {
 			answer.add(b, &out)
+			taken += b.Feeds
 		}
 		return err
 	})
@@ -173,6 +167,9 @@ func (a *API) postRecords(w http.ResponseWriter, r *http.Request) error {
 			return err
 		default:
 			answer.Error = a.refusal(r, err)
+		}
+		if answer.Error.Status == http.StatusRequestEntityTooLarge {
+			answer.Error.Cure = fmt.Sprintf("the first %d of its lines were taken: send those that follow in shorter bodies", taken)
 		}
 		if answer.Error.Status >= 500 {
 			a.cfg.Logger.Error("records could not be taken", "source", source, "who", who.Name, "error", err)
