@@ -8,6 +8,7 @@ import (
 
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/config"
+	"github.com/whosaw/whosaw/internal/ingest"
 )
 
 func (m *Main) configCommand() *cobra.Command {
@@ -31,10 +32,8 @@ func (m *Main) configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if cfg.Catalog != "" {
-				if _, err := catalog.Load(cfg.Path(cfg.Catalog)); err != nil {
-					return err
-				}
+			if err := checkFiles(cfg); err != nil {
+				return err
 			}
 			fmt.Fprintf(m.Stderr, "whosaw: %s is good\n", file)
 			return nil
@@ -68,4 +67,25 @@ func (m *Main) configCommand() *cobra.Command {
 	}
 	cmd.AddCommand(check, show, example)
 	return cmd
+}
+
+// checkFiles opens what a configuration names, as the server's start does.
+func checkFiles(cfg *config.Config) error {
+	if cfg.Catalog != "" {
+		if _, err := catalog.Load(cfg.Path(cfg.Catalog)); err != nil {
+			return err
+		}
+	}
+	if cfg.TLS.Cert != "" {
+		keys := &keyPair{cert: cfg.Path(cfg.TLS.Cert), key: cfg.Path(cfg.TLS.Key)}
+		if _, err := keys.get(nil); err != nil {
+			return err
+		}
+	}
+	for _, s := range cfg.Ingest.Sources {
+		if _, err := ingest.NewStream(ingest.StreamOptions{Source: s.Name, Format: s.Format, Mapping: cfg.Path(s.Mapping)}); err != nil {
+			return fmt.Errorf("ingest.sources %s: %w", s.Name, err)
+		}
+	}
+	return nil
 }

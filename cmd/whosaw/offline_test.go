@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw/internal/api"
+	"github.com/whosaw/whosaw/internal/config"
 	"github.com/whosaw/whosaw/internal/ledger"
 )
 
@@ -64,5 +65,42 @@ func TestCheckLeavesTheDirectoryAlone(t *testing.T) {
 	}
 	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
 		t.Errorf("the directory holds %v, %v", list, err)
+	}
+}
+
+// TestConfigCheckOpensFiles: a configuration is not good whose files the start would refuse.
+func TestConfigCheckOpensFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "whosaw.yaml")
+	for text, want := range map[string]string{
+		"tls: {cert: none.pem, key: none.pem}\n":                     "tls.cert",
+		"ingest: {sources: [{name: app, mapping: none.yaml}]}\n":     "app",
+		"ingest: {sources: [{name: web, format: combined}]}\n":       "",
+		"url: https://whosaw.shop.example\nlisten: 127.0.0.1:8470\n": "",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, stderr, code := whosawRun(t, "config", "check", "--config", file)
+		if (code == 0) != (want == "") || !strings.Contains(stderr, want) {
+			t.Errorf("%sexit %d\n%s", text, code, stderr)
+		}
+	}
+}
+
+// TestPrivate: where others reach the server through a proxy on this machine, figures are for tokens that may read.
+func TestPrivate(t *testing.T) {
+	for _, c := range []struct {
+		listen, url string
+		want        bool
+	}{
+		{"127.0.0.1:8470", "http://127.0.0.1:8470", true},
+		{"[::1]:8470", "http://localhost:8470", true},
+		{"127.0.0.1:8470", "https://whosaw.shop.example", false},
+		{"0.0.0.0:8470", "http://127.0.0.1:8470", false},
+	} {
+		s := &server{cfg: &config.Config{Listen: c.listen}, url: c.url}
+		if s.private() != c.want {
+			t.Errorf("%s as %s: private %t", c.listen, c.url, !c.want)
+		}
 	}
 }

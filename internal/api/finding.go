@@ -247,7 +247,7 @@ func (a *API) postSuppression(w http.ResponseWriter, r *http.Request) error {
 	}
 	act := whosaw.Reference{Kind: "suppressed", Of: strings.TrimSpace(in.Detector + " " + in.Unit), Person: s.Who, Note: in.Reason, Until: int64(in.Until)}
 	if err := a.note(r, act); err != nil {
-		return errors.Join(err, a.cfg.Alarms.Lift(r.Context(), id, s.Who))
+		return errors.Join(err, a.cfg.Alarms.Lift(context.WithoutCancel(r.Context()), id, s.Who))
 	}
 	writeJSON(w, http.StatusCreated, map[string]any{"id": id})
 	return nil

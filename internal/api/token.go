@@ -71,7 +71,7 @@ func (a *API) MakeToken(ctx context.Context, by Who, in TokenSpec) (NewToken, er
 		note = string(t.Role)
 	}
 	if err := a.noteBy(ctx, by, whosaw.Reference{Kind: "token_made", Of: "token:" + t.Name, Person: who, Note: note}); err != nil {
-		_, e := a.cfg.Auth.Revoke(ctx, t.ID, who)
+		_, e := a.cfg.Auth.Revoke(context.WithoutCancel(ctx), t.ID, who)
 		if e != nil {
 			a.cfg.Logger.Error("a token that is not on record could not be revoked", "token", t.Name, "error", e)
 		}
@@ -105,7 +105,13 @@ func (a *API) note(r *http.Request, ref whosaw.Reference) error {
 	return a.noteBy(r.Context(), whoOf(r), ref)
 }
 
+// noteTime is how long an act may wait to be written.
+const noteTime = 30 * time.Second
+
+// noteBy goes on when whoever did it has gone: what was done is on record.
 func (a *API) noteBy(ctx context.Context, who Who, ref whosaw.Reference) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
+	defer cancel()
 	_, err := a.cfg.Live.Write(ctx, whosaw.Record{Type: whosaw.TypeAct, Principal: who.Name, Ref: &ref})
 	if err != nil {
 		a.cfg.Logger.Error("an act could not be recorded", "kind", ref.Kind, "error", err)

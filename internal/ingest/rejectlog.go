@@ -52,7 +52,7 @@ func (l *RejectLog) open() error {
 // Path is the file's name.
 func (l *RejectLog) Path() string { return l.path }
 
-// Add appends lines. After an error some of them may be in the file.
+// Add appends lines. After an error none of them is in the file.
 func (l *RejectLog) Add(lines []RejectedLine) error {
 	if len(lines) == 0 {
 		return nil
@@ -82,10 +82,18 @@ func (l *RejectLog) Add(lines []RejectedLine) error {
 		}
 	}
 	n, err := l.f.Write(data)
-	l.size += int64(n)
 	if err != nil {
-		return fmt.Errorf("write reject file: %w%s", err, diskFull(err))
+		text := ""
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			text = "; the disk of the data directory is full: free some"
+		}
+		if e := l.f.Truncate(l.size); e != nil { // half a line would spoil the next
+			l.size += int64(n)
+			err = errors.Join(err, e)
+		}
+		return fmt.Errorf("write reject file: %w%s", err, text)
 	}
+	l.size += int64(n)
 	return nil
 }
 
