@@ -187,8 +187,8 @@ type Judgement struct {
 	At     whosaw.Time `json:"at"`
 }
 
-// maxReason bounds what people write.
-const maxReason = 4000
+// MaxReason bounds what people write, in bytes.
+const MaxReason = 4000
 
 func (j *Judgement) check() error {
 	switch {
@@ -196,8 +196,8 @@ func (j *Judgement) check() error {
 		return errors.New("judge finding: the kind is harvest, explained or false")
 	case strings.TrimSpace(j.Reason) == "":
 		return errors.New("judge finding: give a reason; who reads it later was not there")
-	case len(j.Reason) > maxReason:
-		return fmt.Errorf("judge finding: the reason is longer than %d bytes; keep it short and link to the rest", maxReason)
+	case len(j.Reason) > MaxReason:
+		return fmt.Errorf("judge finding: the reason is longer than %d bytes; keep it short and link to the rest", MaxReason)
 	case j.Who == "":
 		return errors.New("judge finding: say who judges")
 	case j.At == 0:

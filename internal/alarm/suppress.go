@@ -35,8 +35,8 @@ func (s *Suppression) check(now time.Time) error {
 		return errors.New("suppress: it would silence everything; name a detector, a unit or a realm")
 	case strings.TrimSpace(s.Reason) == "":
 		return errors.New("suppress: give a reason; who wonders about the silence was not there")
-	case len(s.Reason) > maxReason:
-		return fmt.Errorf("suppress: the reason is longer than %d bytes; keep it short and link to the rest", maxReason)
+	case len(s.Reason) > MaxReason:
+		return fmt.Errorf("suppress: the reason is longer than %d bytes; keep it short and link to the rest", MaxReason)
 	case s.Who == "":
 		return errors.New("suppress: say who asks for it")
 	case s.Until <= millis(now):

@@ -322,6 +322,23 @@ func TestWhoAskedIsOnRecord(t *testing.T) {
 	}
 }
 
+// TestVerdictsThatTheBookRefuses: one in the ledger that is none of the contract stays there; the detectors do not stop at it.
+func TestVerdictsThatTheBookRefuses(t *testing.T) {
+	w := newWorld(t)
+	keep := api.KeepVerdict(w.alarms)
+	for _, ref := range []whosaw.Reference{
+		{Kind: "harvest", Of: "x", Person: "staff:kim", Note: strings.Repeat("n", 5000)},
+		{Kind: "harvest", Of: "x", Person: "staff:kim", Note: " "},
+		{Kind: "harvest", Of: "x", Note: "why"},
+		{Kind: "odd", Of: "x", Person: "staff:kim", Note: "why"},
+		{Kind: "harvest", Of: "x", Person: "staff:kim", Note: "why"},
+	} {
+		if err := keep(t.Context(), &whosaw.Record{Type: whosaw.TypeVerdict, Time: now, Ref: &ref}); err != nil {
+			t.Errorf("%+v: %v", ref, err)
+		}
+	}
+}
+
 // TestLimits: a question that takes too long or too much is given up with the cure, others wait for their turn, and
 // records are taken meanwhile.
 func TestLimits(t *testing.T) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -51,7 +52,8 @@ func Raise(alarms *alarm.Dispatcher, log *slog.Logger) func(ctx context.Context,
 func KeepVerdict(alarms *alarm.Dispatcher) func(ctx context.Context, r *whosaw.Record) error {
 	return func(ctx context.Context, r *whosaw.Record) error {
 		kind := alarm.State(r.Ref.Kind)
-		if r.Ref.Note == "" || r.Ref.Person == "" || kind != alarm.Harvest && kind != alarm.Explained && kind != alarm.False {
+		// What the book would refuse would be tried for ever, and nothing judged meanwhile.
+		if reason := strings.TrimSpace(r.Ref.Note); reason == "" || len(r.Ref.Note) > alarm.MaxReason || r.Ref.Person == "" || kind != alarm.Harvest && kind != alarm.Explained && kind != alarm.False {
 			return nil
 		}
 		err := alarms.Verdict(ctx, r.Ref.Of, alarm.Judgement{Kind: kind, Reason: r.Ref.Note, Who: r.Ref.Person, At: whosaw.Time(r.Time)})
@@ -187,8 +189,8 @@ func (a *API) postVerdict(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return invalid("give harvest, explained or false", "verdict: there is no such verdict")
 	}
-	if in.Reason = strings.TrimSpace(in.Reason); in.Reason == "" || len(in.Reason) > 4000 {
-		return invalid("say in at most 4000 bytes why: who reads it later was not there", "reason: there is none, or it is too long")
+	if in.Reason = strings.TrimSpace(in.Reason); in.Reason == "" || len(in.Reason) > alarm.MaxReason {
+		return invalid(fmt.Sprintf("say in at most %d bytes why: who reads it later was not there", alarm.MaxReason), "reason: there is none, or it is too long")
 	}
 	if _, err := a.finding(r); err != nil {
 		return err

@@ -52,14 +52,19 @@ func (l *Live) Ask(cfg scope.Config) (*Question, error) {
 		q.mu.Lock()
 		q.uses++
 		q.mu.Unlock()
-		return q, view.Close()
+		if err := view.Close(); err != nil {
+			return nil, errors.Join(err, q.release())
+		}
+		return q, nil
 	}
-	q := &Question{Engine: scope.New(view, l.cfg.Catalog, cfg), View: view, cfg: cfg, uses: 2}
 	if old := l.asked.now; old != nil {
-		err = old.release()
+		l.asked.now = nil
+		if err := old.release(); err != nil {
+			return nil, errors.Join(err, view.Close())
+		}
 	}
-	l.asked.now = q
-	return q, err
+	l.asked.now = &Question{Engine: scope.New(view, l.cfg.Catalog, cfg), View: view, cfg: cfg, uses: 2}
+	return l.asked.now, nil
 }
 
 // Close lets go of the snapshot.
