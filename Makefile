@@ -6,7 +6,7 @@ BIN     := bin/whosaw
 FUZZ    ?= 60s
 TORTURE ?= 10m
 
-.PHONY: all build check tools fmt vet lint test vuln fuzz bench bench-check bench-parts bench-peers bench-100m bench-1000m kill torture example clean
+.PHONY: all build check tools fmt vet lint test vuln fuzz bench bench-check bench-parts bench-peers bench-100m bench-1000m bench-serve kill torture example clean
 
 all: build
 
@@ -50,6 +50,9 @@ bench-100m: ## beside DuckDB, 100 million accesses: an hour, 12 GB below BENCH_D
 
 bench-1000m: ## whosaw alone, 1,000 million accesses: some hours, 25 GB
 	scripts/bench-peers -n 1000000000 -engines whosaw -runs 3 -cold 1 -lines 0 $(if $(BENCH_DIR),-dir $(BENCH_DIR))
+
+bench-serve: ## a server under load over HTTP for ten minutes: accesses a second, memory
+	$(GO) test ./cmd/whosaw -run '^$$' -bench 'Serve$$' -benchtime 1x -timeout 30m -v -whosaw.serve=10m
 
 bench-check: ## the comparison builds and its engines agree; skipped without a C compiler
 	scripts/bench-peers check
