@@ -235,6 +235,7 @@ func (c *Config) Check() error {
 	if d.FeedLag <= 0 || d.RetiredGrace <= 0 || d.MaxUnits <= 0 || d.MaxPending <= 0 || d.MaxEvidence <= 0 {
 		f.add("detect", "feed_lag, retired_grace, max_units, max_pending and max_evidence must be above zero")
 	}
+	c.checkSources(f)
 	for _, err := range []error{c.Alarm.Check(), follow.CheckAll(c.Follow), jetstream.CheckAll(c.JetStream)} {
 		if err != nil {
 			f.errs = append(f.errs, fmt.Errorf("%s: %w", f.file, err))
@@ -260,6 +261,31 @@ func (c *Config) checkListen(f *faults) {
 	}
 }
 
+// checkSources refuses one name for two sources: nobody could tell their records apart. Patterns name their sources when they meet files.
+func (c *Config) checkSources(f *faults) {
+	seen := map[string]string{}
+	add := func(name, key string) {
+		if name == "" {
+			return
+		}
+		if other, ok := seen[name]; ok {
+			f.add(key, "%s is the source of %s too: give each a name of its own", name, other)
+		}
+		seen[name] = key
+	}
+	for i := range c.Ingest.Sources {
+		add(c.Ingest.Sources[i].Name, fmt.Sprintf("ingest.sources[%d].name", i))
+	}
+	for i := range c.Follow {
+		add(c.Follow[i].Source, fmt.Sprintf("follow[%d].source", i))
+	}
+	for i := range c.JetStream {
+		if s := c.JetStream[i].Source; s != "" {
+			add(s+"/"+c.JetStream[i].Stream, fmt.Sprintf("jetstream[%d].source", i))
+		}
+	}
+}
+
 func (c *Config) checkIngest(f *faults) {
 	in := &c.Ingest
 	if in.MaxBody <= 0 || in.MaxDecompressed < in.MaxBody {
@@ -268,16 +294,11 @@ func (c *Config) checkIngest(f *faults) {
 	if in.Backlog < 1000 {
 		f.add("ingest.backlog", "%d: give at least 1000", in.Backlog)
 	}
-	seen := map[string]bool{}
 	for i, s := range in.Sources {
 		key := fmt.Sprintf("ingest.sources[%d]", i)
 		if err := ingest.CheckSource(s.Name); err != nil {
 			f.add(key+".name", "%v", err)
 		}
-		if seen[s.Name] {
-			f.add(key+".name", "%s is there twice", s.Name)
-		}
-		seen[s.Name] = true
 		if s.Format != "" && !slices.Contains(ingest.Formats(), s.Format) {
 			f.add(key+".format", "%q: give one of %s", s.Format, strings.Join(ingest.Formats(), ", "))
 		}

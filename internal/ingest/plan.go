@@ -162,6 +162,8 @@ func checkSource(s string) error {
 	switch {
 	case len(s) > 256 || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return errors.New("--source: give a name of at most 256 bytes without control characters")
+	case s == "whosaw" || s == "operator":
+		return fmt.Errorf("--source: %s is what whosaw's own records are kept under; give another name", s)
 	case strings.HasSuffix(s, derivedSuffix):
 		return fmt.Errorf("--source: %s at the end is whosaw's own mark for what a log implies; give another name", derivedSuffix)
 	}
