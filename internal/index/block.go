@@ -21,6 +21,8 @@ type Block struct {
 	starts  Packed
 	who     Packed
 	times   Packed
+	buckets Packed // see find.go
+	places  Packed
 	mask    uint64 // of the shape in who
 }
 
@@ -32,6 +34,8 @@ func (b *Block) open() {
 	b.starts = b.packed(sectionStarts, h.origins+1)
 	b.who = b.packed(sectionWho, h.rows)
 	b.times = b.packed(sectionTime, h.rows)
+	b.buckets = b.packed(sectionBuckets, bucketsFor(h.rows)+1)
+	b.places = b.packed(sectionPlaces, h.places)
 	b.mask = 1<<h.shapeBits - 1
 }
 

@@ -421,6 +421,10 @@ func (b *builder) write(segment ledger.SegmentID, subjects *subjectTable) []byte
 	packed(w, sectionStarts, starts, widthOf(uint64(len(b.rows))))
 	packed(w, sectionWho, who, shapeBits+widthOf(max(subjects.limit, 1)-1))
 	packed(w, sectionTime, times, widthOf(uint64(maxTime-minTime)))
+	buckets, places := subjectPlaces(who, shapeBits, func(shape uint64) bool { return b.blobs[shape][0]&shapeSubject != 0 })
+	w.head.places = len(places)
+	packed(w, sectionBuckets, buckets, widthOf(uint64(len(places))))
+	packed(w, sectionPlaces, places, printBits+widthOf(uint64(len(b.rows)>>stretchBits)))
 	return w.finish()
 }
 

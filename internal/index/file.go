@@ -13,7 +13,7 @@ import (
 // A block is a file: a header, sections one behind the other, a footer that says where they lie, and a tail.
 // docs/formats/ledger.md has the bytes.
 const (
-	version  = 1
+	version  = 2
 	magic    = "whosawIX"
 	endMagic = "whosawIE"
 	headSize = 64
@@ -27,18 +27,20 @@ const (
 type section int
 
 const (
-	sectionMember section = 0
-	sectionDict           = sectionMember + section(members)
-	sectionV4             = sectionDict + section(members)
-	sectionV6             = sectionV4 + 1
-	sectionASN            = sectionV6 + 1
-	sectionShapes         = sectionASN + 1
-	sectionInts           = sectionShapes + 1
-	sectionTexts          = sectionInts + 1
-	sectionStarts         = sectionTexts + 1
-	sectionWho            = sectionStarts + 1
-	sectionTime           = sectionWho + 1
-	sections              = sectionTime + 1
+	sectionMember  section = 0
+	sectionDict            = sectionMember + section(members)
+	sectionV4              = sectionDict + section(members)
+	sectionV6              = sectionV4 + 1
+	sectionASN             = sectionV6 + 1
+	sectionShapes          = sectionASN + 1
+	sectionInts            = sectionShapes + 1
+	sectionTexts           = sectionInts + 1
+	sectionStarts          = sectionTexts + 1
+	sectionWho             = sectionStarts + 1
+	sectionTime            = sectionWho + 1
+	sectionBuckets         = sectionTime + 1
+	sectionPlaces          = sectionBuckets + 1
+	sections               = sectionPlaces + 1
 )
 
 // extent is where a section lies, and the bits of its numbers.
@@ -55,6 +57,7 @@ type head struct {
 	coded                           bool
 	limit                           uint64 // subjects' numbers are below
 	ints, texts, v4, v6, asns       int
+	places                          int
 	dicts                           [members]int
 }
 
@@ -110,7 +113,7 @@ func (w *fileWriter) finish() []byte {
 	body := len(w.b)
 	var foot []byte
 	for _, n := range [...]int{
-		w.rows, w.accesses, w.origins, w.shapes, int(w.shapeBits), int(w.limit), w.ints, w.head.texts, w.v4, w.v6, w.asns,
+		w.rows, w.accesses, w.origins, w.shapes, int(w.shapeBits), int(w.limit), w.ints, w.head.texts, w.v4, w.v6, w.asns, w.places,
 	} {
 		foot = binary.AppendUvarint(foot, uint64(n))
 	}
@@ -184,7 +187,7 @@ func parse(b []byte, segment ledger.SegmentID) (*Block, error) {
 	h := &blk.head
 	var shapeBits, limit int
 	for _, n := range [...]*int{
-		&h.rows, &h.accesses, &h.origins, &h.shapes, &shapeBits, &limit, &h.ints, &h.texts, &h.v4, &h.v6, &h.asns,
+		&h.rows, &h.accesses, &h.origins, &h.shapes, &shapeBits, &limit, &h.ints, &h.texts, &h.v4, &h.v6, &h.asns, &h.places,
 	} {
 		*n = d.count(1 << 32)
 	}
@@ -227,7 +230,8 @@ func (b *Block) fits() bool {
 	}
 	for s, n := range map[section]int{
 		sectionV4: h.v4, sectionASN: h.asns, sectionShapes: h.shapes + 1, sectionInts: h.ints, sectionTexts: h.texts + 1,
-		sectionStarts: h.origins + 1, sectionWho: h.rows, sectionTime: h.rows,
+		sectionStarts: h.origins + 1, sectionWho: h.rows, sectionTime: h.rows, sectionBuckets: bucketsFor(h.rows) + 1,
+		sectionPlaces: h.places,
 	} {
 		ok = ok && fit(s, n)
 	}

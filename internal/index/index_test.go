@@ -163,6 +163,11 @@ func rowsOfBlock(t *testing.T, b *index.Block) []string {
 			m.ok(err)
 			subject := ""
 			if s.Subject {
+				spans, err := b.Find(v >> b.ShapeBits())
+				m.ok(err)
+				if !slices.ContainsFunc(spans, func(x index.Span) bool { return x.From <= i && i < x.To }) {
+					t.Fatalf("row %d is not found by its subject", i)
+				}
 				n, txt, isText := subjects.Get(v >> b.ShapeBits())
 				if subject = txt; !isText {
 					subject = strconv.FormatUint(n, 10)
@@ -202,6 +207,58 @@ func TestBlock(t *testing.T) {
 		if blocks < 5 {
 			t.Errorf("%d blocks were looked at", blocks)
 		}
+	}
+}
+
+// TestFind looks for subjects in a block of many stretches: all their rows are found, few others, and of who has none
+// mostly nothing.
+func TestFind(t *testing.T) {
+	const n = 50_000
+	dir := t.TempDir()
+	l, err := ledger.Open(ledger.Config{Dir: dir, SegmentRecords: n, Throwaway: true})
+	must{t}.ok(err)
+	defer l.Close()
+	g := rand.New(rand.NewPCG(3, 3))
+	var rs []whosaw.Record
+	for i := range n {
+		rs = append(rs, whosaw.Record{
+			Time: 1_764_000_000_000 + int64(i), Source: "a", Position: int64(i), Key: "k" + strconv.Itoa(g.IntN(9)),
+			Subjects: []string{strconv.Itoa(2 * g.IntN(n/3))},
+		})
+	}
+	_, err = l.Append(context.Background(), rs)
+	must{t}.ok(err)
+	must{t}.ok(l.Seal(context.Background()))
+	v, err := l.View(0)
+	must{t}.ok(err)
+	p := v.Parts()[0]
+	b := store(t, dir, v).Block(&p)
+	must{t}.ok(b.CheckRows(0, b.Rows(), false))
+	rows, who := map[uint64][]int{}, b.Who()
+	for i := range b.Rows() {
+		subject := who.At(i) >> b.ShapeBits()
+		rows[subject] = append(rows[subject], i)
+	}
+	looked, had := 0, 0
+	for subject := range uint64(2 * n / 3) {
+		spans, err := b.Find(subject)
+		must{t}.ok(err)
+		found := 0
+		for _, s := range spans {
+			looked += s.To - s.From
+			for _, i := range rows[subject] {
+				if s.From <= i && i < s.To {
+					found++
+				}
+			}
+		}
+		had += len(rows[subject])
+		if found != len(rows[subject]) {
+			t.Fatalf("%d of %d rows of subject %d are found", found, len(rows[subject]), subject)
+		}
+	}
+	if had != n || looked > 4*4096*n {
+		t.Errorf("to find %d rows, %d were looked at", had, looked)
 	}
 }
 

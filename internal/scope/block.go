@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/whosaw/whosaw"
@@ -84,6 +85,7 @@ type blockReader struct {
 	subjects index.Subjects
 	keys     []subjectKey  // of subjects by number, 1 more; 0: not looked up yet
 	issued   *index.Issued // if a term asks for it
+	ranges   []index.Span  // of rows, if the terms name subjects
 }
 
 func newBlockReader(q *question) blockReader {
@@ -98,10 +100,22 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 	if b == nil {
 		return nil, nil, false, nil
 	}
-	r.b = b
+	r.b, r.ranges = b, nil
+	nobody := false
+	if named := r.q.named(); named != nil {
+		if r.ranges, err = find(b, named); err != nil {
+			return nil, nil, false, bypass(err)
+		}
+		if nobody = len(r.ranges) == 0; nobody && !joins(r.q.cat) {
+			return nil, nil, true, nil
+		}
+	}
 	r.from, r.to = b.Range()
 	if ok, err := r.open(); err != nil || !ok {
 		return nil, nil, false, bypass(err)
+	}
+	if nobody {
+		return nil, nil, true, nil
 	}
 	if masks, spans, err = r.origins(); err != nil {
 		return nil, nil, false, bypass(err)
@@ -117,28 +131,125 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 			return nil, nil, false, err
 		}
 	}
-	for _, s := range spans {
-		if err := b.CheckRows(int(r.starts.At(s.from)), int(r.starts.At(s.to)), true); err != nil {
+	rows := r.ranges
+	if rows == nil {
+		for _, s := range spans {
+			rows = append(rows, index.Span{From: int(r.starts.At(s.from)), To: int(r.starts.At(s.to))})
+		}
+	}
+	for _, s := range rows {
+		if err := b.CheckRows(s.From, s.To, true); err != nil {
 			return nil, nil, false, bypass(err)
 		}
 	}
 	return masks, spans, true, nil
 }
 
-// each calls fn with the origins of spans, their rows, and the terms that can match them.
+// each calls fn with the origins of spans, their rows, and the terms that can match them. Where subjects are named, it
+// leaves out stretches of rows that have none of them.
 func (r *blockReader) each(masks []uint64, spans []span32, fn func(o, lo, hi int, mask uint64)) {
 	mask := uint64(1)
+	call := func(o, lo, hi int) {
+		if masks != nil {
+			mask = masks[o]
+		}
+		fn(o, lo, hi, mask)
+	}
 	for _, s := range spans {
 		lo := int(r.starts.At(s.from))
-		for o := s.from; o < s.to; o++ {
-			hi := int(r.starts.At(o + 1))
-			if masks != nil {
-				mask = masks[o]
+		if r.ranges == nil {
+			for o := s.from; o < s.to; o++ {
+				hi := int(r.starts.At(o + 1))
+				call(o, lo, hi)
+				lo = hi
 			}
-			fn(o, lo, hi, mask)
-			lo = hi
+			continue
+		}
+		end := int(r.starts.At(s.to))
+		for _, x := range r.ranges {
+			at := max(x.From, lo)
+			if x.From >= end || at >= min(x.To, end) {
+				continue
+			}
+			// The origin in which the stretch begins, and those that follow.
+			o := s.from + sort.Search(s.to-s.from, func(i int) bool { return int(r.starts.At(s.from+i+1)) > at })
+			for ; o < s.to && at < min(x.To, end); o++ {
+				to := min(int(r.starts.At(o+1)), x.To)
+				call(o, at, to)
+				at = to
+			}
 		}
 	}
+}
+
+// maxNamed is how many subjects are looked up one by one.
+const maxNamed = 256
+
+// named gives the subjects of which each term keeps some; nil if a term keeps others too.
+func (q *question) named() *subjectMember {
+	all := newSubjectMember()
+	for _, t := range q.terms {
+		at := slices.IndexFunc(t.subject, func(m *subjectMember) bool { return m.positive })
+		if at < 0 {
+			return nil
+		}
+		for k := range t.subject[at].yesInt {
+			all.yesInt[k] = struct{}{}
+		}
+		for id := range t.subject[at].yesText {
+			all.yesText[id] = struct{}{}
+		}
+	}
+	if len(q.terms) == 0 || len(all.yesInt)+len(all.yesText) > maxNamed {
+		return nil
+	}
+	return all
+}
+
+// find gives, in order, stretches of a block's rows in which all rows of some subjects lie.
+func find(b *index.Block, named *subjectMember) ([]index.Span, error) {
+	subjects, err := b.Subjects()
+	if err != nil {
+		return nil, err
+	}
+	var all []index.Span
+	look := func(number uint64, ok bool) {
+		if ok && err == nil {
+			var spans []index.Span
+			spans, err = b.Find(number)
+			all = append(all, spans...)
+		}
+	}
+	for k := range named.yesInt {
+		look(subjects.FindInt(uint64(k)))
+	}
+	for id := range named.yesText {
+		look(subjects.FindText(id))
+	}
+	slices.SortFunc(all, func(x, y index.Span) int { return x.From - y.From })
+	var out []index.Span
+	for _, s := range all {
+		if n := len(out); n > 0 && s.From <= out[n-1].To {
+			out[n-1].To = max(out[n-1].To, s.To)
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out, err
+}
+
+// without reports whether the block of a part says that none of the subjects that the question keeps is in it.
+func (q *question) without(p *ledger.Part) bool {
+	named := q.named()
+	if named == nil || q.index == nil || joins(q.cat) {
+		return false
+	}
+	b := q.index.Block(p)
+	if b == nil {
+		return false
+	}
+	spans, err := find(b, named)
+	return err == nil && len(spans) == 0
 }
 
 // compares reports whether the rows of origins that a set of terms can match must be compared one by one.

@@ -92,7 +92,7 @@ func (q *question) newest(ctx context.Context, after place, n int) ([]spot, erro
 	err := q.scanParts(ctx, q.columns(), order, func() (work, func(ledger.Part) bool) {
 		w := &newestWorker{n: n, after: after}
 		workers = append(workers, w)
-		return w.chunk, w.skip
+		return w.chunk, func(p ledger.Part) bool { return w.skip(p) || q.without(&p) }
 	})
 	if err != nil {
 		return nil, err
