@@ -97,6 +97,10 @@ func title(detector string) string {
 		return "Customers are opened in order of their numbers"
 	case "unexplained":
 		return "Customers are opened without a reason on record"
+	case "spreader":
+		return "Far more customers are opened than before"
+	case "budget":
+		return "A budget of new customers is spent"
 	case "canary":
 		return "A planted customer was opened"
 	case "key_state":

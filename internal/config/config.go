@@ -118,6 +118,9 @@ type Detect struct {
 	TrialsPerMonth float64 `yaml:"trials_per_month"`
 	// How many false alarms of the sequential tests a month, at that load, may come.
 	AlarmsPerMonth float64 `yaml:"alarms_per_month"`
+	// Caps of new customers for actors that cannot be made anew at will. Without one, what staff, partners and programs are
+	// shown without a reason is held against their own past.
+	Budgets []detect.Budget `yaml:"budgets"`
 	// How long an issuance may come after its access where no feed record says so.
 	FeedLag Duration `yaml:"feed_lag"`
 	// How long credentials signed with a key may be met after it was retired.
@@ -236,6 +239,11 @@ func (c *Config) Check() error {
 		f.add("detect", "feed_lag, retired_grace, max_units, max_pending and max_evidence must be above zero")
 	}
 	c.checkSources(f)
+	for i, b := range d.Budgets {
+		if err := b.Check(); err != nil {
+			f.add(fmt.Sprintf("detect.budgets[%d]", i), "%v", err)
+		}
+	}
 	for _, err := range []error{c.Alarm.Check(), follow.CheckAll(c.Follow), jetstream.CheckAll(c.JetStream)} {
 		if err != nil {
 			f.errs = append(f.errs, fmt.Errorf("%s: %w", f.file, err))
@@ -337,6 +345,6 @@ func (c *Config) Engine() detect.Config {
 	return detect.Config{
 		TrialsPerMonth: d.TrialsPerMonth, AlarmsPerMonth: d.AlarmsPerMonth,
 		FeedLag: time.Duration(d.FeedLag).Milliseconds(), RetiredGrace: time.Duration(d.RetiredGrace).Milliseconds(),
-		MaxUnits: d.MaxUnits, MaxPending: d.MaxPending, MaxEvidence: d.MaxEvidence,
+		MaxUnits: d.MaxUnits, MaxPending: d.MaxPending, MaxEvidence: d.MaxEvidence, Budgets: d.Budgets,
 	}
 }

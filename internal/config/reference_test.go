@@ -197,6 +197,8 @@ func TestMistakes(t *testing.T) {
 		"query: {timeout: soon}":                    "is no length of time",
 		"query: {timeout: 0s}":                      "query: ",
 		"detect: {alarms_per_month: 0}":             "detect: alarms_per_month",
+		"detect: {budgets: [{of: staff, day: 1}]}":  "detect.budgets[0]: of: \"staff\"",
+		"detect: {budgets: [{of: key:a}]}":          "detect.budgets[0]: give day",
 		"ingest: {backlog: 5}":                      "ingest.backlog: 5",
 		"ingest: {max_body: 2GiB}":                  "ingest.max_decompressed",
 		"ingest: {sources: [{name: a}, {name: a}]}": "ingest.sources[1].name: a is the source of ingest.sources[0].name",

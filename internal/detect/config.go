@@ -1,6 +1,11 @@
 package detect
 
-import "math"
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+)
 
 // Config sizes the engine. The zero value works; a value of zero or less means the default.
 type Config struct {
@@ -22,12 +27,45 @@ type Config struct {
 	// MaxIssued is how many issuances of each realm are held whole, some 70 bytes each. Older ones keep four bytes: that a
 	// credential was issued is never forgotten, but whose it is. Default 4,194,304.
 	MaxIssued int
+	// Budgets cap the new customers of some actors. Default none: what an actor is shown without a reason is held
+	// against its own past.
+	Budgets []Budget
+	// MaxPairs is how many pairs of an actor and a customer it was shown are held for the budgets, 10 to 21 bytes each.
+	// Default 8,388,608.
+	MaxPairs int
 	// FeedLag is how long, in milliseconds of event time, an issuance may come after the access where no feed record
 	// says so. Default 60,000: log shippers flush within seconds, clocks of one house agree within a minute.
 	FeedLag int64
 	// RetiredGrace is how long, in milliseconds, credentials signed with a key may be met after it was retired. Default
 	// one day. Give the longest life of your credentials where issuances are not recorded.
 	RetiredGrace int64
+}
+
+// Budget is a cap of new customers: not shown to the actor in the 90 days before.
+type Budget struct {
+	// Whom it caps, each for itself: principal:CLASS for all principals CLASS:… (staff, partner, service, customer, …), client:NAME
+	// for an application, key:NAME for a key. Not the client or key of all your customers: those show everybody.
+	Of string `yaml:"of"`
+	// How many new customers a day (UTC). 0: no cap a day.
+	Day int64 `yaml:"day"`
+	// How many new customers in thirty days. 0: no such cap.
+	Month int64 `yaml:"month"`
+}
+
+// Check reports what is wrong with a budget.
+func (b Budget) Check() error {
+	what, name, _ := strings.Cut(b.Of, ":")
+	switch {
+	case what != "principal" && what != "client" && what != "key" || name == "":
+		return fmt.Errorf("of: %q: give principal:CLASS, client:NAME or key:NAME", b.Of)
+	case what == "principal" && strings.Contains(name, ":"):
+		return fmt.Errorf("of: %q: give the class alone, the word before the colon, such as principal:staff", b.Of)
+	case b.Day < 0 || b.Month < 0 || b.Day+b.Month == 0:
+		return errors.New("give day, month or both, above zero")
+	case b.Month != 0 && b.Month < b.Day:
+		return errors.New("month must not be below day")
+	}
+	return nil
 }
 
 const (
@@ -45,6 +83,7 @@ func (c Config) withDefaults() Config {
 	positive(&c.MaxPending, 1<<17)
 	positive(&c.MaxEvidence, 1<<20)
 	positive(&c.MaxIssued, 1<<22)
+	positive(&c.MaxPairs, 1<<23)
 	positive(&c.FeedLag, minute)
 	positive(&c.RetiredGrace, day)
 	return c

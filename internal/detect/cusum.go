@@ -14,14 +14,16 @@ const (
 
 	canary     = nSequential
 	keyState   = nSequential + 1
-	nDetectors = nSequential + 2
+	spreader   = nSequential + 2
+	budget     = nSequential + 3
+	nDetectors = nSequential + 4
 )
 
-var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "canary", "key_state"}
+var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "canary", "key_state", "spreader", "budget"}
 
 // MITRE ATT&CK: forge web credentials; valid accounts; data from information repositories; private keys. OWASP API Security: broken
 // object level authorization, whose first sign is that ids are tried.
-var techniques = [nDetectors]string{"T1606", "API1:2023", "API1:2023", "T1078", "T1213", "T1552.004"}
+var techniques = [nDetectors]string{"T1606", "API1:2023", "API1:2023", "T1078", "T1213", "T1552.004", "T1213", "T1213"}
 
 // maxBank is the most tests a detector runs on a unit.
 const maxBank = 4

@@ -48,6 +48,11 @@ type Engine struct {
 	judged     memory // credentials found never issued
 	daily      daily  // credentials counted today
 
+	spreads  map[uint64]*spread // what actors were shown, without a reason, and, under budgets, at all
+	budgets  [nKinds]map[uint64]Budget
+	budgeted bool
+	pairs    int // in all spreads
+
 	archive archive // issuances that the reference records may have forgotten
 
 	known known // changes no answer, so its seed is no chance in the findings
@@ -88,7 +93,7 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 	cfg = cfg.withDefaults()
 	ref := reference.New()
 	ref.Bound(cfg.MaxIssued)
-	return &Engine{
+	e := &Engine{
 		cfg: cfg, h: cfg.Threshold(), cat: cat, ref: ref,
 		strata:  make(map[uint64]*stratum),
 		realms:  make(map[uint64]*realm),
@@ -97,7 +102,10 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		classes: make(map[string]agentClass),
 		known:   known{seed: maphash.MakeSeed()},
 		judged:  newMemory(),
+		spreads: make(map[uint64]*spread),
 	}
+	e.setBudgets(cfg.Budgets)
+	return e
 }
 
 // Observe takes the next record of the ledger and gives the findings it raises, mostly none. Every record must come, in
@@ -203,6 +211,9 @@ func (e *Engine) access(v *view) {
 			}
 		}
 		e.harvest(v)
+		if e.budgeted {
+			e.spend(v)
+		}
 		switch {
 		case v.house != 0:
 			e.unexplained(v)

@@ -258,7 +258,7 @@ func TestThreshold(t *testing.T) {
 func TestAnyRecords(t *testing.T) {
 	word := rapid.SampledFrom([]string{"", "a", "!b", "customer:1", "customer:", "customer:2", "staff:x", "7"})
 	rapid.Check(t, func(t *rapid.T) {
-		e := detect.New(detect.Config{MaxUnits: 16, MaxIDs: 8, MaxPending: 4, MaxEvidence: 32}, nil)
+		e := detect.New(detect.Config{MaxUnits: 16, MaxIDs: 8, MaxPending: 4, MaxEvidence: 32, MaxPairs: 8, Budgets: []detect.Budget{{Of: "principal:staff", Day: 2, Month: 3}, {Of: "key:a", Day: 3}}}, nil)
 		for i := range rapid.IntRange(0, 200).Draw(t, "n") {
 			r := whosaw.Record{
 				Type: whosaw.Type(rapid.IntRange(0, 10).Draw(t, "type")), Time: start + rapid.Int64Range(0, 3*day).Draw(t, "time"),
@@ -348,9 +348,10 @@ func findings(fs []raised) []whosaw.Finding {
 func TestBatches(t *testing.T) {
 	for seed := range uint64(12) {
 		records := mixed(seed).sorted()
-		one, want := run(detect.Config{MaxUnits: 2000}, records)
+		cfg := detect.Config{MaxUnits: 2000, Budgets: []detect.Budget{{Of: "principal:staff", Day: 40}, {Of: "client:partner", Month: 100}}}
+		one, want := run(cfg, records)
 		rng := rand.New(rand.NewPCG(seed, 1))
-		e := detect.New(detect.Config{MaxUnits: 2000}, nil)
+		e := detect.New(cfg, nil)
 		var got []raised
 		for at := 0; at < len(records); {
 			n := min(1+rng.IntN(200)*rng.IntN(2), len(records)-at)

@@ -42,6 +42,8 @@ func (e *Engine) describe(a *accusation, v *view) {
 		} else {
 			e.describeUnexplained(a, v)
 		}
+	case spreader, budget:
+		a.says = spreadSays(a)
 	case canary:
 		a.says = "A planted customer, whom nobody has a reason to open, was opened " + canaryBy(a, v)
 	}

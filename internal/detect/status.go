@@ -31,6 +31,8 @@ const (
 	whyNoReasons
 	whyReasonsStopped
 	whyTooMany
+	whyNoPast
+	whyPairs
 	nWhy
 )
 
@@ -53,6 +55,8 @@ var whyTexts = [nWhy]string{
 	whyTail:           "credentials given out before their key was retired live on",
 	whyNoReasons:      "no reason record explains what this kind of principal opens on the route, or too few do",
 	whyReasonsStopped: "no reason came for a day",
+	whyNoPast:         "the actor has no week of days of its own yet to be held against",
+	whyPairs:          "too many pairs of actors and customers are held",
 	whyTooMany:        "on this route reasons are missing for a tenth or more of what is opened",
 	whyMany:           "never issued, but findings of single credentials are 64 a day at most; ask for all with --issued no",
 }
@@ -155,6 +159,9 @@ func (e *Engine) Status() []Status {
 		}
 	}
 	slices.SortStableFunc(out[keyState].Leavers, func(a, b Leaver) int { return cmp.Compare(b.Accesses, a.Accesses) })
+	if !e.budgeted {
+		out = slices.Delete(out, int(budget), int(budget)+1) // nothing is asked of it
+	}
 	return out
 }
 
@@ -163,6 +170,7 @@ type Load struct {
 	Units, Dropped, Folded int64
 	IDs, Evidence, Pending int64
 	Networks, Strata       int64
+	Pairs                  int64 // of actors and the customers they were shown
 	Archived               int64 // bytes that tell issued credentials of long ago
 }
 
@@ -175,6 +183,6 @@ func (e *Engine) Load() Load {
 	return Load{
 		Archived: int64(archived),
 		Units:    int64(e.table.m.n), Dropped: e.table.dropped, Folded: e.table.folded, IDs: int64(e.table.ids),
-		Evidence: int64(e.evidence), Pending: int64(e.queue.pending), Networks: int64(e.networks), Strata: int64(len(e.strata)),
+		Evidence: int64(e.evidence), Pending: int64(e.queue.pending), Networks: int64(e.networks), Strata: int64(len(e.strata)), Pairs: int64(e.pairs),
 	}
 }

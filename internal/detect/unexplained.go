@@ -124,6 +124,7 @@ func (e *Engine) unexplained(v *view) {
 	feed := e.ref.ReasonFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
 	if !feed.Known || !feed.Declared && e.realm(v.realm).reasonsFor(v.house) == nil {
 		st.skip(whyNoReasons)
+		e.spreadTo(v, v.subjects)
 		return
 	}
 	if e.covered(unexplained, v) {
@@ -217,6 +218,7 @@ func (e *Engine) decideReason(h *held) {
 			u.bare++
 		}
 	}
+	e.spreadTo(v, without)
 	s := e.stratum(v, &envelopeUnexplained, v.house)
 	w := e.unexplainedWeights(s, v)
 	if w == nil {

@@ -97,6 +97,8 @@ func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 	switch {
 	case d.Detector == "traversal" && d.Trials == 0 && t.subject > 0 && len(d.NotJudged) == 0:
 		why = []string{"no two customers with neighbouring numbers were opened so far"}
+	case d.Detector == "spreader" && d.Judged == 0 && t.principal > 0:
+		why = []string{"staff, partners and programs opened nobody without a reason so far"}
 	case d.Detector == "unexplained" && d.Judged == 0 && t.principal > 0 && len(d.NotJudged) == 0:
 		why = []string{"nobody but customers opened anything so far"}
 	case d.Judged == 0 && d.Trials == 0:
@@ -122,7 +124,7 @@ func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 // name a customer, or carry a credential, or those it was asked about.
 func (t *tally) couldJudge(detector string, asked int64) int64 {
 	switch detector {
-	case "unexplained":
+	case "unexplained", "spreader":
 		return asked
 	case "unissued", "key_state":
 		return t.credential + t.showsBare
@@ -148,6 +150,10 @@ func (t *tally) blind(detector string) string {
 		return "no access names the customer it asks for, so nobody can say whether that customer exists"
 	case "traversal":
 		return "no access names a customer by number"
+	case "spreader":
+		return "no access names its principal"
+	case "budget":
+		return "no access shows a customer"
 	case "unexplained":
 		switch {
 		case t.principal == 0:

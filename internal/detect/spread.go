@@ -1,0 +1,278 @@
+package detect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/whosaw/whosaw"
+)
+
+// spreadUnits are the actors that cannot mint themselves anew.
+var spreadUnits = [...]kind{kindPrincipal, kindClient, kindKey}
+
+const (
+	// ringDays are the days an actor's counts are held.
+	ringDays = 31
+	// enoughPast is how many days of its own an actor needs to be held against them.
+	enoughPast = 7
+	// leastSpread is the least cap that is learnt, and spreadTimes what it is of the median day.
+	leastSpread = 50
+	spreadTimes = 4
+	// maxSpreads bounds the actors watched, about a kilobyte each: houses have some thousands of staff, partners and programs.
+	maxSpreads = 1 << 14
+)
+
+// spread is what one actor was shown.
+type spread struct {
+	shown pairset
+	days  [ringDays]spreadDay
+	blind bool     // of some customers it cannot be said whether they are new
+	last  int32    // the day counted last
+	names []string // of the customers new on it since it was, at most maxNamed
+}
+
+// spreadDay is one day of it.
+type spreadDay struct {
+	on      int32
+	fresh   int32 // new customers
+	matched int32 // accesses that were counted
+	accused int32 // of them, those that showed somebody new
+	from    int64 // least event time of those
+	raised  bool  // a finding came on it: it teaches nothing
+}
+
+// setBudgets reads the caps.
+func (e *Engine) setBudgets(list []Budget) {
+	for _, b := range list {
+		what, name, _ := strings.Cut(b.Of, ":")
+		k, id := kindPrincipal, uint64(0)
+		switch what {
+		case "principal":
+			id = classOf(name + ":")
+		case "client":
+			k, id = kindClient, text(name)
+		case "key":
+			k, id = kindKey, text(name)
+		default:
+			panic("BUG: a budget that was not checked")
+		}
+		if e.budgets[k] == nil {
+			e.budgets[k] = make(map[uint64]Budget)
+		}
+		e.budgets[k][id] = b
+		e.budgeted = true
+	}
+}
+
+// spend counts an access against the configured budgets, whatever explains it.
+func (e *Engine) spend(v *view) {
+	if v.outcome != whosaw.OutcomeDisclosed {
+		return
+	}
+	e.identify(v)
+	e.stats[budget].judged++
+	if len(e.budgets[kindPrincipal]) > 0 && v.principal != "" && !v.own {
+		if b, ok := e.budgets[kindPrincipal][classOf(v.principal)]; ok {
+			e.shows(budget, kindPrincipal, v, v.subjects, &b)
+		}
+	}
+	if b, ok := e.budgets[kindClient][v.client]; ok && v.client != 0 {
+		e.shows(budget, kindClient, v, v.subjects, &b)
+	}
+	if b, ok := e.budgets[kindKey][v.key]; ok && v.key != 0 {
+		e.shows(budget, kindKey, v, v.subjects, &b)
+	}
+}
+
+// spreadTo counts what staff, a partner or a program was shown and nothing explains, against the past of the actor. It is
+// called once reasons had time to come, where there are any.
+func (e *Engine) spreadTo(v *view, subjects []string) {
+	if len(subjects) == 0 {
+		return
+	}
+	e.identify(v)
+	e.stats[spreader].judged++
+	for _, k := range spreadUnits {
+		if e.shows(spreader, k, v, subjects, nil) {
+			e.calm(v)
+			return
+		}
+	}
+}
+
+// calm keeps the actors of an access, one of which was accused, from being accused of the same today.
+func (e *Engine) calm(v *view) {
+	for _, k := range spreadUnits {
+		if p := e.spreads[spreadID(spreader, v.ids[k])]; p != nil {
+			if day := p.day(v.day, dayOf(e.sure)); day != nil {
+				day.raised = true
+			}
+		}
+	}
+}
+
+func spreadID(d detector, id uint64) uint64 { return id ^ uint64(d)<<1 }
+
+// spreadOf gives an actor's state, nil if no more are watched.
+func (e *Engine) spreadOf(d detector, id uint64) *spread {
+	id = spreadID(d, id)
+	p := e.spreads[id]
+	if p == nil && len(e.spreads) < maxSpreads {
+		p = &spread{}
+		e.spreads[id] = p
+	}
+	return p
+}
+
+// shows adds subjects to what an actor was shown, and reports whether that is too many.
+func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget) bool {
+	st := &e.stats[d]
+	if v.ids[k] == 0 || e.covered(d, v) {
+		return false
+	}
+	p := e.spreadOf(d, v.ids[k])
+	if p == nil {
+		st.skip(whyPairs)
+		return false
+	}
+	on := v.day
+	day := p.day(on, dayOf(e.sure))
+	if day == nil {
+		st.skip(whyLate)
+		return false
+	}
+	before := day.fresh
+	for i, name := range subjects {
+		if slices.Contains(subjects[:min(i, 64)], name) {
+			continue
+		}
+		room := e.pairs < e.cfg.MaxPairs
+		fresh, grown := p.shown.show(uint64(subjectOf(name)), on, room)
+		e.pairs += grown
+		p.blind = p.blind || fresh && !room
+		st.trials++
+		if fresh {
+			day.fresh++
+			if len(p.names) < maxNamed {
+				p.names = append(p.names, clone(name))
+			}
+		}
+	}
+	day.matched++
+	if day.fresh == before {
+		return false
+	}
+	day.accused++
+	if day.from == 0 || v.r.Time < day.from {
+		day.from = v.r.Time
+	}
+	if p.blind {
+		st.skip(whyPairs)
+		return false
+	}
+	return !day.raised && e.overspent(d, k, v, p, day, b)
+}
+
+// day gives the counts of a day, nil if it is too long ago. Each access counts on its own day, so that one from a wrong clock
+// fills no other; today is by the sure clock.
+func (p *spread) day(on, today int32) *spreadDay {
+	if on <= today-ringDays {
+		return nil
+	}
+	if on != p.last {
+		p.last, p.names = on, p.names[:0]
+	}
+	day := &p.days[on%ringDays]
+	if day.on != on {
+		*day = spreadDay{on: on}
+	}
+	return day
+}
+
+// overspent raises an actor that was shown more new customers than its cap.
+func (e *Engine) overspent(d detector, k kind, v *view, p *spread, day *spreadDay, b *Budget) bool {
+	over, most := int64(day.fresh), int64(0)
+	from, matched, accused := day.from, int64(day.matched), int64(day.accused)
+	if b == nil {
+		var ok bool
+		if most, ok = p.learnt(day.on); !ok {
+			e.stats[d].skip(whyNoPast)
+			return false
+		}
+	} else if most = b.Day; most == 0 || over <= most {
+		if b.Month == 0 {
+			return false
+		}
+		over, most = 0, b.Month
+		from, matched, accused = v.r.Time, 0, 0
+		for i := range p.days {
+			if x := &p.days[i]; x.on > day.on-30 && x.on <= day.on && x.matched > 0 {
+				over, matched, accused = over+int64(x.fresh), matched+int64(x.matched), accused+int64(x.accused)
+				if x.from != 0 {
+					from = min(from, x.from)
+				}
+			}
+		}
+	}
+	if over <= most {
+		return false
+	}
+	day.raised = true
+	t, name := e.term(k, v)
+	if b == nil {
+		no := false
+		t.Explained = &no
+	}
+	t.Outcome = []string{whosaw.OutcomeDisclosed.String()}
+	t.From = whosaw.Time(from)
+	a := &accusation{d: d, kind: k, unit: name, statistic: float64(over), threshold: float64(most), first: from, accesses: accused, subjects: over}
+	if 2*accused <= matched {
+		// Most of what it is shown it was shown before: only the new ones of the day are accused.
+		a.narrow = true
+		a.accesses = int64(day.accused)
+		t.From = whosaw.Time(day.from)
+		for _, s := range p.names {
+			t.Subject = append(t.Subject, literal(s)...)
+		}
+		a.subjects = int64(len(t.Subject))
+	}
+	a.term = t
+	st := &e.stats[d]
+	st.highest = max(st.highest, 1)
+	e.describe(a, v)
+	e.raise(a, v)
+	return true
+}
+
+// learnt is an actor's own cap: several times its median day, twice its second busiest, and never few.
+func (p *spread) learnt(on int32) (most int64, ok bool) {
+	var past [ringDays]int64
+	n := 0
+	for i := range p.days {
+		if x := &p.days[i]; x.on < on && x.on > on-ringDays && x.matched > 0 && !x.raised {
+			past[n] = int64(x.fresh)
+			n++
+		}
+	}
+	if n < enoughPast {
+		return 0, false
+	}
+	slices.Sort(past[:n])
+	return max(leastSpread, spreadTimes*past[n/2], 2*past[n-2]), true
+}
+
+func spreadSays(a *accusation) string {
+	cap := "four times what it is shown on most of its days, and twice a busy one"
+	if a.d == budget {
+		cap = "its budget"
+	}
+	tail := ""
+	if a.narrow {
+		tail = " Most of what it opens it was shown before, so only these customers are accused."
+	}
+	return fmt.Sprintf("%s was shown %s it had not been shown in the 90 days before; %s is %d.%s",
+		capital(behind(a)), count(int64(a.statistic), "customer", "customers"), cap, int64(a.threshold), tail)
+}
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
