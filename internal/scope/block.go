@@ -86,6 +86,8 @@ type blockReader struct {
 	keys     []subjectKey  // of subjects by number, 1 more; 0: not looked up yet
 	issued   *index.Issued // if a term asks for it
 	ranges   []index.Span  // of rows, if the terms name subjects
+	only     uint64        // the number of the only subject of these that the block has, if single
+	single   bool
 }
 
 func newBlockReader(q *question) blockReader {
@@ -100,11 +102,15 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 	if b == nil {
 		return nil, nil, false, nil
 	}
-	r.b, r.ranges = b, nil
+	r.b, r.ranges, r.single = b, nil, false
 	nobody := false
 	if named := r.q.named(); named != nil {
-		if r.ranges, err = find(b, named); err != nil {
+		var numbers []uint64
+		if r.ranges, numbers, err = find(b, named); err != nil {
 			return nil, nil, false, bypass(err)
+		}
+		if r.single = len(numbers) == 1; r.single {
+			r.only = numbers[0]
 		}
 		if nobody = len(r.ranges) == 0; nobody && !joins(r.q.cat) {
 			return nil, nil, true, nil
@@ -206,18 +212,20 @@ func (q *question) named() *subjectMember {
 	return all
 }
 
-// find gives, in order, stretches of a block's rows in which all rows of some subjects lie.
-func find(b *index.Block, named *subjectMember) ([]index.Span, error) {
+// find gives, in order, stretches of a block's rows in which all rows of some subjects lie, and the numbers of those that
+// the block may have.
+func find(b *index.Block, named *subjectMember) (out []index.Span, numbers []uint64, err error) {
 	subjects, err := b.Subjects()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var all []index.Span
 	look := func(number uint64, ok bool) {
 		if ok && err == nil {
 			var spans []index.Span
-			spans, err = b.Find(number)
-			all = append(all, spans...)
+			if spans, err = b.Find(number); len(spans) > 0 {
+				all, numbers = append(all, spans...), append(numbers, number)
+			}
 		}
 	}
 	for k := range named.yesInt {
@@ -227,7 +235,6 @@ func find(b *index.Block, named *subjectMember) ([]index.Span, error) {
 		look(subjects.FindText(id))
 	}
 	slices.SortFunc(all, func(x, y index.Span) int { return x.From - y.From })
-	var out []index.Span
 	for _, s := range all {
 		if n := len(out); n > 0 && s.From <= out[n-1].To {
 			out[n-1].To = max(out[n-1].To, s.To)
@@ -235,7 +242,7 @@ func find(b *index.Block, named *subjectMember) ([]index.Span, error) {
 			out = append(out, s)
 		}
 	}
-	return out, err
+	return out, numbers, err
 }
 
 // without reports whether the block of a part says that none of the subjects that the question keeps is in it.
@@ -248,7 +255,7 @@ func (q *question) without(p *ledger.Part) bool {
 	if b == nil {
 		return false
 	}
-	spans, err := find(b, named)
+	spans, _, err := find(b, named)
 	return err == nil && len(spans) == 0
 }
 
