@@ -161,6 +161,10 @@ func (r *blockReader) each(masks []uint64, spans []span32, fn func(o, lo, hi int
 		}
 		fn(o, lo, hi, mask)
 	}
+	if r.single {
+		r.eachOnly(spans, call)
+		return
+	}
 	for _, s := range spans {
 		lo := int(r.starts.At(s.from))
 		if r.ranges == nil {
@@ -183,6 +187,23 @@ func (r *blockReader) each(masks []uint64, spans []span32, fn func(o, lo, hi int
 				to := min(int(r.starts.At(o+1)), x.To)
 				call(o, at, to)
 				at = to
+			}
+		}
+	}
+}
+
+// eachOnly is each for the rows of the only subject.
+func (r *blockReader) eachOnly(spans []span32, fn func(o, lo, hi int)) {
+	for _, x := range r.ranges {
+		i := x.From - 1
+		for rows := r.b.Each(x.From, x.To); rows.Next(); {
+			if i++; rows.Subject != r.only {
+				continue
+			}
+			o := sort.Search(r.starts.Len()-1, func(o int) bool { return int(r.starts.At(o+1)) > i })
+			at := sort.Search(len(spans), func(k int) bool { return spans[k].to > o })
+			if at < len(spans) && spans[at].from <= o {
+				fn(o, i, i+1)
 			}
 		}
 	}

@@ -323,11 +323,7 @@ func (w *topWorker) hits(wanted func(o int) bool, fn func(o int, s *blockShape, 
 		}
 		v := w.versions[0]
 		for i := lo; i < hi; i++ {
-			who := w.who.At(i)
-			if w.single && who>>shift != w.only {
-				continue
-			}
-			t := w.b.Time(i)
+			who, t := w.who.At(i), w.b.Time(i)
 			if compare {
 				v = w.at(v, t)
 			}

@@ -230,7 +230,7 @@ func (w *liner) origin(o, lo, hi int, mask uint64) {
 	for i := lo; i < hi; i++ {
 		who := w.who.At(i)
 		key := subjectKey(who >> shift)
-		if w.single && uint64(key) != w.only || plain && uint64(key)>>lineShift%w.of != w.me {
+		if plain && uint64(key)>>lineShift%w.of != w.me {
 			continue
 		}
 		set := int64(-1)

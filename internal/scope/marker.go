@@ -264,11 +264,7 @@ func (m *marker) rows(g *blockGaps, o, lo, hi int, mask uint64, unit *blockFeed)
 	shift, low := m.b.ShapeBits(), uint64(1)<<m.b.ShapeBits()-1
 	source, realm, v := g.source(o), m.realmID(o), m.versions[0]
 	for i := lo; i < hi; i++ {
-		who := m.who.At(i)
-		if m.single && who>>shift != m.only {
-			continue
-		}
-		t := m.b.Time(i)
+		who, t := m.who.At(i), m.b.Time(i)
 		v = m.at(v, t)
 		s := v.shapes[who&low]
 		if !m.matches(mask&s.pass, s, i, who>>shift, t) {
