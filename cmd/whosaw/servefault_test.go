@@ -422,7 +422,9 @@ func TestClockJumps(t *testing.T) {
 		w.deliver(s, batch)
 		w.caughtUp(c)
 	}
-	c.kill()
+	if err := c.terminate(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
 	set("-20h")
 	c = startServer(t, dir, yaml)
 	w.url = c.url

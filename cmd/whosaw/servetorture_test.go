@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"flag"
@@ -12,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,10 +36,14 @@ var tortureTime = flag.Duration("whosaw.torture", 15*time.Second, "how long Test
 // can be checked record by record. A session is an issuance and nine accesses. Of some sessions the accesses carry a
 // credential that was never issued, signed with a key of their own: a finding each.
 type feigned struct {
-	name  string
-	ids   bool // records have an id; else they are known by what is around them
-	start int64
+	name string
+	ids  bool // records have an id; else they are known by what is around them
+	made int64
+	cuts []cut
 }
+
+// cut is where a body began that was made at a time.
+type cut struct{ number, time int64 }
 
 const (
 	sessionRecords = 10
@@ -46,11 +52,15 @@ const (
 )
 
 func (f *feigned) record(n int64) whosaw.Record {
+	at, ok := slices.BinarySearchFunc(f.cuts, n, func(c cut, n int64) int { return cmp.Compare(c.number, n) })
+	if !ok {
+		at-- // the one before begins the body that it is in
+	}
 	session := n / sessionRecords
 	customer := strconv.FormatInt(1+(session*7919)%100_000, 10)
 	credential := fmt.Sprintf("%s-s%d", f.name, session)
 	r := whosaw.Record{
-		Time: f.start + n*1000/perSecond, Subjects: []string{customer}, Client: "web", Key: "login", Credential: credential,
+		Time: f.cuts[at].time + (n-f.cuts[at].number)*1000/perSecond, Subjects: []string{customer}, Client: "web", Key: "login", Credential: credential,
 	}
 	if session%forgedEvery == forgedEvery-1 {
 		r.Key = fmt.Sprintf("leak-%s-%d", f.name, session)
@@ -71,8 +81,12 @@ func (f *feigned) record(n int64) whosaw.Record {
 	return r
 }
 
-// lines are records as they are sent.
+// lines are records as they are sent. What was not sent before happens now.
 func (f *feigned) lines(from, to int64) []byte {
+	if to > f.made {
+		f.cuts = append(f.cuts, cut{f.made, time.Now().UnixMilli()})
+		f.made = to
+	}
 	var out []byte
 	for n := from; n < to; n++ {
 		r := f.record(n)
@@ -128,7 +142,7 @@ func (w *torture) rest(d time.Duration) bool {
 }
 
 func (w *torture) add(name string, ids bool) *sender {
-	s := &sender{feigned: feigned{name: name, ids: ids, start: time.Now().UnixMilli()}}
+	s := &sender{feigned: feigned{name: name, ids: ids}}
 	w.senders = append(w.senders, s)
 	return s
 }
@@ -147,12 +161,12 @@ func (w *torture) post(s *sender, seed uint64, pack func([]byte) []byte, timeout
 			before(body)
 		}
 		packed := pack(body)
-		for patience := timeout; ; patience *= 2 {
+		for patience := timeout; ; patience = min(2*patience, time.Minute) {
 			if s.ids { // it does not remember how it cut its records, and begins a little earlier
 				back := min(at, rng.Int64N(30))
 				packed = pack(s.lines(at-back, at+size))
 			}
-			if w.send(s, packed, min(patience, time.Minute)) {
+			if w.send(s, packed, patience) {
 				break
 			}
 			<-time.After(20 * time.Millisecond) // also after the end: what was begun is sent until it is acknowledged
@@ -406,7 +420,9 @@ func (w *torture) wait(senders *sync.WaitGroup, c *child) {
 				w.t.Logf("%s: %s", s.name, *why)
 			}
 		}
-		w.t.Fatalf("the senders were not acknowledged in three minutes:\n%s", c.log())
+		var st api.Status
+		err := c.r.call(w.t.Context(), "GET", "/v1/status", nil, &st)
+		w.t.Fatalf("the senders were not acknowledged in three minutes; ledger %+v, %v\n%s", st.Ledger, err, c.log())
 	}
 }
 
