@@ -215,10 +215,10 @@ func numbers[T int | uint32 | uint16](list []T) string {
 	return b.String()
 }
 
-func (e *duckEngine) ask(ctx context.Context, a *asked) (answer, time.Duration, error) {
+func (e *duckEngine) ask(ctx context.Context, a *asked) (answer, cost, error) {
 	where, err := e.where(ctx, a)
 	if err != nil {
-		return answer{}, 0, err
+		return answer{}, cost{}, err
 	}
 	switch a.Question {
 	case "q3":
@@ -238,11 +238,11 @@ func (e *duckEngine) ask(ctx context.Context, a *asked) (answer, time.Duration, 
 		counts = append(counts, &found[bit])
 	}
 	query += " FROM (SELECT customer, count(*) AS n, bit_or(fields) AS f FROM accesses WHERE fields <> 0 AND " + where + " GROUP BY customer)"
-	began := time.Now()
+	began := startWatch()
 	if err := e.conn.QueryRowContext(ctx, query).Scan(counts...); err != nil {
-		return out, 0, fmt.Errorf("DuckDB: count: %w", err)
+		return out, cost{}, fmt.Errorf("DuckDB: count: %w", err)
 	}
-	took := time.Since(began)
+	took := began.stop()
 	out.Fields = make(map[string]int64)
 	for bit, n := range found {
 		if n > 0 {
@@ -252,23 +252,23 @@ func (e *duckEngine) ask(ctx context.Context, a *asked) (answer, time.Duration, 
 	// What whosaw's answer has beside that; not timed.
 	query = "SELECT count(*), coalesce(min(ts) FILTER (fields <> 0), 0), coalesce(max(ts) FILTER (fields <> 0), 0) FROM accesses WHERE " + where
 	if err := e.conn.QueryRowContext(ctx, query).Scan(&out.Accesses, &out.First, &out.Last); err != nil {
-		return out, 0, fmt.Errorf("DuckDB: count accesses: %w", err)
+		return out, cost{}, fmt.Errorf("DuckDB: count accesses: %w", err)
 	}
 	return out, took, nil
 }
 
-func (e *duckEngine) list(ctx context.Context, where string) (answer, time.Duration, error) {
+func (e *duckEngine) list(ctx context.Context, where string) (answer, cost, error) {
 	name := filepath.Join(e.dir, "peer.csv")
-	began := time.Now()
+	began := startWatch()
 	err := duckRun(ctx, e.conn, "COPY (SELECT customer, min(ts), max(ts), count(*), bit_or(fields) FROM accesses WHERE fields <> 0 AND "+where+
 		" GROUP BY customer ORDER BY customer) TO '"+name+"' (FORMAT csv, HEADER false)")
-	took := time.Since(began)
+	took := began.stop()
 	if err != nil {
-		return answer{}, 0, err
+		return answer{}, cost{}, err
 	}
 	file, err := os.Open(name)
 	if err != nil {
-		return answer{}, 0, fmt.Errorf("read list: %w", err)
+		return answer{}, cost{}, fmt.Errorf("read list: %w", err)
 	}
 	defer file.Close()
 	h, out := sha256.New(), answer{}
@@ -285,32 +285,32 @@ func (e *duckEngine) list(ctx context.Context, where string) (answer, time.Durat
 			break
 		}
 		if err != nil {
-			return answer{}, 0, fmt.Errorf("read list: %w", err)
+			return answer{}, cost{}, fmt.Errorf("read list: %w", err)
 		}
 	}
 	out.Hash = hex.EncodeToString(h.Sum(nil))
 	return out, took, nil
 }
 
-func (e *duckEngine) customer(ctx context.Context, customer uint32) (answer, time.Duration, error) {
-	began := time.Now()
+func (e *duckEngine) customer(ctx context.Context, customer uint32) (answer, cost, error) {
+	began := startWatch()
 	rows, err := e.conn.QueryContext(ctx, `SELECT ts, principal, token, ip, asn, country, agent, route, status, fields, "key" FROM accesses
 		WHERE customer = ? ORDER BY ts DESC`, customer)
 	if err != nil {
-		return answer{}, 0, fmt.Errorf("DuckDB: customer: %w", err)
+		return answer{}, cost{}, fmt.Errorf("DuckDB: customer: %w", err)
 	}
 	defer rows.Close()
 	var all []access
 	for rows.Next() {
 		var a access
 		if err := rows.Scan(&a.ts, &a.principal, &a.token, &a.ip, &a.asn, &a.country, &a.agent, &a.route, &a.status, &a.fields, &a.key); err != nil {
-			return answer{}, 0, fmt.Errorf("DuckDB: customer: %w", err)
+			return answer{}, cost{}, fmt.Errorf("DuckDB: customer: %w", err)
 		}
 		all = append(all, a)
 	}
-	took := time.Since(began)
+	took := began.stop()
 	if err := rows.Err(); err != nil {
-		return answer{}, 0, fmt.Errorf("DuckDB: customer: %w", err)
+		return answer{}, cost{}, fmt.Errorf("DuckDB: customer: %w", err)
 	}
 	b := newBatch(e.text)
 	for i := range all {
@@ -324,26 +324,26 @@ func (e *duckEngine) customer(ctx context.Context, customer uint32) (answer, tim
 }
 
 // top is in the form that is fastest here: the pairs first, then their count.
-func (e *duckEngine) top(ctx context.Context, a *asked, where string) (answer, time.Duration, error) {
+func (e *duckEngine) top(ctx context.Context, a *asked, where string) (answer, cost, error) {
 	column := map[string]string{"ip": "ip", "principal": "principal", "credential": "token"}[a.By]
 	query := fmt.Sprintf(`SELECT day, v, count(*) AS n FROM (SELECT DISTINCT (ts // %d)::INTEGER AS day, %s AS v, customer FROM accesses
 		WHERE fields <> 0 AND %s) GROUP BY day, v ORDER BY n DESC, day, v LIMIT 20`, dayMS, column, where)
 	var out answer
-	began := time.Now()
+	began := startWatch()
 	rows, err := e.conn.QueryContext(ctx, query)
 	if err != nil {
-		return out, 0, fmt.Errorf("DuckDB: top: %w", err)
+		return out, cost{}, fmt.Errorf("DuckDB: top: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var day, n int64
 		var v uint64
 		if err := rows.Scan(&day, &v, &n); err != nil {
-			return out, 0, fmt.Errorf("DuckDB: top: %w", err)
+			return out, cost{}, fmt.Errorf("DuckDB: top: %w", err)
 		}
 		out.Top = append(out.Top, topRow{time.UnixMilli(day * dayMS).UTC().Format(time.DateOnly), valueOf(a.By, v), n})
 	}
-	return out, time.Since(began), rows.Err()
+	return out, began.stop(), rows.Err()
 }
 
 // valueOf gives a number of the peer's as whosaw names it.

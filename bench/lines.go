@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -24,7 +23,7 @@ import (
 type reading struct {
 	Says         string
 	Lines, Bytes int64 // bytes as on disk
-	Seconds      float64
+	Seconds, CPU float64
 }
 
 // lineFiles are the same lines plain and compressed.
@@ -57,11 +56,12 @@ func readLines(ctx context.Context, s *shop, o *options) (out []reading, err err
 			{"DuckDB, read_json into a table", intoDuck},
 		} {
 			into := filepath.Join(dir, "into")
-			began := time.Now()
+			began := startWatch()
 			if err := way.read(ctx, path, into); err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", way.says, name, err)
 			}
-			out = append(out, reading{way.says + ", " + name, n, info.Size(), time.Since(began).Seconds()})
+			took := began.stop()
+			out = append(out, reading{way.says + ", " + name, n, info.Size(), took.wall.Seconds(), took.cpu.Seconds()})
 			if err := os.RemoveAll(into); err != nil {
 				return nil, fmt.Errorf("remove what was read: %w", err)
 			}

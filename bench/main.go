@@ -103,12 +103,13 @@ type loaded struct {
 type timed struct {
 	asked
 	Seconds float64
+	CPU     float64 // seconds
 	Answer  answer
 }
 
 // engine answers questions. The time is that of the answer alone.
 type engine interface {
-	ask(ctx context.Context, a *asked) (answer, time.Duration, error)
+	ask(ctx context.Context, a *asked) (answer, cost, error)
 	Close() error
 }
 
@@ -187,7 +188,7 @@ func (o *options) askAll(ctx context.Context, s *shop) (out askedAll, err error)
 				return out, fmt.Errorf("%s, variant %d: %w", name, v, err)
 			}
 			a.Addrs = nil
-			out.Answers = append(out.Answers, timed{a, took.Seconds(), answer})
+			out.Answers = append(out.Answers, timed{a, took.wall.Seconds(), took.cpu.Seconds(), answer})
 		}
 	}
 	out.Peak = peak()

@@ -19,7 +19,7 @@ func (f *figures) print(w io.Writer, asks, names []string) {
 		fmt.Fprintf(w, "\nwhosaw holds %s records: the accesses, and an issuance for each token that was given out.\n", grouped(l.Records))
 		fmt.Fprintf(w, "Of its bytes, %.1f an access are of the index, which is derived and can be built again.\n", float64(l.Index)/float64(l.Accesses))
 	}
-	head, rule := "\n| seconds, warm median (cold) |", "| --- |"
+	head, rule := "\n| seconds, warm median; of processors; (cold) |", "| --- |"
 	for _, name := range names {
 		head += " " + name + " |"
 		rule += " --- |"
@@ -36,10 +36,10 @@ func (f *figures) print(w io.Writer, asks, names []string) {
 	for _, q := range asks {
 		fmt.Fprintf(w, "| %s |", saysOf(q))
 		for _, name := range names {
-			fmt.Fprintf(w, " %s (%s) |", seconds(f.warm(q, name)), seconds(f.Cold[q][name].median()))
+			fmt.Fprintf(w, " %s; %s; (%s) |", seconds(f.warm(q, name)), seconds(f.cpu(q, name)), seconds(f.Cold[q][name].median()))
 		}
 		for _, p := range peers {
-			fmt.Fprintf(w, " **%s** (%s) |", times(f.warm(q, p), f.warm(q, "whosaw")), times(f.Cold[q][p].median(), f.Cold[q]["whosaw"].median()))
+			fmt.Fprintf(w, " **%s**; %s; (%s) |", times(f.warm(q, p), f.warm(q, "whosaw")), times(f.cpu(q, p), f.cpu(q, "whosaw")), times(f.Cold[q][p].median(), f.Cold[q]["whosaw"].median()))
 		}
 		fmt.Fprintln(w)
 	}
@@ -51,18 +51,26 @@ func (f *figures) print(w io.Writer, asks, names []string) {
 	if len(f.Lines) == 0 {
 		return
 	}
-	fmt.Fprint(w, "\n| reading JSON lines | lines/s | bytes a line |\n| --- | --- | --- |\n")
+	fmt.Fprint(w, "\n| reading JSON lines | lines/s | a processor-second | bytes a line |\n| --- | --- | --- | --- |\n")
 	for _, r := range f.Lines {
-		fmt.Fprintf(w, "| %s | %s | %.0f |\n", r.Says, rate(float64(r.Lines)/r.Seconds), float64(r.Bytes)/float64(r.Lines))
+		fmt.Fprintf(w, "| %s | %s | %s | %.0f |\n", r.Says, rate(float64(r.Lines)/r.Seconds), rate(float64(r.Lines)/r.CPU), float64(r.Bytes)/float64(r.Lines))
 	}
 }
 
 // warm is the median of a question's runs behind the first.
 func (f *figures) warm(question, name string) float64 {
+	return f.over(question, name, func(a *timed) float64 { return a.Seconds })
+}
+
+func (f *figures) cpu(question, name string) float64 {
+	return f.over(question, name, func(a *timed) float64 { return a.CPU })
+}
+
+func (f *figures) over(question, name string, of func(*timed) float64) float64 {
 	var s series
-	for _, a := range f.Warm[name].Answers {
-		if a.Question == question && a.Variant > 0 {
-			s = append(s, a.Seconds)
+	for i := range f.Warm[name].Answers {
+		if a := &f.Warm[name].Answers[i]; a.Question == question && a.Variant > 0 {
+			s = append(s, of(a))
 		}
 	}
 	return s.median()

@@ -143,28 +143,28 @@ func keyName(n int) string {
 	return "nobody-" + strconv.Itoa(n)
 }
 
-func (w *whosawEngine) ask(ctx context.Context, a *asked) (answer, time.Duration, error) {
+func (w *whosawEngine) ask(ctx context.Context, a *asked) (answer, cost, error) {
 	f := w.filter(a)
-	began := time.Now()
+	began := startWatch()
 	switch a.Question {
 	case "q3":
 		name := filepath.Join(w.dir, "list.csv")
 		if err := w.list(ctx, f, name); err != nil {
-			return answer{}, 0, err
+			return answer{}, cost{}, err
 		}
-		took := time.Since(began)
+		took := began.stop()
 		out, err := hashList(name)
 		return out, took, err
 	case "q4":
 		page, err := w.engine.Subject(ctx, nil, strconv.FormatUint(uint64(a.Customer), 10), f, 1<<20, "")
-		took := time.Since(began)
+		took := began.stop()
 		if err != nil {
-			return answer{}, 0, err
+			return answer{}, cost{}, err
 		}
 		return hashRecords(page.Accesses), took, nil
 	case "q5-ip", "q5-principal", "q5-credential", "q5-off":
 		rows, err := w.engine.Top(ctx, a.By, f, 20)
-		took := time.Since(began)
+		took := began.stop()
 		var out answer
 		for _, r := range rows {
 			out.Top = append(out.Top, topRow{r.Day, r.Value, r.Subjects})
@@ -172,9 +172,9 @@ func (w *whosawEngine) ask(ctx context.Context, a *asked) (answer, time.Duration
 		return out, took, err
 	}
 	c, err := w.engine.Count(ctx, f)
-	took := time.Since(began)
+	took := began.stop()
 	if err != nil {
-		return answer{}, 0, err
+		return answer{}, cost{}, err
 	}
 	out := answer{Accesses: c.Accesses, Disclosures: c.Disclosures, Subjects: c.Subjects, Fields: c.Fields}
 	if c.First != nil {
