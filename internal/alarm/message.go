@@ -97,6 +97,8 @@ func title(detector string) string {
 		return "Customers are opened in order of their numbers"
 	case "unexplained":
 		return "Customers are opened without a reason on record"
+	case "refused":
+		return "Passwords or tokens are tried at a log-in"
 	case "spreader":
 		return "Far more customers are opened than before"
 	case "budget":

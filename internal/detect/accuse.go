@@ -131,8 +131,11 @@ func (e *Engine) accuse(d detector, u *unit, v *view) *accusation {
 		return nil
 	}
 	ev := x.ev[x.start[j]:]
-	if d == unexplained {
+	switch d {
+	case unexplained:
 		return e.accuseUnexplained(u, v, ev, j)
+	case refused:
+		return e.accuseRefused(u, v, ev, j)
 	}
 	t, name := e.term(u.kind, v)
 	a := &accusation{d: d, kind: u.kind, unit: name, statistic: x.s[j], threshold: e.h, descending: d == traversal && 1<<j&downward != 0}
@@ -482,7 +485,7 @@ func (a *accusation) matches(v *view) bool {
 	t, r := &a.term, v.r
 	switch {
 	case !has(t.Key, r.Key), !has(t.Client, r.Client), !has(t.Principal, r.Principal), !has(t.Credential, r.Credential),
-		!has(t.Country, r.Country), !has(t.AgentClass, v.class.name), !has(t.Realm, r.Realm), !has(t.Outcome, v.outcome.String()):
+		!has(t.Country, r.Country), !has(t.AgentClass, v.class.name), !has(t.Realm, r.Realm), !has(t.Route, r.Route), !has(t.Outcome, v.outcome.String()):
 		return false
 	case len(t.ASN) > 0 && !has(t.ASN, strconv.FormatUint(uint64(r.ASN), 10)):
 		return false

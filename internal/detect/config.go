@@ -96,7 +96,7 @@ func positive[T int | int64 | float64](v *T, standard T) {
 }
 
 // Threshold is the h of all sequential tests: ln(tests x trials a month / allowed alarms a month). With the defaults it
-// is ln(75 x 3e9 / 1) = 26.1.
+// is ln(81 x 3e9 / 1) = 26.2.
 func (c Config) Threshold() float64 {
 	c = c.withDefaults()
 	return math.Log(float64(tests()) * c.TrialsPerMonth / c.AlarmsPerMonth)

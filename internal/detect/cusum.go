@@ -10,6 +10,7 @@ const (
 	nonexistent
 	traversal
 	unexplained
+	refused
 	nSequential
 
 	canary     = nSequential
@@ -19,11 +20,11 @@ const (
 	nDetectors = nSequential + 4
 )
 
-var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "canary", "key_state", "spreader", "budget"}
+var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "refused", "canary", "key_state", "spreader", "budget"}
 
-// MITRE ATT&CK: forge web credentials; valid accounts; data from information repositories; private keys. OWASP API Security: broken
+// MITRE ATT&CK: forge web credentials; valid accounts; credential stuffing; data from information repositories; private keys. OWASP API Security: broken
 // object level authorization, whose first sign is that ids are tried.
-var techniques = [nDetectors]string{"T1606", "API1:2023", "API1:2023", "T1078", "T1213", "T1552.004", "T1213", "T1213"}
+var techniques = [nDetectors]string{"T1606", "API1:2023", "API1:2023", "T1078", "T1110.004", "T1213", "T1552.004", "T1213", "T1213"}
 
 // maxBank is the most tests a detector runs on a unit.
 const maxBank = 4
@@ -43,6 +44,8 @@ var banks = [nSequential]bank{
 	traversal: {4, [maxBank]float64{0.9, 0.98, 0.9, 0.98}},
 	// An insider beside a day's work (0.05), a program that reads on (0.15), a copied credential used for nothing else (0.5).
 	unexplained: {3, [maxBank]float64{0.05, 0.15, 0.5}},
+	// Of leaked passwords one in a hundred fits (0.9); among the honest log-ins of a large network (0.5).
+	refused: {2, [maxBank]float64{0.5, 0.9}},
 }
 
 // watched are the unit kinds of each detector, in order of preference.
@@ -52,6 +55,8 @@ var watched = [nSequential][]kind{
 	nonexistent: {kindKey, kindClient, kindPrincipal, kindCredential, kindCell, kindNetwork, kindIP},
 	traversal:   {kindKey, kindClient, kindPrincipal, kindCredential, kindCell, kindNetwork, kindIP},
 	unexplained: {kindPrincipal, kindCredential, kindClient, kindKey, kindCell, kindNetwork, kindIP},
+	// An address is one trial a day, so it is no unit of refused.
+	refused: {kindCell, kindNetwork, kindClient},
 }
 
 // weights are the steps of a detector's tests at an honest rate p0.
@@ -127,7 +132,7 @@ const (
 	entOpened    = 1 << iota // outcome disclosed or absent
 	entDisclosed             // outcome disclosed
 	entTrial                 // it was a trial
-	entAccused               // unissued: judged, and never issued; unexplained: no reason, in time or late
+	entAccused               // unissued: judged, and never issued; unexplained: no reason, in time or late; refused: it was
 )
 
 // trial is the answer to a detector's question about one subject of one access.

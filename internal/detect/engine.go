@@ -48,7 +48,8 @@ type Engine struct {
 	judged     memory // credentials found never issued
 	daily      daily  // credentials counted today
 
-	spreads  map[uint64]*spread // what actors were shown, without a reason, and, under budgets, at all
+	doors    map[uint64]*stratum // routes that have refused somebody without credential
+	spreads  map[uint64]*spread  // what actors were shown, without a reason, and, under budgets, at all
 	budgets  [nKinds]map[uint64]Budget
 	budgeted bool
 	pairs    int // in all spreads
@@ -102,6 +103,7 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		classes: make(map[string]agentClass),
 		known:   known{seed: maphash.MakeSeed()},
 		judged:  newMemory(),
+		doors:   make(map[uint64]*stratum),
 		spreads: make(map[uint64]*spread),
 	}
 	e.setBudgets(cfg.Budgets)
@@ -222,6 +224,9 @@ func (e *Engine) access(v *view) {
 		}
 	} else {
 		e.bystander(v)
+	}
+	if v.r.Credential == "" && v.r.Principal == "" {
+		e.refused(v)
 	}
 	if len(e.keys) > 0 {
 		e.keyState(v)

@@ -38,6 +38,11 @@ func mixed(seed uint64) *world {
 		w.desk(2, 4, 60, rng.IntN(2) == 0)
 	}
 	if rng.IntN(2) == 0 {
+		for i := range 300 {
+			w.attack(login(start+day+int64(i)*minute, 3_000_000+rng.IntN(3000)*256, rng.IntN(60) == 0))
+		}
+	}
+	if rng.IntN(2) == 0 {
 		w.curious(start+day, 3, 30)
 	}
 	if rng.IntN(2) == 0 {
@@ -123,7 +128,7 @@ func TestEvidenceIsWhatTheFilterMatches(t *testing.T) {
 		facts := newFacts(rs)
 		before := map[string]bool{}
 		for _, f := range fs {
-			if f.Detector != "nonexistent" && f.Detector != "traversal" && f.Detector != "unexplained" {
+			if f.Detector != "nonexistent" && f.Detector != "traversal" && f.Detector != "unexplained" && f.Detector != "refused" {
 				continue
 			}
 			first := !before[f.Detector]
@@ -186,6 +191,12 @@ func TestFalseAlarmBound(t *testing.T) {
 				w.add(r)
 			}
 		},
+		"refused": func(w *world) {
+			w.add(whosaw.Record{Type: whosaw.TypeChange, Time: start, Ref: &whosaw.Reference{From: start, Until: start + 1000*day}})
+			for i := range 90_000 {
+				w.add(login(start+int64(i)*second, i*256, w.rng.Float64() >= 0.1))
+			}
+		},
 		"unexplained": func(w *world) {
 			// A declared loss at which reasons are lost indeed.
 			w.add(whosaw.Record{Type: whosaw.TypeFeed, Time: start, Ref: &whosaw.Reference{Of: "reason", HasLost: true, Lost: 0.02}})
@@ -201,8 +212,8 @@ func TestFalseAlarmBound(t *testing.T) {
 			}
 		},
 	}
-	present := map[string]float64{"nonexistent": 2 * 2, "unissued": 2 * 2, "traversal": 2 * 4, "unexplained": 1 * 3} // kinds in the stream x bank
-	for i, detector := range []string{"unissued", "nonexistent", "traversal", "unexplained"} {
+	present := map[string]float64{"nonexistent": 2 * 2, "unissued": 2 * 2, "traversal": 2 * 4, "unexplained": 1 * 3, "refused": 1 * 2} // kinds in the stream x bank
+	for i, detector := range []string{"unissued", "nonexistent", "traversal", "unexplained", "refused"} {
 		t.Run(detector, func(t *testing.T) {
 			w := newWorld(40)
 			streams[detector](w)
@@ -237,7 +248,7 @@ func TestAlarmsAtLowThresholds(t *testing.T) {
 			r.IP = ip(w.rng.IntN(3000) << 8)
 			w.add(r)
 		}
-		cfg := detect.Config{TrialsPerMonth: 3e9, AlarmsPerMonth: 75 * 3e9 * math.Exp(-h)}
+		cfg := detect.Config{TrialsPerMonth: 3e9, AlarmsPerMonth: 81 * 3e9 * math.Exp(-h)}
 		if math.Abs(cfg.Threshold()-h) > 1e-9 {
 			t.Fatalf("threshold %v, want %v", cfg.Threshold(), h)
 		}
@@ -249,7 +260,7 @@ func TestAlarmsAtLowThresholds(t *testing.T) {
 }
 
 func TestThreshold(t *testing.T) {
-	if h := (detect.Config{}).Threshold(); math.Abs(h-math.Log(75*3e9)) > 1e-9 {
+	if h := (detect.Config{}).Threshold(); math.Abs(h-math.Log(81*3e9)) > 1e-9 {
 		t.Errorf("threshold %v", h)
 	}
 }

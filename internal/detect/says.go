@@ -42,6 +42,8 @@ func (e *Engine) describe(a *accusation, v *view) {
 		} else {
 			e.describeUnexplained(a, v)
 		}
+	case refused:
+		a.says = refusedSays(a, v)
 	case spreader, budget:
 		a.says = spreadSays(a)
 	case canary:

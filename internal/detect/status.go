@@ -31,6 +31,7 @@ const (
 	whyNoReasons
 	whyReasonsStopped
 	whyTooMany
+	whyManyRefused
 	whyNoPast
 	whyPairs
 	nWhy
@@ -55,6 +56,7 @@ var whyTexts = [nWhy]string{
 	whyTail:           "credentials given out before their key was retired live on",
 	whyNoReasons:      "no reason record explains what this kind of principal opens on the route, or too few do",
 	whyReasonsStopped: "no reason came for a day",
+	whyManyRefused:    "honest networks are refused there nearly as often as a thief would be",
 	whyNoPast:         "the actor has no week of days of its own yet to be held against",
 	whyPairs:          "too many pairs of actors and customers are held",
 	whyTooMany:        "on this route reasons are missing for a tenth or more of what is opened",

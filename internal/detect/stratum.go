@@ -30,6 +30,7 @@ type envelope struct {
 
 var (
 	envelopeAbsent      = envelope{nonexistent, floorAbsent, floorAbsent, enoughNetworks}
+	envelopeRefused     = envelope{refused, floorRefused, floorRefused, enoughNetworks}
 	envelopeUnexplained = envelope{unexplained, youngUnexplained, floorUnexplained, enoughDays}
 )
 

@@ -89,7 +89,8 @@ func TestEverythingThere(t *testing.T) {
 		`{"type":"key","since":"2026-01-01T00:00:00Z","key":"k","state":"active"}`,
 		`{"type":"feed","of":"issuance","key":"k","from":"2026-01-01T00:00:00Z","lost":0}`,
 		`{"type":"reason","from":"2026-03-02T10:00:00Z","until":"2026-03-02T10:03:30Z","principal":"staff:kim","subject":7,"kind":"ticket"}`,
-		`{"type":"issuance","time":"2026-03-02T09:00:00Z","credential":"c7","key":"k","subject":7}`)
+		`{"type":"issuance","time":"2026-03-02T09:00:00Z","credential":"c7","key":"k","subject":7}`,
+		`{"time":"2026-03-02T09:30:00Z","route":"POST /login","status":401,"ip":"192.0.2.1"}`)
 	for _, minute := range []string{"00", "01", "02", "03", "04", "05"} {
 		lines = append(lines, `{"time":"2026-03-02T10:`+minute+`:00Z","route":"GET /desk/{id}","fields":["name"],"status":200,"subject":7,"principal":"staff:kim","credential":"c7","key":"k","ip":"192.0.2.1"}`)
 	}
@@ -102,7 +103,7 @@ func TestEverythingThere(t *testing.T) {
 	if len(a.Add) != 0 {
 		t.Errorf("it advises to add %+v", a.Add)
 	}
-	if s := a.Shares["subject"]; s.Count != 6 || s.Of != 6 || s.Share != 1 {
+	if s := a.Shares["subject"]; s.Count != 6 || s.Of != 7 {
 		t.Errorf("share of subjects %+v", s)
 	}
 }

@@ -111,7 +111,10 @@ func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 	}
 	for _, route := range d.Strata {
 		says := "too much of what is asked for there does not exist"
-		if d.Detector == "unexplained" {
+		switch d.Detector {
+		case "refused":
+			says = "too many honest log-ins are refused there"
+		case "unexplained":
 			says = "too much of what is opened there has no reason on record"
 		}
 		why = append(why, "not judged on "+route.Route+": "+says)
@@ -124,7 +127,7 @@ func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 // name a customer, or carry a credential, or those it was asked about.
 func (t *tally) couldJudge(detector string, asked int64) int64 {
 	switch detector {
-	case "unexplained", "spreader":
+	case "unexplained", "spreader", "refused":
 		return asked
 	case "unissued", "key_state":
 		return t.credential + t.showsBare
@@ -133,7 +136,9 @@ func (t *tally) couldJudge(detector string, asked int64) int64 {
 }
 
 // asksWhose reports whether a detector judges by the customer whose data was asked for.
-func asksWhose(detector string) bool { return detector != "unissued" && detector != "key_state" }
+func asksWhose(detector string) bool {
+	return detector != "unissued" && detector != "key_state" && detector != "refused"
+}
 
 // blind says what a detector that judged nothing would need.
 func (t *tally) blind(detector string) string {
@@ -150,6 +155,8 @@ func (t *tally) blind(detector string) string {
 		return "no access names the customer it asks for, so nobody can say whether that customer exists"
 	case "traversal":
 		return "no access names a customer by number"
+	case "refused":
+		return "no log-in without a credential was refused (401, 403) so far, or log-ins name no address"
 	case "spreader":
 		return "no access names its principal"
 	case "budget":
