@@ -495,11 +495,16 @@ func (a *accusation) matches(v *view) bool {
 		return false
 	case t.From != 0 && r.Time < int64(t.From):
 		return false
+	case len(t.Subject) == 1 && others(t.Subject[0]):
+		return slices.ContainsFunc(v.subjects, func(s string) bool { return s != t.Subject[0][1:] })
 	case len(t.Subject) > 0:
 		return slices.ContainsFunc(v.subjects, func(s string) bool { return has(t.Subject, s) })
 	}
 	return true
 }
+
+// others reports whether a filter's value stands for everybody else.
+func others(s string) bool { return len(s) > 1 && s[0] == '!' && s[1] != '!' }
 
 // has reports whether a filter's list, if there is one, holds the value.
 func has(list []string, s string) bool {

@@ -94,3 +94,40 @@ func cpu() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// BenchmarkObserveHouse is the work of staff, partners and programs: 300 principals with a reason for all but one in a hundred of
+// the customers they open, each a trial for unexplained.
+func BenchmarkObserveHouse(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 3))
+	e := detect.New(detect.Config{}, nil)
+	seq, i := uint64(0), 0
+	batch := make([]whosaw.Record, 0, 1024)
+	principals := make([]string, 300)
+	for p := range principals {
+		principals[p] = "staff:" + strconv.Itoa(p)
+	}
+	observe := func() {
+		batch = batch[:0]
+		for len(batch) < cap(batch)-1 {
+			i++
+			at := start + int64(i)*9
+			r := whosaw.Record{
+				Time: at, Route: "GET /desk/{id}", Status: 200, Principal: principals[rng.IntN(len(principals))], Key: "staff", Client: "desk",
+				IP: ip(5), Country: "KR", ASN: 4766, Agent: chrome, Subjects: []string{strconv.Itoa(1 + rng.IntN(1<<20))}, Outcome: whosaw.OutcomeDisclosed,
+			}
+			if rng.IntN(100) != 0 {
+				batch = append(batch, reasonRecord(at, r))
+			}
+			batch = append(batch, r)
+		}
+		e.ObserveBatch(batch, func(int) uint64 { seq++; return seq }, func(int, whosaw.Finding) {})
+	}
+	for i < 20_000 {
+		observe()
+	}
+	before, from := cpu(), i
+	for b.Loop() {
+		observe()
+	}
+	b.ReportMetric(float64(i-from)/(cpu()-before).Seconds()/1e6, "Maccesses/cpu-s")
+}

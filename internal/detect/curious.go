@@ -98,6 +98,16 @@ func (e *Engine) ownPage(v *view) {
 // sampled picks the subjects whose openings teach, by their customers and by others alike.
 func sampled(id subject) bool { return mix(uint64(id))%curiousSample == 0 }
 
+// notThemselves is the filter member that leaves out the customer's own pages, which without issuances nothing explains either.
+// Of an id that begins with an exclamation mark it cannot be said.
+func notThemselves(principal string) []string {
+	claimed := strings.TrimPrefix(principal, customerPrefix)
+	if claimed == "" || claimed[0] == '!' {
+		return nil
+	}
+	return []string{"!" + claimed}
+}
+
 func curiousSays(a *accusation) string {
 	return fmt.Sprintf("Someone behind %s is shown other customers: %s of %s so far, where customers are shown themselves. Does the page check whose data it shows?",
 		behind(a), count(a.accesses, "access", "accesses"), count(a.subjects, "customer", "customers"))

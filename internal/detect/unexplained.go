@@ -315,6 +315,9 @@ func (e *Engine) accuseUnexplained(u *unit, v *view, ev []entry, j int) *accusat
 	a := &accusation{d: unexplained, kind: u.kind, unit: name, statistic: u.ex[unexplained].s[j], threshold: e.h}
 	got := weigh(ev, j, v, slice{}, nil)
 	a.rank = slices.Index(watched[unexplained], u.kind)
+	if v.house == 0 {
+		t.Subject = notThemselves(v.principal)
+	}
 	if u.pastUnknown || 2*got.accused <= u.bare {
 		t.From = whosaw.Time(got.first)
 	}
@@ -323,6 +326,7 @@ func (e *Engine) accuseUnexplained(u *unit, v *view, ev []entry, j int) *accusat
 		a.rank += len(watched[unexplained])
 		last := ev[len(ev)-1].access
 		got = weigh(slices.DeleteFunc(slices.Clone(ev), func(en entry) bool { return en.access != last }), j, v, slice{}, nil)
+		t.Subject = nil
 		for _, s := range v.subjects {
 			t.Subject = append(t.Subject, literal(s)...)
 		}

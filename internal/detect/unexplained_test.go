@@ -213,6 +213,11 @@ func TestCustomerOpensOthers(t *testing.T) {
 	for _, feed := range []bool{true, false} {
 		w := newWorld(57)
 		w.ownPages(4, 3000)
+		for i := range int64(500) { // the thief's own page, which without a feed nothing explains
+			r := get(start+i*5*minute, 77, true)
+			r.Route, r.Principal, r.Key = "GET /me", "customer:77", "main"
+			w.add(r)
+		}
 		if feed {
 			w.add(issuance(start, "session-x", "main", 77))
 		}

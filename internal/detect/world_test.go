@@ -264,6 +264,9 @@ func (f *facts) matchesTerm(t whosaw.Term, r *whosaw.Record) bool {
 	if r.Time < int64(t.From) || t.To != 0 && r.Time >= int64(t.To) {
 		return false
 	}
+	if len(t.Subject) == 1 && strings.HasPrefix(t.Subject[0], "!") && !strings.HasPrefix(t.Subject[0], "!!") {
+		return slices.ContainsFunc(r.Subjects, func(s string) bool { return s != t.Subject[0][1:] })
+	}
 	return len(t.Subject) == 0 || slices.ContainsFunc(r.Subjects, func(s string) bool { return slices.Contains(t.Subject, s) })
 }
 
