@@ -123,6 +123,9 @@ func (m *Main) notes(read *pipeline.Read, mapping string) {
 	}
 }
 
+// importRejects is where a data directory keeps the lines that the last run could not read. rejects.jsonl is the server's.
+const importRejects = "investigate-rejects.jsonl"
+
 // study is logs read into a case, and the answer.
 type study struct {
 	read    pipeline.Read
@@ -159,7 +162,7 @@ func (m *Main) study(ctx context.Context, logs []string, in *inputFlags, catalog
 	}
 	opts.Catalog = cat
 	if dir != "" && in.rejects == "" {
-		in.rejects = filepath.Join(dir, "rejects.jsonl")
+		in.rejects = filepath.Join(dir, importRejects)
 		opts.RejectFile = in.rejects
 	}
 	plan, err := ingest.NewPlan(ctx, logs, opts)

@@ -14,7 +14,7 @@ func (m *Main) root() *cobra.Command {
 		Long: `whosaw reads the access logs you have and says whether somebody harvested customers' data, since when,
 through what, and exactly whose data they saw. Where the logs cannot tell, it says so and how to mend that.
 
-Nothing leaves this machine.`,
+Nothing leaves this machine, but for what a server tells the channels you configure.`,
 		Example: `  whosaw investigate /var/log/nginx/access.log*        is there a harvest in these logs?
   whosaw investigate --data ./case LOG…                keep the ledger, to ask more
   whosaw scope --data ./case --key backup-2024         whose data was opened with this key

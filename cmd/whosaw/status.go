@@ -107,7 +107,12 @@ func (m *Main) writeStatus(s *api.Status, r *remote) error {
 	if d := s.Disk; d != nil {
 		text := fmt.Sprintf("%s free of %s", bytesText(d.Free), bytesText(d.Size))
 		if d.Days != nil {
-			text += fmt.Sprintf("; grows by %s a day: full in %.0f days", bytesText(d.PerDay), *d.Days)
+			text += fmt.Sprintf("; grows by %s a day: ", bytesText(d.PerDay))
+			if *d.Days < 3650 {
+				text += fmt.Sprintf("full in %s days", figure.Int(int64(*d.Days)))
+			} else {
+				text += "not full in ten years"
+			}
 		}
 		line("disk", "%s", text)
 	}

@@ -212,8 +212,8 @@ func silentGap(s silence) whosaw.Gap {
 func rejectedGap(source string, r rejects) whosaw.Gap {
 	g := whosaw.Gap{
 		Kind: whosaw.GapRejected, Source: source, Count: r.count,
-		Says: numbered(r.count, "line of this source was", "lines of this source were") +
-			" rejected and not counted. Read the log again with --rejects FILE to see each with its reason and cure",
+		Says: numbered(r.count, "line of source "+source+" was", "lines of source "+source+" were") +
+			" rejected and not counted. Each stands with its reason in the reject file: --rejects FILE of whosaw investigate, DIR/rejects.jsonl of a server",
 	}
 	if r.from != 0 || r.until != 0 {
 		g.From, g.To = stamp(r.from), stamp(r.until)
