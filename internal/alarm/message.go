@@ -97,6 +97,8 @@ func title(detector string) string {
 		return "Customers are opened in order of their numbers"
 	case "unexplained":
 		return "Customers are opened without a reason on record"
+	case "field_drift":
+		return "A page began to show a field it should not"
 	case "refused":
 		return "Passwords or tokens are tried at a log-in"
 	case "spreader":

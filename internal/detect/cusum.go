@@ -15,16 +15,17 @@ const (
 
 	canary     = nSequential
 	keyState   = nSequential + 1
-	spreader   = nSequential + 2
-	budget     = nSequential + 3
-	nDetectors = nSequential + 4
+	fieldDrift = nSequential + 2
+	spreader   = nSequential + 3
+	budget     = nSequential + 4
+	nDetectors = nSequential + 5
 )
 
-var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "refused", "canary", "key_state", "spreader", "budget"}
+var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "refused", "canary", "key_state", "field_drift", "spreader", "budget"}
 
 // MITRE ATT&CK: forge web credentials; valid accounts; credential stuffing; data from information repositories; private keys. OWASP API Security: broken
-// object level authorization, whose first sign is that ids are tried.
-var techniques = [nDetectors]string{"T1606", "API1:2023", "API1:2023", "T1078", "T1110.004", "T1213", "T1552.004", "T1213", "T1213"}
+// object level authorization, whose first sign is that ids are tried; of a property that was not to be shown.
+var techniques = [nDetectors]string{"T1606", "API1:2023", "API1:2023", "T1078", "T1110.004", "T1213", "T1552.004", "API3:2023", "T1213", "T1213"}
 
 // maxBank is the most tests a detector runs on a unit.
 const maxBank = 4

@@ -48,6 +48,8 @@ type Engine struct {
 	judged     memory // credentials found never issued
 	daily      daily  // credentials counted today
 
+	drifts   bool                // a catalog that a person wrote says what pages show
+	drifted  map[uint64]struct{} // fields of routes that it does not list, and that are known
 	doors    map[uint64]*stratum // routes that have refused somebody without credential
 	spreads  map[uint64]*spread  // what actors were shown, without a reason, and, under budgets, at all
 	budgets  [nKinds]map[uint64]Budget
@@ -103,9 +105,11 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		classes: make(map[string]agentClass),
 		known:   known{seed: maphash.MakeSeed()},
 		judged:  newMemory(),
+		drifted: make(map[uint64]struct{}),
 		doors:   make(map[uint64]*stratum),
 		spreads: make(map[uint64]*spread),
 	}
+	e.drifts = cat != nil && !cat.Suggested()
 	e.setBudgets(cfg.Budgets)
 	return e
 }
@@ -224,6 +228,9 @@ func (e *Engine) access(v *view) {
 		}
 	} else {
 		e.bystander(v)
+	}
+	if e.drifts && v.rt != nil && len(v.r.Fields) > 0 {
+		e.drift(v)
 	}
 	if v.r.Credential == "" && v.r.Principal == "" {
 		e.refused(v)

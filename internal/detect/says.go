@@ -42,6 +42,9 @@ func (e *Engine) describe(a *accusation, v *view) {
 		} else {
 			e.describeUnexplained(a, v)
 		}
+	case fieldDrift:
+		a.says = fmt.Sprintf("%s began to show the field %s, which its catalog does not list. If it is meant to, add it to the catalog, or declare the change; if not, the page shows too much.",
+			quote(v.r.Route), quote(a.term.Field[0]))
 	case refused:
 		a.says = refusedSays(a, v)
 	case spreader, budget:

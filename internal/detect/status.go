@@ -33,6 +33,7 @@ const (
 	whyTooMany
 	whyManyRefused
 	whyNoPast
+	whyFields
 	whyPairs
 	nWhy
 )
@@ -57,6 +58,7 @@ var whyTexts = [nWhy]string{
 	whyNoReasons:      "no reason record explains what this kind of principal opens on the route, or too few do",
 	whyReasonsStopped: "no reason came for a day",
 	whyManyRefused:    "honest networks are refused there nearly as often as a thief would be",
+	whyFields:         "too many fields that no catalog lists are remembered",
 	whyNoPast:         "the actor has no week of days of its own yet to be held against",
 	whyPairs:          "too many pairs of actors and customers are held",
 	whyTooMany:        "on this route reasons are missing for a tenth or more of what is opened",
@@ -163,6 +165,9 @@ func (e *Engine) Status() []Status {
 	slices.SortStableFunc(out[keyState].Leavers, func(a, b Leaver) int { return cmp.Compare(b.Accesses, a.Accesses) })
 	if !e.budgeted {
 		out = slices.Delete(out, int(budget), int(budget)+1) // nothing is asked of it
+	}
+	if !e.drifts {
+		out = slices.Delete(out, int(fieldDrift), int(fieldDrift)+1)
 	}
 	return out
 }

@@ -30,6 +30,7 @@ type view struct {
 	identity            // filled in by identify
 	units     [nKinds]*unit
 	routeHash uint64
+	rt        *catalog.Route // nil if no catalog knows the route
 }
 
 // identity is what an access's units are.
@@ -52,6 +53,7 @@ func (e *Engine) look(v *view, r *whosaw.Record, x *expected) {
 	*v = view{r: r, count: e.views, day: dayOf(r.Time), expected: x}
 	v.realm = text(r.Realm)
 	rt := e.routes.get(e.cat, r)
+	v.rt = rt
 	v.subjects = r.Subjects
 	if len(v.subjects) == 0 && rt != nil && rt.Join != catalog.JoinNone {
 		if s, ok := e.joined(rt, r); ok {

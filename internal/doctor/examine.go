@@ -155,6 +155,8 @@ func (t *tally) blind(detector string) string {
 		return "no access names the customer it asks for, so nobody can say whether that customer exists"
 	case "traversal":
 		return "no access names a customer by number"
+	case "field_drift":
+		return "no access says which fields it showed on a route that the catalog knows"
 	case "refused":
 		return "no log-in without a credential was refused (401, 403) so far, or log-ins name no address"
 	case "spreader":
