@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"strings"
@@ -35,12 +36,7 @@ func (m *Main) findingList() *cobra.Command {
 		Example: `  whosaw finding list --data ./data
   whosaw finding list --state open --json --data ./data`,
 		Args: cobra.NoArgs,
-		RunE: run(func(cmd *cobra.Command, _ []string) error {
-			r, err := m.reach(cmd.Context(), data.dir)
-			if err != nil {
-				return err
-			}
-			defer r.close()
+		RunE: m.over(&data, func(ctx context.Context, r *remote, _ []string) error {
 			if r.quiet != nil {
 				fmt.Fprintln(m.Stderr, "whosaw: no server runs: these are the findings that it had recorded")
 			}
@@ -54,7 +50,7 @@ func (m *Main) findingList() *cobra.Command {
 				Findings []api.Found `json:"findings"`
 				Next     string      `json:"next"`
 			}
-			if err := r.call(cmd.Context(), "GET", "/v1/findings?"+q.Encode(), nil, &answer); err != nil {
+			if err := r.call(ctx, "GET", "/v1/findings?"+q.Encode(), nil, &answer); err != nil {
 				return err
 			}
 			if asJSON {
@@ -96,14 +92,9 @@ func (m *Main) findingShow() *cobra.Command {
 		Short:   "One finding: what it says, who was told, how it was judged",
 		Example: `  whosaw finding show 7b1f… --data ./data`,
 		Args:    needOne("the finding's id"),
-		RunE: run(func(cmd *cobra.Command, args []string) error {
-			r, err := m.reach(cmd.Context(), data.dir)
-			if err != nil {
-				return err
-			}
-			defer r.close()
+		RunE: m.over(&data, func(ctx context.Context, r *remote, args []string) error {
 			var f api.Found
-			if err := r.call(cmd.Context(), "GET", "/v1/findings/"+url.PathEscape(args[0]), nil, &f); err != nil {
+			if err := r.call(ctx, "GET", "/v1/findings/"+url.PathEscape(args[0]), nil, &f); err != nil {
 				return err
 			}
 			if asJSON {
@@ -164,15 +155,10 @@ func (m *Main) findingJudge() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: run(func(cmd *cobra.Command, args []string) error {
-			r, err := m.reach(cmd.Context(), data.dir)
-			if err != nil {
-				return err
-			}
-			defer r.close()
+		RunE: m.over(&data, func(ctx context.Context, r *remote, args []string) error {
 			var f api.Found
 			in := api.Judgement{Verdict: args[1], Reason: reason}
-			if err := r.call(cmd.Context(), "POST", "/v1/findings/"+url.PathEscape(args[0])+"/verdict", in, &f); err != nil {
+			if err := r.call(ctx, "POST", "/v1/findings/"+url.PathEscape(args[0])+"/verdict", in, &f); err != nil {
 				return err
 			}
 			fmt.Fprintf(m.Stderr, "whosaw: finding %s is judged: %s\n", report.Safe(f.ID), f.State)
@@ -244,16 +230,11 @@ func (m *Main) suppressList() *cobra.Command {
 		Use:   "list",
 		Short: "The suppressions that hold now",
 		Args:  cobra.NoArgs,
-		RunE: run(func(cmd *cobra.Command, _ []string) error {
-			r, err := m.reach(cmd.Context(), data.dir)
-			if err != nil {
-				return err
-			}
-			defer r.close()
+		RunE: m.over(&data, func(ctx context.Context, r *remote, _ []string) error {
 			var answer struct {
 				Suppressions []alarm.Suppression `json:"suppressions"`
 			}
-			if err := r.call(cmd.Context(), "GET", fmt.Sprintf("/v1/suppressions?all=%t", all), nil, &answer); err != nil {
+			if err := r.call(ctx, "GET", fmt.Sprintf("/v1/suppressions?all=%t", all), nil, &answer); err != nil {
 				return err
 			}
 			if asJSON {
@@ -291,13 +272,8 @@ func (m *Main) suppressLift() *cobra.Command {
 		Use:   "lift NUMBER",
 		Short: "End a suppression now",
 		Args:  needOne("the suppression's number"),
-		RunE: run(func(cmd *cobra.Command, args []string) error {
-			r, err := m.reach(cmd.Context(), data.dir)
-			if err != nil {
-				return err
-			}
-			defer r.close()
-			return r.call(cmd.Context(), "DELETE", "/v1/suppressions/"+url.PathEscape(args[0]), nil, nil)
+		RunE: m.over(&data, func(ctx context.Context, r *remote, args []string) error {
+			return r.call(ctx, "DELETE", "/v1/suppressions/"+url.PathEscape(args[0]), nil, nil)
 		}),
 	}
 	data.add(cmd.Flags())

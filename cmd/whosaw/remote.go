@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/config"
@@ -128,6 +130,18 @@ func (m *Main) alone(ctx context.Context, dir string) (*remote, error) {
 	}
 	r.quiet = q
 	return r, nil
+}
+
+// over makes a command's function out of one that asks the server of a directory, or what answers in its place.
+func (m *Main) over(data *dirFlag, fn func(ctx context.Context, r *remote, args []string) error) func(*cobra.Command, []string) error {
+	return run(func(cmd *cobra.Command, args []string) (err error) {
+		r, err := m.reach(cmd.Context(), data.dir)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, r.close()) }()
+		return fn(cmd.Context(), r, args)
+	})
 }
 
 func (q *quiet) close() error {

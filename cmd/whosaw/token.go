@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"strings"
@@ -76,16 +77,11 @@ func (m *Main) tokenList() *cobra.Command {
 		Short:   "The tokens there are, revoked ones too",
 		Example: `  whosaw token list --data ./data`,
 		Args:    cobra.NoArgs,
-		RunE: run(func(cmd *cobra.Command, _ []string) error {
-			r, err := m.reach(cmd.Context(), data.dir)
-			if err != nil {
-				return err
-			}
-			defer r.close()
+		RunE: m.over(&data, func(ctx context.Context, r *remote, _ []string) error {
 			var answer struct {
 				Tokens []auth.Token `json:"tokens"`
 			}
-			if err := r.call(cmd.Context(), "GET", "/v1/tokens", nil, &answer); err != nil {
+			if err := r.call(ctx, "GET", "/v1/tokens", nil, &answer); err != nil {
 				return err
 			}
 			if asJSON {
@@ -119,14 +115,9 @@ func (m *Main) tokenRevoke() *cobra.Command {
 		Short:   "End a token at once",
 		Example: `  whosaw token revoke gw-1 --data ./data`,
 		Args:    needOne("the token's name or id"),
-		RunE: run(func(cmd *cobra.Command, args []string) error {
-			r, err := m.reach(cmd.Context(), data.dir)
-			if err != nil {
-				return err
-			}
-			defer r.close()
+		RunE: m.over(&data, func(ctx context.Context, r *remote, args []string) error {
 			var t auth.Token
-			if err := r.call(cmd.Context(), "DELETE", "/v1/tokens/"+url.PathEscape(args[0]), nil, &t); err != nil {
+			if err := r.call(ctx, "DELETE", "/v1/tokens/"+url.PathEscape(args[0]), nil, &t); err != nil {
 				return err
 			}
 			fmt.Fprintf(m.Stderr, "whosaw: token %s is revoked: its next request is refused\n", report.Safe(t.Name))
@@ -150,14 +141,9 @@ func (m *Main) adminCommand() *cobra.Command {
 		Short:   "Print a link that signs in whoever opens it first, within an hour",
 		Example: `  whosaw admin link --data ./data`,
 		Args:    cobra.NoArgs,
-		RunE: run(func(cmd *cobra.Command, _ []string) error {
-			r, err := m.reach(cmd.Context(), data.dir)
-			if err != nil {
-				return err
-			}
-			defer r.close()
+		RunE: m.over(&data, func(ctx context.Context, r *remote, _ []string) error {
 			var l api.Link
-			if err := r.call(cmd.Context(), "POST", "/v1/local/link", nil, &l); err != nil {
+			if err := r.call(ctx, "POST", "/v1/local/link", nil, &l); err != nil {
 				return err
 			}
 			if r.quiet != nil {
