@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -34,6 +35,46 @@ const (
 type class struct {
 	watermark int64   // greatest event time of its reasons
 	waiting   waiting // judged when its reasons have moved past them
+
+	first int32     // day of its first reason
+	came  [24]uint8 // days on which reasons came in an hour of the day, the latest lowest
+	on    [24]int32 // which that is
+}
+
+// mark notes that reasons come at a time.
+func (c *class) mark(t int64) {
+	d, h := dayOf(t), t/hour%24
+	if c.first == 0 {
+		c.first = d
+	}
+	if d > c.on[h] {
+		c.came[h] <<= min(d-c.on[h], 8)
+		c.on[h] = d
+	}
+	if back := c.on[h] - d; back < 8 {
+		c.came[h] |= 1 << back
+	}
+}
+
+// expects reports whether reasons come about that hour on two of the seven days before, or it is too early to say: then silence
+// is a feed that stands still. A nightly batch is silent by day.
+func (c *class) expects(t int64) bool {
+	d := dayOf(t)
+	if d-c.first < 3 {
+		return true
+	}
+	for h := t/hour + 23; h <= t/hour+25; h++ {
+		days := uint16(c.came[h%24])
+		if back := d - c.on[h%24]; back >= 0 {
+			days <<= min(back, 8)
+		} else {
+			days >>= min(-back, 8)
+		}
+		if bits.OnesCount8(uint8(days&^1)) >= 2 {
+			return true
+		}
+	}
+	return false
 }
 
 // classOf hashes the kind of a principal, the word before the colon.
@@ -100,6 +141,7 @@ func (x *realm) classIDs() []uint64 {
 }
 
 func (e *Engine) reasonsUntil(c *class, t int64) {
+	c.mark(t)
 	if t <= c.watermark {
 		return
 	}
@@ -189,7 +231,7 @@ func (v *view) principalDay() uint64 {
 func (e *Engine) reasonDue(h *held) {
 	r := &h.rec
 	feed := e.ref.ReasonFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
-	if c := e.realm(h.realm).reasonsFor(h.class); c != nil && !feed.Declared && c.watermark < r.Time {
+	if c := e.realm(h.realm).reasonsFor(h.class); c != nil && !feed.Declared && c.watermark < r.Time && c.expects(r.Time) {
 		// Reasons that stand still are late, not missing.
 		c.waiting.push(*h)
 		return

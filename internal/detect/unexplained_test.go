@@ -260,3 +260,25 @@ func TestHonestCuriousCustomers(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 }
+
+// Partners fetch their orders at night, each with its reason. By day no reasons are expected, and nobody waits for the next night
+// to hear of one who reads on.
+func TestUnexplainedBetweenBatches(t *testing.T) {
+	w := newWorld(59)
+	for d := range int64(8) {
+		for i := range int64(300) {
+			r := get(start+d*day+2*hour+i*10*second, w.customer(100_000), true)
+			r.Route, r.Principal, r.Key, r.IP = "GET /orders/{id}", fmt.Sprint("partner:", i%5), "partners", ip(int(i%5)*1000)
+			w.add(reasonRecord(r.Time, r))
+			w.add(r)
+		}
+	}
+	for i := range int64(500) {
+		r := get(start+7*day+9*hour+i*minute, w.customer(100_000), true)
+		r.Route, r.Principal, r.Key, r.IP = "GET /orders/{id}", "partner:2", "partners", ip(2000)
+		w.attack(r)
+	}
+	if fs := caught(t, w, "unexplained"); w.lost(w.sorted(), fs[0]) > 30 {
+		t.Errorf("%d customers lost", w.lost(w.sorted(), fs[0]))
+	}
+}
