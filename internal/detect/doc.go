@@ -12,11 +12,12 @@
 //  2. Deterministic: no clock, no chance (but the seed of a cache that changes no answer), no order of a map. Equal records in equal order give equal findings, however
 //     they are batched; a restart replays the ledger.
 //  3. The false-alarm bound holds per trial: one trial per test, unit and distinct subject (for unissued:
-//     distinct credential) per day of event time.
+//     distinct credential, for refused: address) per day of event time. Facts and caps are outside it.
 //  4. A unit whose statistic is not zero is never forgotten. When memory is short it flows into its coarser unit, or stays.
 //  5. An access that meets the filter of a raised finding drives no other unit of that detector, and teaches
 //     no baseline.
-//  6. Nothing of a record is kept but hashes, times and the identifiers that a filter will name.
+//  6. Nothing of a record is kept but hashes, times and the identifiers that a filter will name; and, while it waits for its issuance
+//     or reason, what judging it needs.
 //
 // It trusts the catalog and the reference records to be true: a reason that explains everything hides everything.
 // Units are told apart by a 64-bit hash without a secret (replay must give the same); a collision, made or met, can mix
