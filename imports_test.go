@@ -41,6 +41,7 @@ var importTable = map[string][]string{
 	"internal/report":    {"", "internal/figure"},
 	"internal/figure":    {},
 	"internal/draw":      {},
+	"internal/regime":    {"internal/figure", "github.com/goccy/go-yaml"},
 	"internal/market":    {"internal/draw"},
 	"internal/post":      {"github.com/klauspost/compress"},
 	"internal/sim":       {"internal/draw", "github.com/goccy/go-yaml"},

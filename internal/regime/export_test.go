@@ -1,0 +1,4 @@
+package regime
+
+// BusinessDay is for tests.
+var BusinessDay = businessDay
