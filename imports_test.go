@@ -28,7 +28,7 @@ var importTable = map[string][]string{
 	"internal/retention": {"", "internal/ledger", "internal/index"},
 	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger", "internal/index"},
 	"internal/auth":      {"internal/store/sqlite"},
-	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/ingest", "internal/jetstream", "internal/ledger", "github.com/goccy/go-yaml"},
+	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/guard", "internal/ingest", "internal/jetstream", "internal/ledger", "github.com/goccy/go-yaml"},
 	"internal/api": {
 		"", "internal/alarm", "internal/auth", "internal/catalog", "internal/detect", "internal/ingest", "internal/ledger", "internal/pipeline",
 		"internal/scope", "internal/store/sqlite", "github.com/prometheus/client_golang", "golang.org/x/sys",
@@ -45,6 +45,9 @@ var importTable = map[string][]string{
 	"internal/market":    {"internal/draw"},
 	"internal/post":      {"github.com/klauspost/compress"},
 	"internal/sim":       {"internal/draw", "github.com/goccy/go-yaml"},
+
+	// The guard: it follows the ledger, and hands nothing to what judges afterwards.
+	"internal/guard": {"", "internal/catalog", "internal/reference", "internal/store/sqlite", "github.com/cespare/xxhash/v2", "github.com/go-jose/go-jose/v4"},
 
 	// The server's.
 	"internal/store/sqlite": {"github.com/pressly/goose/v3", "modernc.org/sqlite"},

@@ -14,10 +14,13 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
 
 	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/follow"
+	"github.com/whosaw/whosaw/internal/guard"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/jetstream"
 	"github.com/whosaw/whosaw/internal/ledger"
@@ -52,8 +55,11 @@ type Config struct {
 	Detect Detect `yaml:"detect"`
 	// Who is told of findings, and how.
 	Alarm alarm.Config `yaml:"alarm"`
+	// What judges requests before data is shown.
+	Guard guard.Config `yaml:"guard"`
 
 	file string
+	text []byte // of the file
 }
 
 // TLS names a certificate.
@@ -153,6 +159,7 @@ func Default() *Config {
 			TrialsPerMonth: 3e9, AlarmsPerMonth: 1, FeedLag: Duration(time.Minute), RetiredGrace: Duration(24 * time.Hour),
 			MaxUnits: 1 << 20, MaxPending: 1 << 17, MaxEvidence: 1 << 20,
 		},
+		Guard: guard.Default(),
 	}
 }
 
@@ -166,7 +173,7 @@ func Load(file string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	c.file = file
+	c.file, c.text = file, data
 	if err := c.decode(data); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -201,11 +208,29 @@ func (c *Config) Write(w io.Writer) error {
 // faults collects what is wrong, so that a person mends it all at once.
 type faults struct {
 	file string
+	tree *ast.File // of the file; nil: there is none
 	errs []error
 }
 
 func (f *faults) add(key, format string, args ...any) {
-	f.errs = append(f.errs, fmt.Errorf("%s: %s: %s", f.file, key, fmt.Sprintf(format, args...)))
+	f.errs = append(f.errs, fmt.Errorf("%s: %s: %s", f.place(key), key, fmt.Sprintf(format, args...)))
+}
+
+// place is the file, and the line where the key stands in it, or else what is around it.
+func (f *faults) place(key string) string {
+	if f.tree == nil {
+		return f.file
+	}
+	for ; key != ""; key = key[:max(0, strings.LastIndexAny(key, ".["))] {
+		path, err := yaml.PathString("$." + key)
+		if err != nil {
+			continue
+		}
+		if node, err := path.FilterFile(f.tree); err == nil && node != nil && node.GetToken() != nil {
+			return fmt.Sprintf("%s:%d", f.file, node.GetToken().Position.Line)
+		}
+	}
+	return f.file
 }
 
 // Check finds what cannot work. Each line of the error names a key and the cure.
@@ -213,6 +238,9 @@ func (c *Config) Check() error {
 	f := &faults{file: c.file}
 	if f.file == "" {
 		f.file = "configuration"
+	}
+	if len(c.text) > 0 {
+		f.tree, _ = parser.ParseBytes(c.text, 0) // it was read already
 	}
 	c.checkListen(f)
 	if _, err := c.Location(); err != nil {
@@ -243,6 +271,9 @@ func (c *Config) Check() error {
 		if err := b.Check(); err != nil {
 			f.add(fmt.Sprintf("detect.budgets[%d]", i), "%v", err)
 		}
+	}
+	for _, x := range c.Guard.Check() {
+		f.add("guard."+x.Key, "%s", x.Says)
 	}
 	for _, err := range []error{c.Alarm.Check(), follow.CheckAll(c.Follow), jetstream.CheckAll(c.JetStream)} {
 		if err != nil {
