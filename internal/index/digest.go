@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,10 +18,11 @@ import (
 // A digest has what a question must know of every segment, however little of it the question touches: when each source
 // had records, which keys and clients are named by issuances, and the records about feeds and about what was read.
 const (
-	digestVersion = 1
+	digestVersion = 2
 	digestMagic   = "whosawID"
 	digestSuffix  = ".dig"
 	digestHead    = 8 + 4 + 16
+	digestKept    = 8 << 10 // bytes of one that is kept in memory; a longer one is read anew each time
 	minute        = int64(60_000)
 )
 
@@ -29,6 +31,12 @@ type Digest struct {
 	Issuers []Issuer
 	Records []Reference // of feeds, and acts, in order
 	Rhythms []Rhythm
+}
+
+// knownDigest is a digest that is kept in memory.
+type knownDigest struct {
+	segment ledger.SegmentID
+	digest  *Digest
 }
 
 // Issuer is what an issuance names beside the credential.
@@ -40,16 +48,16 @@ type Reference struct {
 	Record whosaw.Record
 }
 
-// Rhythm is when a source had records, what whosaw writes itself left out: how many, and the first and last of each minute
-// that has any, in order.
+// Rhythm is when a source had records, what whosaw writes itself left out: how many, and the stretches in which no two that follow
+// each other lie a minute apart, in order. Between two stretches lies at least a minute without records.
 type Rhythm struct {
-	Source  string
-	Records int64
-	Minutes []Minute
+	Source    string
+	Records   int64
+	Stretches []Stretch
 }
 
-// Minute is one that has records.
-type Minute struct{ First, Last int64 }
+// Stretch is from its first record to its last.
+type Stretch struct{ First, Last int64 }
 
 // digester makes a digest.
 type digester struct {
@@ -61,9 +69,9 @@ type digester struct {
 // beat is a rhythm in the making.
 type beat struct {
 	records int64
-	minutes map[int64]Minute
-	at      int64 // the minute added to last
-	open    Minute
+	minutes map[int64]Stretch // by number since 1970
+	at      int64             // the minute added to last
+	open    Stretch
 }
 
 func (b *beat) add(t int64) {
@@ -72,7 +80,7 @@ func (b *beat) add(t int64) {
 		b.close()
 		var ok bool
 		if b.open, ok = b.minutes[m]; !ok {
-			b.open = Minute{t, t}
+			b.open = Stretch{t, t}
 		}
 		b.at = m
 	}
@@ -86,10 +94,25 @@ func (b *beat) close() {
 	}
 }
 
+// stretches joins minutes. The first and last record of each minute tell every spacing of a minute or more: two that far apart
+// lie in different ones.
+func (b *beat) stretches() []Stretch {
+	list := slices.SortedFunc(maps.Values(b.minutes), func(a, b Stretch) int { return cmp.Compare(a.First, b.First) })
+	out := list[:0]
+	for _, m := range list {
+		if n := len(out); n > 0 && m.First-out[n-1].Last < minute {
+			out[n-1].Last = m.Last
+			continue
+		}
+		out = append(out, m)
+	}
+	return slices.Clip(out)
+}
+
 func (d *digester) beat(source string) *beat {
 	b := d.sources[source]
 	if b == nil {
-		b = &beat{minutes: map[int64]Minute{}}
+		b = &beat{minutes: map[int64]Stretch{}}
 		d.sources[strings.Clone(source)] = b
 	}
 	return b
@@ -135,12 +158,7 @@ func makeDigest(c *ledger.Chunk, references ledger.References) (*Digest, error) 
 	})
 	for source, b := range d.sources {
 		b.close()
-		r := Rhythm{Source: source, Records: b.records}
-		for _, m := range b.minutes {
-			r.Minutes = append(r.Minutes, m)
-		}
-		slices.SortFunc(r.Minutes, func(a, b Minute) int { return cmp.Compare(a.First, b.First) })
-		out.Rhythms = append(out.Rhythms, r)
+		out.Rhythms = append(out.Rhythms, Rhythm{source, b.records, b.stretches()})
 	}
 	slices.SortFunc(out.Rhythms, func(a, b Rhythm) int { return cmp.Compare(a.Source, b.Source) })
 	return out, nil
@@ -166,9 +184,9 @@ func (d *Digest) encode(segment ledger.SegmentID) ([]byte, error) {
 	out = binary.AppendUvarint(out, uint64(len(d.Rhythms)))
 	for _, r := range d.Rhythms {
 		out = binary.AppendUvarint(appendText(out, r.Source), uint64(r.Records))
-		out = binary.AppendUvarint(out, uint64(len(r.Minutes)))
+		out = binary.AppendUvarint(out, uint64(len(r.Stretches)))
 		last := int64(0)
-		for _, m := range r.Minutes {
+		for _, m := range r.Stretches {
 			out = binary.AppendVarint(out, m.First-last)
 			out = binary.AppendUvarint(out, uint64(m.Last-m.First))
 			last = m.Last
@@ -200,12 +218,12 @@ func parseDigest(in []byte, segment ledger.SegmentID) (*Digest, error) {
 	}
 	for range d.count(len(d.b)) {
 		r := Rhythm{Source: d.text(), Records: int64(d.uvarint())}
-		r.Minutes = make([]Minute, d.count(len(d.b)))
+		r.Stretches = make([]Stretch, d.count(len(d.b)/2))
 		last := int64(0)
-		for i := range r.Minutes {
+		for i := range r.Stretches {
 			first := last + d.varint()
 			last = first + int64(d.uvarint())
-			r.Minutes[i] = Minute{first, last}
+			r.Stretches[i] = Stretch{first, last}
 		}
 		out.Rhythms = append(out.Rhythms, r)
 	}
@@ -219,10 +237,16 @@ func (s *Store) digestName(first uint64) string {
 	return filepath.Join(s.dir, fmt.Sprintf("%020d%s", first, digestSuffix))
 }
 
-// Digest gives the digest of a view's part, nil if it has none that can be used. It is read anew each time.
+// Digest gives the digest of a view's part, nil if it has none that can be used.
 func (s *Store) Digest(p *ledger.Part) *Digest {
 	if p.Segment == (ledger.SegmentID{}) {
 		return nil
+	}
+	s.mu.Lock()
+	k, ok := s.digests[p.First]
+	s.mu.Unlock()
+	if ok && k.segment == p.Segment {
+		return k.digest
 	}
 	in, err := os.ReadFile(s.digestName(p.First))
 	if err != nil {
@@ -231,6 +255,11 @@ func (s *Store) Digest(p *ledger.Part) *Digest {
 	d, err := parseDigest(in, p.Segment)
 	if err != nil {
 		return nil
+	}
+	if len(in) <= digestKept {
+		s.mu.Lock()
+		s.digests[p.First] = knownDigest{p.Segment, d}
+		s.mu.Unlock()
 	}
 	return d
 }

@@ -27,10 +27,11 @@ type Store struct {
 	dir       string
 	throwaway bool
 
-	mu     sync.Mutex
-	blocks map[uint64]*known // by first sequence
-	closed bool
-	failed error
+	mu      sync.Mutex
+	blocks  map[uint64]*known // by first sequence
+	digests map[uint64]knownDigest
+	closed  bool
+	failed  error
 }
 
 // known is a block that was looked for.
@@ -49,7 +50,7 @@ type Config struct {
 
 // Open gives the store of a data directory. Nothing is read or made before it is needed.
 func Open(cfg Config) *Store {
-	return &Store{dir: filepath.Join(cfg.Dir, Dir), throwaway: cfg.Throwaway, blocks: map[uint64]*known{}}
+	return &Store{dir: filepath.Join(cfg.Dir, Dir), throwaway: cfg.Throwaway, blocks: map[uint64]*known{}, digests: map[uint64]knownDigest{}}
 }
 
 // Attach opens the store of a ledger and has it build the block of every segment that is sealed from now on. The
@@ -262,6 +263,9 @@ func (s *Store) Prune(view *ledger.View) error {
 	var errs []error
 	removed := false
 	for _, p := range view.Purged() {
+		s.mu.Lock()
+		delete(s.digests, p.First)
+		s.mu.Unlock()
 		for _, name := range [...]string{s.name(p.First), s.sideName(p.First), s.digestName(p.First)} {
 			if err := os.Remove(name); err == nil {
 				removed = true

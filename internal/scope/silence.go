@@ -3,6 +3,8 @@ package scope
 import (
 	"cmp"
 	"context"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -29,20 +31,21 @@ type silence struct {
 // minutes or more is over ten times the 99th percentile depends only on how many spacings are at least a tenth of
 // it, so a minute or more. Two records a minute or more apart lie in different minutes, so the first and last record
 // of each minute tell every such spacing; the rest need only be counted. So no times are kept or sorted,
-// however many records there are.
+// however many records there are. Stretches within which all spacings are less tell them as well.
 type rhythm struct {
-	records int64
-	minutes map[int64]span // by number since 1970
-	last    int64          // the minute of the record added last
-	open    span
+	records   int64
+	minutes   map[int64]span // by number since 1970
+	last      int64          // the minute of the record added last
+	open      span
+	stretches []span // of digests
 }
 
-// span is the first and last event time in a minute.
+// span is the first and last event time in a minute, or in a stretch.
 type span struct{ first, last int64 }
 
 func (r *rhythm) add(t int64) {
 	m := t / minute // times are after 1970
-	if r.records == 0 || m != r.last {
+	if r.open == (span{}) || m != r.last {
 		r.close()
 		var ok bool
 		if r.open, ok = r.minutes[m]; !ok {
@@ -56,13 +59,14 @@ func (r *rhythm) add(t int64) {
 
 // close puts the minute that add works on back.
 func (r *rhythm) close() {
-	if r.records > 0 {
+	if r.open != (span{}) {
 		r.minutes[r.last] = r.open
 	}
 }
 
 func (r *rhythm) merge(o *rhythm) {
 	r.records += o.records
+	r.stretches = append(r.stretches, o.stretches...)
 	for m, s := range o.minutes {
 		if old, ok := r.minutes[m]; ok {
 			s = span{min(s.first, old.first), max(s.last, old.last)}
@@ -73,30 +77,24 @@ func (r *rhythm) merge(o *rhythm) {
 
 // digest adds what a digest says.
 func (r *rhythm) digest(x *index.Rhythm) {
-	r.close()
 	r.records += x.Records
-	for _, m := range x.Minutes {
-		n, s := m.First/minute, span{m.First, m.Last}
-		if old, ok := r.minutes[n]; ok {
-			s = span{min(s.first, old.first), max(s.last, old.last)}
-		}
-		r.minutes[n] = s
-		r.last, r.open = n, s // add goes on from any minute that is in the map
+	for _, s := range x.Stretches {
+		r.stretches = append(r.stretches, span{s.First, s.Last})
 	}
 }
 
 // silences gives the stretches in which the source was silent, in order.
 func (r *rhythm) silences(source string) []silence {
-	spans := make([]span, 0, len(r.minutes))
-	for _, s := range r.minutes {
-		spans = append(spans, s)
-	}
+	spans := append(slices.Clone(r.stretches), slices.Collect(maps.Values(r.minutes))...)
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
-	var wide []int64 // spacings of a minute or more
-	for i := 1; i < len(spans); i++ {
-		if d := spans[i].first - spans[i-1].last; d >= minute {
-			wide = append(wide, d)
+	var gaps []span // between two records, a minute or more
+	var wide []int64
+	until := int64(math.MinInt64)
+	for i, s := range spans {
+		if i > 0 && s.first-until >= minute {
+			gaps, wide = append(gaps, span{until, s.first}), append(wide, s.first-until)
 		}
+		until = max(until, s.last)
 	}
 	slices.Sort(wide)
 	// By nearest rank the 99th percentile of n spacings is the one with rank ceil(0.99 n). It is under a tenth
@@ -113,9 +111,9 @@ func (r *rhythm) silences(source string) []silence {
 		return d >= silentLeast && int64(len(wide)-tenth) <= allowed
 	}
 	var out []silence
-	for i := 1; i < len(spans); i++ {
-		if from, to := spans[i-1].last, spans[i].first; silent(to - from) {
-			out = append(out, silence{source, from, to})
+	for _, g := range gaps {
+		if silent(g.last - g.first) {
+			out = append(out, silence{source, g.first, g.last})
 		}
 	}
 	return out
