@@ -65,12 +65,12 @@ func (e *Engine) askAbsent(v *view) *asking {
 		// Crawlers follow dead links. What only claims to be one is still watched by traversal and canary.
 		st.skip(whyCrawler)
 		a.judged, a.learns = false, false
-		a.w = weights{p0: floorAbsent}
+		a.w = weights{p0: e.rule[nonexistent].envelope.floor}
 		return a
 	}
-	a.s = e.stratum(v, &envelopeAbsent, 0)
+	a.s = e.stratum(v, &e.rule[nonexistent].envelope, 0)
 	a.w = a.s.w
-	if a.w.p0 > ceilingAbsent {
+	if a.w.p0 > a.s.ceiling {
 		a.s.over++
 		st.skip(whyCeiling)
 		a.judged = false
@@ -96,7 +96,7 @@ func (e *Engine) tryAbsent(v *view, a *asking, s string, en entry, near *[nKinds
 	}
 	t := trial{d: nonexistent, w: &a.w}
 	fresh := false
-	for _, k := range watched[nonexistent] {
+	for _, k := range e.rule[nonexistent].watched {
 		u := v.units[k]
 		if u == nil {
 			continue
@@ -125,14 +125,14 @@ func (e *Engine) tryAbsent(v *view, a *asking, s string, en entry, near *[nKinds
 // only speak for the unit.
 func (e *Engine) explainedTrial(v *view) {
 	e.identify(v)
-	s := e.stratum(v, &envelopeAbsent, 0)
+	s := e.stratum(v, &e.rule[nonexistent].envelope, 0)
 	learns := !e.changing(v)
 	for _, name := range v.subjects {
 		if learns {
 			e.learn(s, v.ids[kindNetwork], false)
 		}
 		once := uint64(subjectOf(name))
-		for _, k := range watched[nonexistent] {
+		for _, k := range e.rule[nonexistent].watched {
 			if e.hot[nonexistent][k] == 0 {
 				continue
 			}

@@ -126,7 +126,7 @@ func (e *Engine) accuse(d detector, u *unit, v *view) *accusation {
 	if x == nil {
 		return nil
 	}
-	j := x.crossedTest(e.h, banks[d].n)
+	j := x.crossedTest(e.rule[d].h, e.rule[d].bank.n)
 	if j < 0 {
 		return nil
 	}
@@ -138,7 +138,7 @@ func (e *Engine) accuse(d detector, u *unit, v *view) *accusation {
 		return e.accuseRefused(u, v, ev, j)
 	}
 	t, name := e.term(u.kind, v)
-	a := &accusation{d: d, kind: u.kind, unit: name, statistic: x.s[j], threshold: e.h, descending: d == traversal && 1<<j&downward != 0}
+	a := &accusation{d: d, kind: u.kind, unit: name, statistic: x.s[j], threshold: e.rule[d].h, descending: d == traversal && 1<<j&e.downward != 0}
 	no := false
 	if d == unissued {
 		t.Issued = &no
@@ -405,6 +405,9 @@ func (e *Engine) lastResort(a *accusation, t whosaw.Term, u *unit, ev []entry, j
 
 // raise gives the finding out and keeps the accusation, so that what it matches drives nothing else.
 func (e *Engine) raise(a *accusation, v *view) {
+	if !e.rule[a.d].on {
+		return
+	}
 	if p, err := whosaw.ParseNetwork(firstOf(a.term.IP)); err == nil {
 		a.prefix = p
 	}
@@ -429,7 +432,7 @@ func (e *Engine) raise(a *accusation, v *view) {
 		Statistic: a.statistic,
 		Threshold: a.threshold,
 		Says:      a.says,
-		Technique: techniques[a.d],
+		Technique: e.rule[a.d].technique,
 	})
 	if a.d == unissued && len(a.term.Key) > 0 {
 		e.leaverKey(a, v)

@@ -3,12 +3,15 @@ package detect
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
+
+	"github.com/whosaw/whosaw/internal/rules"
 )
 
 // Config sizes the engine. The zero value works; a value of zero or less means the default.
 type Config struct {
+	// Rules are what the detectors go by: units, rates, settings. Default those that come with whosaw.
+	Rules *rules.Set
 	// TrialsPerMonth is the load that the false-alarm bound is stated for. Default 3e9: 100 million accesses
 	// a day for 30 days. Twice the load with the same setting doubles the bound, no more.
 	TrialsPerMonth float64
@@ -76,6 +79,9 @@ const (
 )
 
 func (c Config) withDefaults() Config {
+	if c.Rules == nil {
+		c.Rules = rules.Shipped()
+	}
 	positive(&c.TrialsPerMonth, 3e9)
 	positive(&c.AlarmsPerMonth, 1)
 	positive(&c.MaxUnits, 1<<20)
@@ -93,20 +99,4 @@ func positive[T int | int64 | float64](v *T, standard T) {
 	if *v <= 0 {
 		*v = standard
 	}
-}
-
-// Threshold is the h of all sequential tests: ln(tests x trials a month / allowed alarms a month). With the defaults it
-// is ln(81 x 3e9 / 1) = 26.2.
-func (c Config) Threshold() float64 {
-	c = c.withDefaults()
-	return math.Log(float64(tests()) * c.TrialsPerMonth / c.AlarmsPerMonth)
-}
-
-// tests counts the sequential tests that every trial may drive: unit kinds times the bank of each detector.
-func tests() int {
-	n := 0
-	for d := range nSequential {
-		n += len(watched[d]) * banks[d].n
-	}
-	return n
 }

@@ -10,10 +10,7 @@ import (
 // curiousSample is of how many customers one teaches how often customers are shown others on a route.
 const curiousSample = 64
 
-var (
-	customerClass  = classOf(customerPrefix)
-	customersUnits = [...]kind{kindPrincipal, kindCredential}
-)
+var customerClass = classOf(customerPrefix)
 
 // curious asks unexplained's question of customers: is whom they are shown themselves? It is called for accesses that open
 // subjects and that a customer claims to make. What explains a customer is at hand, so nothing is waited for; and customers answer for nobody
@@ -30,7 +27,7 @@ func (e *Engine) curious(v *view) {
 		return
 	}
 	st := &e.stats[unexplained]
-	s := e.stratum(v, &envelopeUnexplained, customerClass)
+	s := e.stratum(v, &e.rule[unexplained].envelope, customerClass)
 	claimed := strings.TrimPrefix(v.principal, customerPrefix)
 	others := false
 	for _, name := range v.subjects {
@@ -39,7 +36,7 @@ func (e *Engine) curious(v *view) {
 	if !others {
 		return
 	}
-	for _, k := range customersUnits {
+	for _, k := range e.ofCustomers {
 		if u := e.unit(v, k, true); u != nil {
 			u.bare++
 			u.customer = u.customer || u.ex[unexplained] == nil
@@ -65,7 +62,7 @@ func (e *Engine) curious(v *view) {
 		en := v.entry(id)
 		en.flags |= entAccused
 		t := trial{d: unexplained, w: w, valid: w.use, hits: w.use, once: uint64(id)}
-		for _, k := range customersUnits {
+		for _, k := range e.ofCustomers {
 			if u := v.units[k]; u != nil && e.drive(u, v, t, en) {
 				e.crossed[k] = u
 			}
@@ -81,14 +78,14 @@ func (e *Engine) ownPage(v *view) {
 		return
 	}
 	e.identify(v)
-	s := e.stratum(v, &envelopeUnexplained, customerClass)
+	s := e.stratum(v, &e.rule[unexplained].envelope, customerClass)
 	if sampled(id) && !e.changing(v) {
 		e.learn(s, v.principalDay(), false)
 	}
 	if e.nosy == 0 {
 		return
 	}
-	for _, k := range customersUnits {
+	for _, k := range e.ofCustomers {
 		if u := e.unit(v, k, false); u != nil {
 			e.miss(u, v, trial{d: unexplained, w: &s.w, valid: s.w.use, once: uint64(id)})
 		}

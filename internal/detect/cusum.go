@@ -23,10 +23,6 @@ const (
 
 var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "refused", "canary", "key_state", "field_drift", "spreader", "budget"}
 
-// MITRE ATT&CK: forge web credentials; valid accounts; credential stuffing; data from information repositories; private keys. OWASP API Security: broken
-// object level authorization, whose first sign is that ids are tried; of a property that was not to be shown.
-var techniques = [nDetectors]string{"T1606", "API1:2023", "API1:2023", "T1078", "T1110.004", "T1213", "T1552.004", "API3:2023", "T1213", "T1213"}
-
 // maxBank is the most tests a detector runs on a unit.
 const maxBank = 4
 
@@ -34,30 +30,6 @@ const maxBank = 4
 type bank struct {
 	n  int
 	p1 [maxBank]float64
-}
-
-var banks = [nSequential]bank{
-	// A key used for nothing else is all forged (0.9); a busy key with a thief in it a tenth (0.1).
-	unissued: {2, [maxBank]float64{0.1, 0.9}},
-	// In the case 0.57 of the numbers asked for did not exist (0.5); a thief who knows the dense ranges meets fewer (0.2).
-	nonexistent: {2, [maxBank]float64{0.2, 0.5}},
-	// Up, up, down, down: several workers get out of step (0.9), one does not (0.98).
-	traversal: {4, [maxBank]float64{0.9, 0.98, 0.9, 0.98}},
-	// An insider beside a day's work (0.05), a program that reads on (0.15), a copied credential used for nothing else (0.5).
-	unexplained: {3, [maxBank]float64{0.05, 0.15, 0.5}},
-	// Of leaked passwords one in a hundred fits (0.9); among the honest log-ins of a large network (0.5).
-	refused: {2, [maxBank]float64{0.5, 0.9}},
-}
-
-// watched are the unit kinds of each detector, in order of preference.
-var watched = [nSequential][]kind{
-	// A credential is one trial for ever, so it is no unit of unissued.
-	unissued:    {kindKey, kindClient, kindPrincipal, kindCell, kindNetwork, kindIP},
-	nonexistent: {kindKey, kindClient, kindPrincipal, kindCredential, kindCell, kindNetwork, kindIP},
-	traversal:   {kindKey, kindClient, kindPrincipal, kindCredential, kindCell, kindNetwork, kindIP},
-	unexplained: {kindPrincipal, kindCredential, kindClient, kindKey, kindCell, kindNetwork, kindIP},
-	// An address is one trial a day, so it is no unit of refused.
-	refused: {kindCell, kindNetwork, kindClient},
 }
 
 // weights are the steps of a detector's tests at an honest rate p0.
@@ -168,9 +140,9 @@ func (e *Engine) drive(u *unit, v *view, t trial, en entry) bool {
 	}
 	e.append(x, v, en)
 	at := int32(len(x.ev) - 1)
-	b := &banks[t.d]
+	rule := &e.rule[t.d]
 	crossed, alive := false, false
-	for j := range b.n {
+	for j := range rule.bank.n {
 		s := x.s[j]
 		if t.valid>>j&1 == 1 {
 			if t.hits>>j&1 == 1 {
@@ -186,7 +158,7 @@ func (e *Engine) drive(u *unit, v *view, t trial, en entry) bool {
 		}
 		if s > 0 {
 			alive = true
-			crossed = crossed || s >= e.h
+			crossed = crossed || s >= rule.h
 		}
 	}
 	if !alive {
@@ -202,7 +174,7 @@ func (e *Engine) miss(u *unit, v *view, t trial) {
 		return
 	}
 	alive := false
-	for j := range banks[t.d].n {
+	for j := range e.rule[t.d].bank.n {
 		if t.valid>>j&1 == 1 && x.s[j] > 0 {
 			x.s[j] = max(0, x.s[j]+t.w.down[j])
 		}
@@ -217,7 +189,7 @@ func (e *Engine) miss(u *unit, v *view, t trial) {
 func (e *Engine) note(d detector, x *excursion, j int, s float64) {
 	st := &e.stats[d]
 	st.highest = max(st.highest, s)
-	e.peak.to(d, s/e.h)
+	e.peak.to(d, s/e.rule[d].h)
 	for int(x.level[j]) < len(Levels) && s >= Levels[x.level[j]] {
 		st.reached[x.level[j]]++
 		x.level[j]++

@@ -7,12 +7,8 @@ import (
 	"github.com/whosaw/whosaw"
 )
 
-const (
-	// driftAfter is how long a log teaches which fields its catalog forgot, before a field that it does not list is news.
-	driftAfter = 7 * day
-	// maxDrifted bounds the fields remembered that no catalog lists; further ones are not judged.
-	maxDrifted = 1 << 14
-)
+// maxDrifted bounds the fields remembered that no catalog lists; further ones are not judged.
+const maxDrifted = 1 << 14
 
 // drift asks whether a page shows a field that its catalog does not list. It is called where a catalog that somebody wrote knows the
 // route; nearly always all fields are in it.
@@ -42,7 +38,7 @@ func (e *Engine) unlisted(v *view, field string) {
 		return
 	}
 	e.drifted[id] = struct{}{}
-	if e.clock-e.began < driftAfter || e.changing(v) {
+	if e.clock-e.began < e.knobs.driftAfter || e.changing(v) {
 		return
 	}
 	r := v.r

@@ -12,10 +12,11 @@ import (
 
 // Engine runs the detectors over one ledger. Not safe for concurrent use.
 type Engine struct {
-	cfg Config
-	h   float64
-	cat *catalog.Catalog
-	ref *reference.Index
+	cfg   Config
+	rule  [nDetectors]ruling
+	knobs knobs
+	cat   *catalog.Catalog
+	ref   *reference.Index
 
 	count uint64 // records observed
 	seen  int64  // greatest event time of any record: Finding.Seen
@@ -66,18 +67,21 @@ type Engine struct {
 	routes  routeCache
 	classes map[string]agentClass
 
-	opened      [nDetectors]int // findings that can cover an access
-	findings    []whosaw.Finding
-	crossed     [nKinds]*unit // at or above the threshold at the record in hand
-	scratch     []entry
-	near        [nKinds]nearness
-	asking      asking
-	lastWeights weights
-	views       uint64 // accesses looked at, now or later
-	stats       [nDetectors]stat
-	canaries    bool // a subject record has named one
-	now         view // the record in hand
-	held        view // a pending access that is judged now
+	opened           [nDetectors]int // findings that can cover an access
+	findings         []whosaw.Finding
+	crossed          [nKinds]*unit // at or above the threshold at the record in hand
+	scratch          []entry
+	near             [nKinds]nearness
+	asking           asking
+	lastWeights      weights
+	orderWeights     weights // of traversal
+	upward, downward uint8   // its tests
+	ofCustomers      []kind  // watched for customers who open others
+	views            uint64  // accesses looked at, now or later
+	stats            [nDetectors]stat
+	canaries         bool // a subject record has named one
+	now              view // the record in hand
+	held             view // a pending access that is judged now
 
 	trace func(Touch) // nil: nobody asks
 	peak  rise        // for the trace
@@ -97,7 +101,7 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 	ref := reference.New()
 	ref.Bound(cfg.MaxIssued)
 	e := &Engine{
-		cfg: cfg, h: cfg.Threshold(), cat: cat, ref: ref,
+		cfg: cfg, cat: cat, ref: ref,
 		strata:  make(map[uint64]*stratum),
 		realms:  make(map[uint64]*realm),
 		keys:    make(map[uint64]*keyWatch),
@@ -110,6 +114,7 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		spreads: make(map[uint64]*spread),
 	}
 	e.drifts = cat != nil && !cat.Suggested()
+	e.readRules()
 	e.setBudgets(cfg.Budgets)
 	return e
 }
@@ -275,7 +280,7 @@ func (e *Engine) bystander(v *view) {
 // no more, so all units of the record begin anew; a narrow one says little, and stops nobody else.
 func (e *Engine) settle(d detector, v *view) {
 	var best *accusation
-	for _, k := range watched[d] {
+	for _, k := range e.rule[d].watched {
 		if u := e.crossed[k]; u != nil {
 			if a := e.accuse(d, u, v); a != nil && (best == nil || a.rank < best.rank) {
 				best = a

@@ -6,10 +6,6 @@ import (
 	"github.com/whosaw/whosaw"
 )
 
-// factsPerDay bounds the findings of single credentials in a day of event time. Who forges more of them than that and
-// changes key, client and address with each is told of in Status.
-const factsPerDay = 64
-
 // neverIssued raises a credential that is not in a feed declared complete: one is a fact.
 func (e *Engine) neverIssued(v *view) {
 	k := kindKey
@@ -31,7 +27,7 @@ func (e *Engine) neverIssued(v *view) {
 	if s := e.scope(v, k); s == nil || k != kindKey && k != kindClient || 2*s.accused <= s.total {
 		// Accesses without any credential are not issued either: a filter that takes them with it would name people whom
 		// nobody robbed. So the credential itself is named, until most of what the wide filter takes is accused.
-		if e.facts == factsPerDay && e.factsDay == e.today {
+		if e.facts >= e.knobs.factsPerDay && e.factsDay == e.today {
 			e.stats[unissued].skip(whyMany)
 			return
 		}
@@ -137,7 +133,7 @@ func (e *Engine) canaryActor(v *view, planted string) (k kind, blind bool) {
 	}
 	all, canaries := e.ref.Subjects(r.Realm)
 	for _, k := range order {
-		if u := v.units[k]; u != nil && canaries > 0 && u.total*int64(canaries) <= 2*int64(all)*int64(u.canaries) {
+		if u := v.units[k]; u != nil && e.watches(canary, k) && canaries > 0 && u.total*int64(canaries) <= e.knobs.timesBlind*int64(all)*int64(u.canaries) {
 			return k, true
 		}
 	}

@@ -9,15 +9,6 @@ import (
 )
 
 const (
-	// floorUnissued is the least p0 of unissued where no feed record states a loss: a hundred times the loss met in
-	// life (one issuance in 100,000).
-	floorUnissued = 1e-3
-	// floorDeclared is the least p0 where a loss is declared, whatever it says.
-	floorDeclared = 1e-6
-	// ceilingUnissued: where a tenth of honest credentials may lack their issuance, the question says nothing.
-	ceilingUnissued = 0.1
-	// borrowed is how many of the realm's issued credentials at most speak for a key that has few of its own.
-	borrowed = 1000
 	// waitAtMost is how long an access waits for its feed to move on.
 	waitAtMost = day
 	maxScopes  = 1 << 16
@@ -155,19 +146,19 @@ func (e *Engine) wasIssued(v *view) {
 		own.issued++
 	}
 	hot := false
-	for _, k := range watched[unissued] {
+	for _, k := range e.rule[unissued].watched {
 		hot = hot || e.hot[unissued][k] > 0
 	}
 	if !hot {
 		return
 	}
 	feed := e.ref.IssuanceFeed(v.r.Realm, v.r.Key, v.r.Client, v.r.Route, v.r.Time)
-	p0, ok := honestUnissued(feed, x, own)
+	p0, ok := e.honestUnissued(feed, x, own)
 	if !ok || feed.Complete() {
 		return
 	}
 	w := e.unissuedWeights(p0)
-	for _, k := range watched[unissued] {
+	for _, k := range e.rule[unissued].watched {
 		if e.hot[unissued][k] > 0 {
 			if u := e.unit(v, k, false); u != nil {
 				e.miss(u, v, trial{d: unissued, w: w, valid: w.use})
@@ -178,24 +169,25 @@ func (e *Engine) wasIssued(v *view) {
 
 // honestUnissued is p0: the declared loss; else what the realm and the key itself have shown so far, with three networks on
 // top (the 95 % upper limit that silence supports), so that a feed must have proved itself before it accuses.
-func honestUnissued(feed reference.Feed, x *realm, own *feedScope) (p0 float64, ok bool) {
+func (e *Engine) honestUnissued(feed reference.Feed, x *realm, own *feedScope) (p0 float64, ok bool) {
+	by, top := &e.rule[unissued].envelope, e.knobs.networksOnTop
 	if feed.Declared {
-		p0 = max(feed.Lost, floorDeclared)
-		return p0, p0 <= ceilingUnissued
+		p0 = max(feed.Lost, e.knobs.declaredFloor)
+		return p0, p0 <= by.ceiling
 	}
 	if x.issued == 0 {
 		return 1, false
 	}
-	p0 = max(floorUnissued, float64(x.without+3)/float64(x.issued))
+	p0 = max(by.floor, float64(x.without+top)/float64(x.issued))
 	if own != nil {
-		p0 = max(p0, float64(own.without+3)/float64(own.issued+min(x.issued, borrowed)))
+		p0 = max(p0, float64(own.without+top)/float64(own.issued+min(x.issued, e.knobs.borrowed)))
 	}
-	return p0, p0 <= ceilingUnissued
+	return p0, p0 <= by.ceiling
 }
 
 func (e *Engine) unissuedWeights(p0 float64) *weights {
 	if e.lastWeights.p0 != p0 {
-		e.lastWeights = banks[unissued].weights(p0)
+		e.lastWeights = e.rule[unissued].bank.weights(p0)
 	}
 	return &e.lastWeights
 }
@@ -300,7 +292,7 @@ func (e *Engine) decide(h *held) {
 	r := v.r
 	feed := e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
 	x, own := e.realm(v.realm), e.owner(v)
-	p0, ok := honestUnissued(feed, x, own)
+	p0, ok := e.honestUnissued(feed, x, own)
 	if !feed.Declared {
 		x.miss(v.ids[kindNetwork])
 		if own != nil {
@@ -324,7 +316,7 @@ func (e *Engine) decide(h *held) {
 	}
 	w := e.unissuedWeights(p0)
 	entries := e.entries(v, entAccused)
-	for _, k := range watched[unissued] {
+	for _, k := range e.rule[unissued].watched {
 		if k == kindPrincipal && isCustomer(r.Principal) {
 			continue // one principal, one customer: there is nothing to add up
 		}
@@ -347,7 +339,7 @@ func (e *Engine) decide(h *held) {
 
 // watch adds an access that is not issued, and no trial, to the excursions that it belongs to.
 func (e *Engine) watch(v *view, flags uint8) {
-	for _, k := range watched[unissued] {
+	for _, k := range e.rule[unissued].watched {
 		if e.hot[unissued][k] == 0 {
 			continue
 		}

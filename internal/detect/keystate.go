@@ -6,10 +6,6 @@ import (
 	"github.com/whosaw/whosaw"
 )
 
-// revokedSkew is how long after its revocation or the end of its validity a key may still be met: clocks disagree, and
-// verifiers hold key sets in a cache, for five minutes as a rule.
-const revokedSkew = 5 * minute
-
 // keyWatch is a key that key or person records name.
 type keyWatch struct {
 	realm, name string
@@ -97,11 +93,11 @@ func (e *Engine) keyState(v *view) {
 	if s.State == "retired" {
 		ended, from = keyRetired, s.Since+e.cfg.RetiredGrace
 	}
-	if s.State == "revoked" && s.Since+revokedSkew <= r.Time {
-		ended, from = keyRevoked, s.Since+revokedSkew
+	if s.State == "revoked" && s.Since+e.knobs.keySkew <= r.Time {
+		ended, from = keyRevoked, s.Since+e.knobs.keySkew
 	}
-	if s.Until != 0 && s.Until+revokedSkew <= r.Time && r.Time < from {
-		ended, from = keyExpired, s.Until+revokedSkew
+	if s.Until != 0 && s.Until+e.knobs.keySkew <= r.Time && r.Time < from {
+		ended, from = keyExpired, s.Until+e.knobs.keySkew
 	}
 	if ended == notEnded || r.Time < from || e.covered(keyState, v) {
 		return

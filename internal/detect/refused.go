@@ -7,14 +7,8 @@ import (
 	"github.com/whosaw/whosaw"
 )
 
-const (
-	// floorRefused is the least p0 of refused: of an address's first log-in of the day one in some twenty has a mistyped password.
-	floorRefused = 0.1
-	// ceilingRefused: where the median network's every fifth first try is refused, refusals say nothing.
-	ceilingRefused = 0.4
-	// maxDoors bounds the routes that are log-ins: houses have a handful.
-	maxDoors = 1 << 10
-)
+// maxDoors bounds the routes that are log-ins: houses have a handful.
+const maxDoors = 1 << 10
 
 // refusedClass keeps the strata of refused apart from those of other questions about a route.
 const refusedClass = 2
@@ -32,7 +26,7 @@ func (e *Engine) refused(v *view) {
 		return
 	}
 	st := &e.stats[refused]
-	if s.w.p0 > ceilingRefused {
+	if s.w.p0 > s.ceiling {
 		s.over++
 		st.skip(whyManyRefused)
 	}
@@ -49,12 +43,12 @@ func (e *Engine) refused(v *view) {
 	if !e.changing(v) {
 		e.learn(s, v.ids[kindNetwork], hit)
 	}
-	if s.w.p0 > ceilingRefused {
+	if s.w.p0 > s.ceiling {
 		return
 	}
 	st.judged++
 	st.trials++
-	for _, k := range watched[refused] {
+	for _, k := range e.rule[refused].watched {
 		u := e.unit(v, k, hit)
 		if u == nil {
 			continue
@@ -73,7 +67,7 @@ func (e *Engine) door(v *view, hit bool) *stratum {
 	id := mix(v.realm ^ v.route())
 	s := e.doors[id]
 	if s == nil && hit && len(e.doors) < maxDoors {
-		s = e.stratum(v, &envelopeRefused, refusedClass)
+		s = e.stratum(v, &e.rule[refused].envelope, refusedClass)
 		e.doors[id] = s
 	}
 	return s
@@ -84,11 +78,11 @@ func (e *Engine) accuseRefused(u *unit, v *view, ev []entry, j int) *accusation 
 	t, name := e.term(u.kind, v)
 	t.Route = literal(v.r.Route)
 	t.Outcome = []string{v.outcome.String()}
-	a := &accusation{d: refused, kind: u.kind, unit: name, statistic: u.ex[refused].s[j], threshold: e.h}
+	a := &accusation{d: refused, kind: u.kind, unit: name, statistic: u.ex[refused].s[j], threshold: e.rule[refused].h}
 	got := weigh(ev, j, v, slice{}, nil)
 	t.From = whosaw.Time(got.first)
 	a.take(t, got)
-	a.rank = slices.Index(watched[refused], u.kind)
+	a.rank = slices.Index(e.rule[refused].watched, u.kind)
 	e.describe(a, v)
 	return a
 }

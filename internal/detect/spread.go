@@ -8,17 +8,9 @@ import (
 	"github.com/whosaw/whosaw"
 )
 
-// spreadUnits are the actors that cannot mint themselves anew.
-var spreadUnits = [...]kind{kindPrincipal, kindClient, kindKey}
-
 const (
 	// ringDays are the days an actor's counts are held.
 	ringDays = 31
-	// enoughPast is how many days of its own an actor needs to be held against them.
-	enoughPast = 7
-	// leastSpread is the least cap that is learnt, and spreadTimes what it is of the median day.
-	leastSpread = 50
-	spreadTimes = 4
 	// maxSpreads bounds the actors watched, about a kilobyte each: houses have some thousands of staff, partners and programs.
 	maxSpreads = 1 << 14
 )
@@ -72,15 +64,15 @@ func (e *Engine) spend(v *view) {
 	}
 	e.identify(v)
 	e.stats[budget].judged++
-	if len(e.budgets[kindPrincipal]) > 0 && v.principal != "" && !v.own {
+	if len(e.budgets[kindPrincipal]) > 0 && e.watches(budget, kindPrincipal) && v.principal != "" && !v.own {
 		if b, ok := e.budgets[kindPrincipal][classOf(v.principal)]; ok {
 			e.shows(budget, kindPrincipal, v, v.subjects, &b)
 		}
 	}
-	if b, ok := e.budgets[kindClient][v.client]; ok && v.client != 0 {
+	if b, ok := e.budgets[kindClient][v.client]; ok && v.client != 0 && e.watches(budget, kindClient) {
 		e.shows(budget, kindClient, v, v.subjects, &b)
 	}
-	if b, ok := e.budgets[kindKey][v.key]; ok && v.key != 0 {
+	if b, ok := e.budgets[kindKey][v.key]; ok && v.key != 0 && e.watches(budget, kindKey) {
 		e.shows(budget, kindKey, v, v.subjects, &b)
 	}
 }
@@ -93,7 +85,7 @@ func (e *Engine) spreadTo(v *view, subjects []string) {
 	}
 	e.identify(v)
 	e.stats[spreader].judged++
-	for _, k := range spreadUnits {
+	for _, k := range e.rule[spreader].watched {
 		if e.shows(spreader, k, v, subjects, nil) {
 			e.calm(v)
 			return
@@ -103,7 +95,7 @@ func (e *Engine) spreadTo(v *view, subjects []string) {
 
 // calm keeps the actors of an access, one of which was accused, from being accused of the same today.
 func (e *Engine) calm(v *view) {
-	for _, k := range spreadUnits {
+	for _, k := range e.rule[spreader].watched {
 		if p := e.spreads[spreadID(spreader, v.ids[k])]; p != nil {
 			if day := p.day(v.day, dayOf(e.sure)); day != nil {
 				day.raised = true
@@ -196,7 +188,7 @@ func (e *Engine) overspent(d detector, k kind, v *view, p *spread, day *spreadDa
 	from, matched, accused := day.from, int64(day.matched), int64(day.accused)
 	if b == nil {
 		var ok bool
-		if most, ok = p.learnt(day.on); !ok {
+		if most, ok = e.learnt(p, day.on); !ok {
 			e.stats[d].skip(whyNoPast)
 			return false
 		}
@@ -246,7 +238,7 @@ func (e *Engine) overspent(d detector, k kind, v *view, p *spread, day *spreadDa
 }
 
 // learnt is an actor's own cap: several times its median day, twice its second busiest, and never few.
-func (p *spread) learnt(on int32) (most int64, ok bool) {
+func (e *Engine) learnt(p *spread, on int32) (most int64, ok bool) {
 	var past [ringDays]int64
 	n := 0
 	for i := range p.days {
@@ -255,11 +247,11 @@ func (p *spread) learnt(on int32) (most int64, ok bool) {
 			n++
 		}
 	}
-	if n < enoughPast {
+	if n < max(1, e.knobs.enoughPast) {
 		return 0, false
 	}
 	slices.Sort(past[:n])
-	return max(leastSpread, spreadTimes*past[n/2], 2*past[n-2]), true
+	return max(e.knobs.leastSpread, e.knobs.timesMedian*past[n/2], e.knobs.timesSecond*past[max(0, n-2)]), true
 }
 
 func spreadSays(a *accusation) string {

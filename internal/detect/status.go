@@ -138,8 +138,8 @@ func (e *Engine) Status() []Status {
 			Highest: st.highest, Threshold: 1, Reached: st.reached, Tests: 1,
 		}
 		if d < nSequential {
-			s.Threshold = e.h
-			s.Tests = len(watched[d]) * banks[d].n
+			s.Threshold = e.rule[d].h
+			s.Tests = len(e.rule[d].watched) * e.rule[d].bank.n
 		}
 		for k := range nKinds {
 			s.Units += e.hot[d][k]
@@ -163,13 +163,15 @@ func (e *Engine) Status() []Status {
 		}
 	}
 	slices.SortStableFunc(out[keyState].Leavers, func(a, b Leaver) int { return cmp.Compare(b.Accesses, a.Accesses) })
-	if !e.budgeted {
-		out = slices.Delete(out, int(budget), int(budget)+1) // nothing is asked of it
+	asked := out[:0]
+	for d := range nDetectors {
+		switch {
+		case !e.rule[d].on, d == budget && !e.budgeted, d == fieldDrift && !e.drifts:
+			continue // nothing is asked of it
+		}
+		asked = append(asked, out[d])
 	}
-	if !e.drifts {
-		out = slices.Delete(out, int(fieldDrift), int(fieldDrift)+1)
-	}
-	return out
+	return asked
 }
 
 // Load is what the engine holds in memory, in counts.

@@ -3,15 +3,8 @@ package detect
 import "math/bits"
 
 const (
-	// floorAbsent is the least p0 of nonexistent, and the one of a route that has no baseline yet: mistyped numbers, stale links
-	// and closed accounts stay under 2 % of the distinct customers an honest actor asks for in a day.
-	floorAbsent = 0.02
-	// ceilingAbsent: where the median network meets a tenth of absent customers, asking for them is what the route is for
-	// (is this address taken?), and the question says nothing.
-	ceilingAbsent = 0.2
-	// A network counts from enoughTrials on; the median counts from enoughNetworks on.
-	enoughTrials   = 10
-	enoughNetworks = 20
+	// enoughTrials is from when on a network counts.
+	enoughTrials = 10
 	// Per stratum, and for all together. The first networks met are the sample.
 	maxNetworks    = 4096
 	maxNetworksAll = 1 << 20
@@ -22,17 +15,14 @@ const (
 
 // envelope says how a detector's honest rate is learnt.
 type envelope struct {
-	d     detector
-	young float64 // p0 until enough units are known
-	floor float64 // and the least from then on
-	units int32   // that are enough
+	d       detector
+	bank    *bank
+	young   float64 // p0 until enough units are known
+	floor   float64 // and the least from then on
+	ceiling float64 // above it nobody is judged
+	times   float64 // of the median
+	units   int32   // that are enough
 }
-
-var (
-	envelopeAbsent      = envelope{nonexistent, floorAbsent, floorAbsent, enoughNetworks}
-	envelopeRefused     = envelope{refused, floorRefused, floorRefused, enoughNetworks}
-	envelopeUnexplained = envelope{unexplained, youngUnexplained, floorUnexplained, enoughDays}
-)
 
 // stratum is the honest rate of hits on a route: an upper envelope over units, so that one that asks a million times weighs
 // as much as one that asks ten times. The units are networks; for unexplained, a principal's days.
@@ -66,7 +56,7 @@ func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
 				return s
 			}
 		}
-		s = &stratum{envelope: by, networks: make(map[uint64]*tried), w: banks[by.d].weights(by.young)}
+		s = &stratum{envelope: by, networks: make(map[uint64]*tried), w: by.bank.weights(by.young)}
 		if !rest {
 			s.route = clone(v.r.Route)
 		}
@@ -119,12 +109,12 @@ func (e *Engine) learn(s *stratum, id uint64, hit bool) {
 	if s.stale > s.enough/8 {
 		s.stale = 0
 		if p0 := s.honest(); p0 != s.w.p0 {
-			s.w = banks[s.d].weights(p0)
+			s.w = s.bank.weights(p0)
 		}
 	}
 }
 
-// honest is twice the median over units, at least the floor.
+// honest is so many times the median over units, at least the floor.
 func (s *stratum) honest() float64 {
 	if s.enough < s.units {
 		return s.young
@@ -137,7 +127,7 @@ func (s *stratum) honest() float64 {
 			if step > 0 {
 				median = float64(step+1) / rateSteps
 			}
-			return max(s.floor, min(2*median, 0.9))
+			return max(s.floor, min(s.times*median, 0.9))
 		}
 	}
 	return s.floor

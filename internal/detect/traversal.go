@@ -2,17 +2,6 @@ package detect
 
 import "github.com/whosaw/whosaw"
 
-// floorTraversal is the p0 of traversal. Of two neighbours either is met first equally often in honest traffic, whatever
-// the customers' numbers and however popular each is: one half. The rest is room for a shop that grows within the day.
-const floorTraversal = 0.6
-
-var traversalWeights = banks[traversal].weights(floorTraversal)
-
-const (
-	upward   uint8 = 0b0011
-	downward uint8 = 0b1100
-)
-
 // nearness is what a unit has met today of a subject and its neighbours.
 type nearness struct {
 	known        bool // the unit's set of today would hold it
@@ -54,8 +43,8 @@ func (e *Engine) neighbours(v *view, s subject) *[nKinds]nearness {
 func (e *Engine) tryOrder(v *view, s subject, en entry, near *[nKinds]nearness) (tried bool) {
 	n, ok := s.number()
 	x := e.realm(v.realm)
-	t := trial{d: traversal, w: &traversalWeights}
-	for _, k := range watched[traversal] {
+	t := trial{d: traversal, w: &e.orderWeights}
+	for _, k := range e.rule[traversal].watched {
 		u := v.units[k]
 		if u == nil {
 			continue
@@ -63,9 +52,9 @@ func (e *Engine) tryOrder(v *view, s subject, en entry, near *[nKinds]nearness) 
 		t.valid, t.hits = 0, 0
 		if at := &near[k]; ok && !at.here && at.below != at.above && e.settled(u, x, n) {
 			tried = true
-			t.valid, t.hits = upward|downward, downward
+			t.valid, t.hits = e.upward|e.downward, e.downward
 			if at.below {
-				t.hits = upward
+				t.hits = e.upward
 			}
 		}
 		if e.drive(u, v, t, en) {

@@ -9,26 +9,8 @@ import (
 	"github.com/whosaw/whosaw"
 )
 
-const (
-	// floorUnexplained is the least p0 of unexplained: help desks open the wrong customer once in some hundred, and reasons get
-	// lost or come hours late.
-	floorUnexplained = 0.01
-	// youngUnexplained is p0 until the route has shown enoughDays days of principals with ten customers each.
-	youngUnexplained = 0.05
-	enoughDays       = 10
-	// ceilingUnexplained: where the median principal's day lacks a tenth of its reasons, reasons are not complete enough to ask
-	// for them.
-	ceilingUnexplained = 0.2
-	// enoughReasons is how many openings a route must have had explained before anybody is judged there, and
-	// explainedPart how many for each that was not, until its rate is known.
-	enoughReasons = 20
-	explainedPart = 4
-	// reasonSkew is how far a reason may begin after an access, or end before it: a ticket is opened while the agent
-	// already looks, and clocks disagree. It is also how long a reason may be late where no feed record says so.
-	reasonSkew = 5 * minute
-	// maxPrincipalClasses bounds the kinds of principals told apart in a realm: houses have a handful.
-	maxPrincipalClasses = 64
-)
+// maxPrincipalClasses bounds the kinds of principals told apart in a realm: houses have a handful.
+const maxPrincipalClasses = 64
 
 // class is a kind of principal: staff, partners, programs. Each may have its reasons from a system of its own, which may stand
 // still while the others go on.
@@ -181,7 +163,7 @@ func (e *Engine) unexplained(v *view) {
 	}
 	lag := feed.Lag
 	if lag == 0 && !feed.Declared {
-		lag = reasonSkew
+		lag = e.knobs.reasonSkew
 	}
 	e.queue.push(held{due: r.Time + lag, d: unexplained, class: v.house, seq: v.seq, realm: v.realm, rec: keep(r)})
 }
@@ -192,10 +174,10 @@ func (e *Engine) reasoned(v *view, subjects []string) {
 		return
 	}
 	st := &e.stats[unexplained]
-	s := e.stratum(v, &envelopeUnexplained, v.house)
+	s := e.stratum(v, &e.rule[unexplained].envelope, v.house)
 	learns := !e.changing(v)
 	hot := false
-	for _, k := range watched[unexplained] {
+	for _, k := range e.rule[unexplained].watched {
 		hot = hot || e.hot[unexplained][k] > 0
 	}
 	for _, name := range subjects {
@@ -207,7 +189,7 @@ func (e *Engine) reasoned(v *view, subjects []string) {
 			continue
 		}
 		once := uint64(subjectOf(name))
-		for _, k := range watched[unexplained] {
+		for _, k := range e.rule[unexplained].watched {
 			if e.hot[unexplained][k] == 0 {
 				continue
 			}
@@ -261,7 +243,7 @@ func (e *Engine) decideReason(h *held) {
 		}
 	}
 	e.spreadTo(v, without)
-	s := e.stratum(v, &envelopeUnexplained, v.house)
+	s := e.stratum(v, &e.rule[unexplained].envelope, v.house)
 	w := e.unexplainedWeights(s, v)
 	if w == nil {
 		if !e.changing(v) {
@@ -276,7 +258,7 @@ func (e *Engine) decideReason(h *held) {
 	e.reasoned(v, late)
 	if len(without) == 0 {
 		// The filter of a finding would take it all the same.
-		for _, k := range watched[unexplained] {
+		for _, k := range e.rule[unexplained].watched {
 			if u := v.units[k]; u != nil {
 				e.witness(u, unexplained, v, v.entry(subjectOf(v.subjects[0])))
 			}
@@ -294,8 +276,8 @@ func (e *Engine) partReasoned(v *view) (with, without []string) {
 	r := v.r
 	for _, name := range v.subjects {
 		if e.ref.Explained(r.Realm, v.principal, name, r.Time, v.issued) ||
-			e.ref.Explained(r.Realm, v.principal, name, r.Time+reasonSkew, v.issued) ||
-			e.ref.Explained(r.Realm, v.principal, name, r.Time-reasonSkew, v.issued) {
+			e.ref.Explained(r.Realm, v.principal, name, r.Time+e.knobs.reasonSkew, v.issued) ||
+			e.ref.Explained(r.Realm, v.principal, name, r.Time-e.knobs.reasonSkew, v.issued) {
 			with = append(with, name)
 		} else {
 			without = append(without, name)
@@ -308,10 +290,10 @@ func (e *Engine) partReasoned(v *view) (with, without []string) {
 func (e *Engine) unexplainedWeights(s *stratum, v *view) *weights {
 	st := &e.stats[unexplained]
 	switch {
-	case s.enough < s.units && s.n-s.hits < max(enoughReasons, explainedPart*s.hits):
+	case s.enough < s.units && s.n-s.hits < max(e.knobs.reasonsAtLeast, e.knobs.explainedEach*s.hits):
 		st.skip(whyNoReasons)
 		return nil
-	case s.w.p0 > ceilingUnexplained:
+	case s.w.p0 > s.ceiling:
 		s.over++
 		st.skip(whyTooMany)
 		return nil
@@ -319,11 +301,11 @@ func (e *Engine) unexplainedWeights(s *stratum, v *view) *weights {
 	r := v.r
 	feed := e.ref.ReasonFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
 	if feed.Declared && feed.Lost > s.w.p0 {
-		if feed.Lost > ceilingUnexplained {
+		if feed.Lost > s.ceiling {
 			st.skip(whyTooMany)
 			return nil
 		}
-		w := banks[unexplained].weights(feed.Lost)
+		w := s.bank.weights(feed.Lost)
 		return &w
 	}
 	return &s.w
@@ -339,7 +321,7 @@ func (e *Engine) tryReason(v *view, s *stratum, w *weights, name string) {
 	en := v.entry(id)
 	en.flags |= entAccused
 	t := trial{d: unexplained, w: w, valid: w.use, hits: w.use, once: uint64(id)}
-	for _, k := range watched[unexplained] {
+	for _, k := range e.rule[unexplained].watched {
 		if u := v.units[k]; u != nil && e.drive(u, v, t, en) {
 			e.crossed[k] = u
 		}
@@ -354,9 +336,9 @@ func (e *Engine) accuseUnexplained(u *unit, v *view, ev []entry, j int) *accusat
 	no := false
 	t.Explained = &no
 	t.Outcome = []string{whosaw.OutcomeDisclosed.String()}
-	a := &accusation{d: unexplained, kind: u.kind, unit: name, statistic: u.ex[unexplained].s[j], threshold: e.h}
+	a := &accusation{d: unexplained, kind: u.kind, unit: name, statistic: u.ex[unexplained].s[j], threshold: e.rule[unexplained].h}
 	got := weigh(ev, j, v, slice{}, nil)
-	a.rank = slices.Index(watched[unexplained], u.kind)
+	a.rank = slices.Index(e.rule[unexplained].watched, u.kind)
 	if v.house == 0 {
 		t.Subject = notThemselves(v.principal)
 	}
@@ -365,7 +347,7 @@ func (e *Engine) accuseUnexplained(u *unit, v *view, ev []entry, j int) *accusat
 	}
 	if !got.majority() {
 		a.narrow = true
-		a.rank += len(watched[unexplained])
+		a.rank += len(e.rule[unexplained].watched)
 		last := ev[len(ev)-1].access
 		got = weigh(slices.DeleteFunc(slices.Clone(ev), func(en entry) bool { return en.access != last }), j, v, slice{}, nil)
 		t.Subject = nil
@@ -380,7 +362,7 @@ func (e *Engine) accuseUnexplained(u *unit, v *view, ev []entry, j int) *accusat
 }
 
 func (e *Engine) describeUnexplained(a *accusation, v *view) {
-	s := e.stratum(v, &envelopeUnexplained, v.house)
+	s := e.stratum(v, &e.rule[unexplained].envelope, v.house)
 	a.says = fmt.Sprintf("Someone behind %s opens customers whom no reason on record links to them: %s of %s so far, where reasons are missing for less than %s as a rule. A reason that was never recorded looks the same.",
 		behind(a), count(a.accesses, "access", "accesses"), count(a.subjects, "customer", "customers"), percent(s.w.p0))
 }

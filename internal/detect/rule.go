@@ -1,0 +1,133 @@
+package detect
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/whosaw/whosaw/internal/rules"
+)
+
+// ruling is what the rule of a detector says, as the engine uses it.
+type ruling struct {
+	on        bool
+	technique string
+	watched   []kind // in order of preference; none if it is off
+	bank      bank
+	h         float64 // of sequential tests
+	envelope  envelope
+}
+
+// knobs are the settings of single detectors.
+type knobs struct {
+	declaredFloor  float64 // unissued: the least p0 where a loss is declared
+	networksOnTop  int64   // unissued: that silence supports
+	borrowed       int64   // unissued: of the realm's issued credentials, that speak for a key with few
+	factsPerDay    int     // unissued: findings of single credentials
+	reasonsAtLeast int64   // unexplained: openings that a route must have had explained
+	explainedEach  int64   // unexplained: and for each that was not, until its rate is known
+	reasonSkew     int64   // unexplained
+	keySkew        int64   // key_state
+	timesBlind     int64   // canary
+	driftAfter     int64   // field_drift
+	leastSpread    int64   // spreader
+	timesMedian    int64   // spreader
+	timesSecond    int64   // spreader
+	enoughPast     int     // spreader
+}
+
+// Detectors names the detectors, in the order of the documentation. Each has a rule.
+func Detectors() []string { return slices.Clone(detectorNames[:]) }
+
+// Check reports rules that this engine cannot go by together with the rest of the configuration.
+func (c Config) Check() error {
+	c = c.withDefaults()
+	for i := range c.Rules.Rules {
+		if r := &c.Rules.Rules[i]; !slices.Contains(detectorNames[:], r.Detector) {
+			return fmt.Errorf("%s: %q is no detector of this whosaw", r.File, r.Detector)
+		}
+	}
+	if own := c.ownAllowance(); own >= c.AlarmsPerMonth {
+		return fmt.Errorf("the rules' own alarms_per_month add up to %v, the server allows %v: lower them, or raise detect.alarms_per_month", own, c.AlarmsPerMonth)
+	}
+	return nil
+}
+
+// Threshold is the h of the sequential tests whose rules have no allowance of their own: ln(tests x trials a month / allowed alarms a
+// month). With the defaults it is ln(81 x 3e9 / 1) = 26.2.
+func (c Config) Threshold() float64 {
+	c = c.withDefaults()
+	n := 0
+	for d := range nSequential {
+		if r := c.Rules.Of(detectorNames[d]); r != nil && r.Off == "" && r.AlarmsPerMonth == 0 {
+			n += testsOf(d, r)
+		}
+	}
+	return math.Log(float64(max(1, n)) * c.TrialsPerMonth / max(math.SmallestNonzeroFloat64, c.AlarmsPerMonth-c.ownAllowance()))
+}
+
+// ownAllowance is what the rules with an allowance of their own take of the server's.
+func (c Config) ownAllowance() float64 {
+	sum := 0.0
+	for i := range c.Rules.Rules {
+		if r := &c.Rules.Rules[i]; r.Off == "" && r.Sequential() {
+			sum += r.AlarmsPerMonth
+		}
+	}
+	return sum
+}
+
+// testsOf counts the tests that every trial of a rule may drive: a unit kind and an attack rate each; traversal looks both ways.
+func testsOf(d detector, r *rules.Rule) int {
+	n := len(r.Units) * len(r.P1)
+	if d == traversal {
+		n *= 2
+	}
+	return n
+}
+
+// readRules makes the rulings. A detector without a rule, as one that is off, watches nothing.
+func (e *Engine) readRules() {
+	h := e.cfg.Threshold()
+	for d := range nDetectors {
+		r, x := e.cfg.Rules.Of(detectorNames[d]), &e.rule[d]
+		if r == nil {
+			panic("BUG: detector " + detectorNames[d] + " has no rule")
+		}
+		x.on, x.technique = r.Off == "", r.Technique()
+		if x.on {
+			for _, name := range r.Units {
+				x.watched = append(x.watched, kind(slices.Index(kindNames[:], name)))
+			}
+		}
+		x.bank.n = copy(x.bank.p1[:], r.P1)
+		if d == traversal {
+			x.bank.n += copy(x.bank.p1[len(r.P1):], r.P1)
+			e.upward = 1<<len(r.P1) - 1
+			e.downward = e.upward << len(r.P1)
+		}
+		if x.h = h; r.AlarmsPerMonth > 0 {
+			x.h = math.Log(float64(testsOf(d, r)) * e.cfg.TrialsPerMonth / r.AlarmsPerMonth)
+		}
+		p := &r.P0
+		x.envelope = envelope{d: d, young: p.Young, floor: p.Floor, ceiling: p.Ceiling, times: p.Times, units: int32(p.Enough), bank: &x.bank}
+	}
+	for _, k := range [...]kind{kindPrincipal, kindCredential} {
+		if e.watches(unexplained, k) {
+			e.ofCustomers = append(e.ofCustomers, k)
+		}
+	}
+	e.orderWeights = e.rule[traversal].bank.weights(e.rule[traversal].envelope.floor)
+	of := func(d detector) *rules.Rule { return e.cfg.Rules.Of(detectorNames[d]) }
+	u, w, s := of(unissued), of(unexplained), of(spreader)
+	e.knobs = knobs{
+		declaredFloor: u.Setting("declared_floor"), networksOnTop: int64(u.Setting("networks_on_top")), borrowed: int64(u.Setting("borrowed")),
+		factsPerDay:    int(u.Setting("facts_per_day")),
+		reasonsAtLeast: int64(w.Setting("reasons_at_least")), explainedEach: int64(w.Setting("explained_for_each")), reasonSkew: int64(w.Setting("tolerance")),
+		keySkew: int64(of(keyState).Setting("tolerance")), timesBlind: int64(of(canary).Setting("times_blind")), driftAfter: int64(of(fieldDrift).Setting("learns_for")),
+		leastSpread: int64(s.Setting("least")), timesMedian: int64(s.Setting("times_median")), timesSecond: int64(s.Setting("times_second")), enoughPast: int(s.Setting("days")),
+	}
+}
+
+// watches reports whether a detector's rule names a kind of unit.
+func (e *Engine) watches(d detector, k kind) bool { return slices.Contains(e.rule[d].watched, k) }
