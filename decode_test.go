@@ -85,6 +85,11 @@ func TestDecode(t *testing.T) {
 			whosaw.Record{Type: whosaw.TypePerson, Time: at, Ref: &whosaw.Reference{Person: "kim", State: "left", Since: ms("2025-01-01T00:00:00Z"), Keys: []string{"k1"}, Principals: []string{"staff:kim"}}}},
 		{"key valid for decades", `{"type":"key",` + h + `,"key":"k1","state":"active","since":"1999-01-01T00:00:00Z","until":"2099-01-01T00:00:00Z","readers":["kim"],"use":"sign"}`,
 			whosaw.Record{Type: whosaw.TypeKey, Time: at, Key: "k1", Ref: &whosaw.Reference{State: "active", Since: ms("1999-01-01T00:00:00Z"), Until: ms("2099-01-01T00:00:00Z"), Readers: []string{"kim"}, Use: "sign"}}},
+		{"key was exported", `{"type":"key",` + h + `,"key":"k1","kind":"exported","readers":["kim"],"principal":"staff:kim","ip":"10.0.0.7","request":"r1"}`,
+			whosaw.Record{Type: whosaw.TypeKey, Time: at, Key: "k1", Principal: "staff:kim", IP: netip.MustParseAddr("10.0.0.7"), Request: "r1",
+				Ref: &whosaw.Reference{Kind: "exported", Readers: []string{"kim"}}}},
+		{"key was rotated", `{"type":"key",` + h + `,"key":"k1","state":"retired","kind":"rotated","person":"lee","into":"k2","note":"n"}`,
+			whosaw.Record{Type: whosaw.TypeKey, Time: at, Key: "k1", Ref: &whosaw.Reference{State: "retired", Kind: "rotated", Person: "lee", Into: "k2", Note: "n"}}},
 		{"reason, time from from", `{"type":"reason","subject":"7","principal":"staff:kim","kind":"ticket","from":"2026-11-16T09:30:00.250Z","until":"2026-11-17T00:00:00Z"}`,
 			whosaw.Record{Type: whosaw.TypeReason, Time: at, Subjects: []string{"7"}, Principal: "staff:kim", Ref: &whosaw.Reference{Kind: "ticket", From: at, Until: ms("2026-11-17T00:00:00Z")}}},
 		{"change to come", `{"type":"change",` + h + `,"kind":"campaign","from":"2026-12-24T00:00:00Z","note":"winter"}`,
@@ -236,6 +241,8 @@ func TestDecodeRejects(t *testing.T) {
 		{"person retired", `{"type":"person",` + h + `"person":"kim","state":"retired"}`, "member state: not known on a person; it is one of active or left"},
 		{"key", `{"type":"key",` + h + `"state":"retired"}`, "member key: missing on a key; give the key's id (kid)"},
 		{"key left", `{"type":"key",` + h + `"key":"k","state":"left"}`, "member state: not known on a key; it is one of active, retired or revoked"},
+		{"key in no state", `{"type":"key",` + h + `"key":"k"}`, "member state: missing on a key; it is one of active, retired or revoked"},
+		{"key lent", `{"type":"key",` + h + `"key":"k","kind":"lent"}`, "member kind: not known on a key; it is one of created, read, exported, used, rotated or disposed"},
 		{"key until before since", `{"type":"key",` + h + `"key":"k","state":"active","since":"2026-01-02T00:00:00Z","until":"2026-01-01T00:00:00Z"}`, "member until: lies before the beginning; leave it out if there is no end"},
 		{"reason for nothing", `{"type":"reason",` + h + `"kind":"order"}`, "member principal: missing on a reason, and subject too; give at least one of the two"},
 		{"reason of no kind", `{"type":"reason",` + h + `"subject":7}`, "member kind: missing on a reason; it is one of order, delivery, ticket or job"},
@@ -287,7 +294,7 @@ func TestDecodeLeavesOut(t *testing.T) {
 		{"unknown", `{"time":1794821400250,"x":1,"y":{"a":[1,"b",null,true,{}]},"z":[],"Key":"case matters","":false}`, 5},
 		{"twice unknown", `{"time":1794821400250,"x":1,"x":2}`, 2},
 		{"of other types", `{"time":1794821400250,"state":7,"since":"yesterday","from":"home","kind":[],"until":null}`, 4},
-		{"of an access", `{"type":"key","time":1794821400250,"key":"k","state":"active","ip":"none","fields":7,"subject":{}}`, 3},
+		{"of an access", `{"type":"key","time":1794821400250,"key":"k","state":"active","agent":9,"fields":7,"subject":{}}`, 3},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -115,7 +115,7 @@ var (
 		TypeIssuance: anyType | setOf(mCredential, mKey, mSubject, mSubjects, mPrincipal, mClient, mIP, mExpires),
 		TypeSubject:  anyType | setOf(mSubject, mSubjects, mState, mInto, mSince, mLastLogin, mContacts),
 		TypePerson:   anyType | setOf(mPerson, mState, mSince, mKeys, mPrincipals),
-		TypeKey:      anyType | setOf(mKey, mState, mSince, mUntil, mReaders, mUse),
+		TypeKey:      anyType | setOf(mKey, mState, mKind, mInto, mPerson, mPrincipal, mIP, mRequest, mSince, mUntil, mReaders, mUse, mNote),
 		TypeReason:   anyType | setOf(mSubject, mSubjects, mPrincipal, mKind, mFrom, mUntil),
 		TypeChange:   anyType | setOf(mKind, mFrom, mUntil, mNote),
 		TypeFeed:     anyType | setOf(mOf, mKey, mClient, mRoute, mFrom, mUntil, mLag, mLost),
@@ -130,6 +130,7 @@ var (
 	subjectStates = []string{"active", "withdrawn", "merged", "canary"}
 	personStates  = []string{"active", "left"}
 	keyStates     = []string{"active", "retired", "revoked"}
+	keyKinds      = []string{"created", "read", "exported", "used", "rotated", "disposed"}
 	reasonKinds   = []string{"order", "delivery", "ticket", "job"}
 	changeKinds   = []string{"campaign", "release", "forced_logout", "migration"}
 	feedsOf       = []string{"issuance", "subject", "reason"}

@@ -115,9 +115,9 @@ type Record struct {
 // docs/formats/records.md; the rest are zero. Times are milliseconds since 1970 UTC, 0 where missing.
 type Reference struct {
 	State      string // subject: active, withdrawn, merged, canary; person: active, left; key: active, retired, revoked
-	Kind       string // reason: order, delivery, ticket, job; change: campaign, release, …; act: what was done
-	Into       string // subject: the subject it was merged into
-	Person     string
+	Kind       string // reason: order, delivery, ticket, job; change: campaign, release, …; key: what happened to it; act: what was done
+	Into       string // subject: the subject it was merged into; key: the key that replaces it
+	Person     string // person: who; key: its owner
 	Of         string // feed: issuance, subject, reason; act, verdict, decision: what it is about
 	Use        string // key: what it signs
 	Note       string

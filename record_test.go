@@ -199,7 +199,10 @@ func randomRecord(t *rapid.T) whosaw.Record {
 	case whosaw.TypePerson:
 		ref.State = pick("state", "active", "left")
 	case whosaw.TypeKey:
-		ref.State = pick("state", "active", "retired", "revoked")
+		ref.Kind = pick("kind", "", "created", "read", "exported", "used", "rotated", "disposed")
+		if ref.State = pick("state", "", "active", "retired", "revoked"); ref.State == "" && ref.Kind == "" {
+			ref.State = "active"
+		}
 		r.Key += "k"
 	case whosaw.TypeReason:
 		ref.Kind = pick("kind", "order", "delivery", "ticket", "job")

@@ -254,6 +254,11 @@ func (r *Record) checkType() error {
 		if err := need(name, mKey, r.Key != "", "give the key's id (kid)"); err != nil {
 			return err
 		}
+		if ref.Kind != "" { // something that happened to the key: it need not say in which state that is
+			if err := oneOf(name, mKind, ref.Kind, keyKinds); err != nil || ref.State == "" {
+				return err
+			}
+		}
 		return oneOf(name, mState, ref.State, keyStates)
 	case TypeReason:
 		if len(r.Subjects) == 0 && r.Principal == "" {

@@ -26,14 +26,14 @@ func (s *server) openInputs() error {
 			logs = append(logs, cfg.Under(s.cfg.Path))
 		}
 		in.follower, err = follow.New(follow.Options{
-			Logs: logs, Catalog: s.live.Catalog(), Sink: s.live, State: s.db, Logger: s.log, Now: s.m.Now,
+			Logs: logs, Catalog: s.live.Catalog(), Keys: &s.cfg.Keys, Sink: s.live, State: s.db, Logger: s.log, Now: s.m.Now,
 		})
 		if err != nil {
 			return err
 		}
 	}
 	for _, cfg := range s.cfg.JetStream {
-		c, err := jetstream.New(jetstream.Options{Config: cfg.Under(s.cfg.Path), Catalog: s.live.Catalog(), Sink: s.live, Logger: s.log, Now: s.m.Now})
+		c, err := jetstream.New(jetstream.Options{Config: cfg.Under(s.cfg.Path), Catalog: s.live.Catalog(), Keys: &s.cfg.Keys, Sink: s.live, Logger: s.log, Now: s.m.Now})
 		if err != nil {
 			return err
 		}

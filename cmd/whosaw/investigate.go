@@ -40,7 +40,7 @@ func (m *Main) investigateCommand() *cobra.Command {
 data did they see. Where the logs cannot tell, it says so and how to mend that.
 
 LOG is a file, a directory, or - for standard input: whosaw's record lines, Apache or nginx combined, JSON logs (nginx, Envoy,
-Traefik, Caddy, or any other with --mapping), CloudTrail S3 data events; plain, gzip or zstd. The order of the files does not
+Traefik, Caddy, or any other with --mapping), CloudTrail, audit logs of Vault and OpenBao; plain, gzip or zstd. The order of the files does not
 matter. Without --data nothing is kept.`,
 		Example: `  whosaw investigate /var/log/nginx/access.log*
   zcat old.gz | whosaw investigate -

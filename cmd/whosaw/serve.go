@@ -292,7 +292,7 @@ func (s *server) openAPI() error {
 		URL: s.url, Hosts: s.hosts(), Secure: secure, Inputs: s.inputs.status, Disk: s.disk, Idle: s.m.idle, Backup: s.backup, Version: version(),
 	}
 	for _, f := range s.cfg.Ingest.Sources {
-		ac.Formats = append(ac.Formats, ingest.StreamOptions{Source: f.Name, Format: f.Format, Mapping: s.cfg.Path(f.Mapping)})
+		ac.Formats = append(ac.Formats, ingest.StreamOptions{Source: f.Name, Format: f.Format, Mapping: s.cfg.Path(f.Mapping), Keys: &s.cfg.Keys})
 	}
 	var err error
 	if s.api, err = api.New(ac); err != nil {

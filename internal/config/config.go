@@ -49,6 +49,8 @@ type Config struct {
 	Follow []follow.Config `yaml:"follow"`
 	// Streams of NATS JetStream that the server reads.
 	JetStream []jetstream.Config `yaml:"jetstream"`
+	// Where the material of signing keys lies, so that the audit logs of Vault, OpenBao and AWS tell who read which key.
+	Keys ingest.KeyMap `yaml:"keys"`
 	// How much a question may cost: one analyst must not stop the records from coming in.
 	Query Query `yaml:"query"`
 	// How sensitive the detectors are, and how much they hold.
@@ -100,7 +102,7 @@ type Ingest struct {
 type Source struct {
 	// The name of the source, as senders give it.
 	Name string `yaml:"name"`
-	// records, combined, nginx, envoy, traefik, caddy, cloudtrail or mapping.
+	// records, combined, nginx, envoy, traefik, caddy, cloudtrail, vault or mapping.
 	Format string `yaml:"format"`
 	// A mapping file, for JSON lines with members of other names. A relative path begins at this file.
 	Mapping string `yaml:"mapping"`
@@ -267,6 +269,9 @@ func (c *Config) Check() error {
 		f.add("detect", "feed_lag, retired_grace, max_units, max_pending and max_evidence must be above zero")
 	}
 	c.checkSources(f)
+	if err := c.Keys.Check(); err != nil {
+		f.add("keys", "%v", err)
+	}
 	for i, b := range d.Budgets {
 		if err := b.Check(); err != nil {
 			f.add(fmt.Sprintf("detect.budgets[%d]", i), "%v", err)

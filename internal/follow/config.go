@@ -22,7 +22,7 @@ type Config struct {
 	// pattern each log is SOURCE/NAME, with the directories that the pattern leaves open. Never change it for a log that has been read: its lines would be new ones. Use the same
 	// name to read a rotated file by hand (`whosaw investigate --source NAME`), and every line is known.
 	Source string `yaml:"source"`
-	// What the lines are: records, combined, nginx, envoy, traefik, caddy or cloudtrail. Must be given, unless mapping is.
+	// What the lines are: records, combined, nginx, envoy, traefik, caddy, cloudtrail or vault. Must be given, unless mapping is.
 	Format string `yaml:"format"`
 	// A mapping file for other JSON lines (docs/formats/sources.md).
 	Mapping string `yaml:"mapping"`

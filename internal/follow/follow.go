@@ -29,6 +29,7 @@ type Sink interface {
 type Options struct {
 	Logs    []Config
 	Catalog *catalog.Catalog
+	Keys    *ingest.KeyMap // where key material lies; nil: nobody says
 	Sink    Sink
 	State   *sqlite.DB
 	Logger  *slog.Logger
@@ -101,7 +102,7 @@ type entry struct {
 }
 
 func (e *entry) newStream(source string) (*ingest.Stream, error) {
-	return ingest.NewStream(ingest.StreamOptions{Source: source, Format: e.cfg.Format, Mapping: e.cfg.Mapping, Catalog: e.o.Catalog})
+	return ingest.NewStream(ingest.StreamOptions{Source: source, Format: e.cfg.Format, Mapping: e.cfg.Mapping, Keys: e.o.Keys, Catalog: e.o.Catalog})
 }
 
 func (e *entry) run(ctx context.Context) error {

@@ -32,6 +32,12 @@ const (
 	ctKey
 	ctCopySource
 	ctBytes
+	ctResource
+	ctResource2
+	ctKeyID
+	ctSecretID
+	ctParameter
+	ctNewKey
 	ctSlots
 )
 
@@ -41,6 +47,8 @@ var cloudTrailNames = [ctSlots]string{
 	"userIdentity.principalId", "userIdentity.accessKeyId", "userIdentity.sessionContext.sessionIssuer.userName",
 	"userIdentity.onBehalfOf.userId", "requestParameters.bucketName", "requestParameters.key",
 	"requestParameters.x-amz-copy-source", "additionalEventData.bytesTransferredOut",
+	"resources.0.ARN", "resources.1.ARN", "requestParameters.keyId", "requestParameters.secretId", "requestParameters.name",
+	"responseElements.keyMetadata.arn",
 }
 
 var cloudTrailTree = func() *path {
@@ -60,6 +68,7 @@ var objectReads = map[string]string{
 
 // A cloudTrailParser reads CloudTrail events.
 type cloudTrailParser struct {
+	keys *keyPlaces
 	vals [ctSlots]value
 }
 
@@ -109,6 +118,13 @@ func (p *cloudTrailParser) parse(line string, now int64, r *whosaw.Record) error
 		r.Bytes = n
 	}
 	p.route(r, source, name)
+	if r.Status == 200 && p.keys != nil {
+		if k, did := p.touched(source, name); k != nil {
+			if who := p.reader(r.Principal); tells(did, who) {
+				keyRecord(r, k, did, who)
+			}
+		}
+	}
 	return r.Validate(now)
 }
 
@@ -267,4 +283,49 @@ func errorStatus(code string) int {
 		return 503
 	}
 	return 400
+}
+
+// keyDeeds are the events that show, use or change key material. Decrypting what a key under KMS encrypts is reading it; encrypting it
+// anew for another key is taking a copy along.
+var keyDeeds = map[string]string{
+	"kms.amazonaws.com:Decrypt": keyRead, "kms.amazonaws.com:ReEncrypt": keyExported, "kms.amazonaws.com:Sign": keyUsed,
+	"kms.amazonaws.com:GenerateMac": keyUsed, "kms.amazonaws.com:CreateKey": keyCreated, "kms.amazonaws.com:RotateKey": keyRotated,
+	"kms.amazonaws.com:RotateKeyOnDemand": keyRotated, "kms.amazonaws.com:ScheduleKeyDeletion": keyDisposed,
+	"kms.amazonaws.com:DeleteKey": keyDisposed, "payment-cryptography.amazonaws.com:ExportKey": keyExported,
+	"secretsmanager.amazonaws.com:GetSecretValue": keyRead, "secretsmanager.amazonaws.com:BatchGetSecretValue": keyRead,
+	"secretsmanager.amazonaws.com:PutSecretValue": keyRotated, "secretsmanager.amazonaws.com:RotateSecret": keyRotated,
+	"secretsmanager.amazonaws.com:DeleteSecret": keyDisposed, "ssm.amazonaws.com:GetParameter": keyRead, "ssm.amazonaws.com:DeleteParameter": keyDisposed,
+}
+
+// touched says which key an event is about, and what was done to it.
+func (p *cloudTrailParser) touched(source, name string) (*KeyPlace, string) {
+	did := keyDeeds[source+":"+name]
+	if did == "" {
+		return nil, ""
+	}
+	for _, slot := range []int{ctResource, ctResource2, ctKeyID, ctSecretID, ctParameter, ctNewKey} {
+		if at := strings.Trim(p.text(slot), "/"); at != "" {
+			if k := p.keys.aws[at]; k != nil {
+				return k, did
+			}
+		}
+	}
+	return nil, ""
+}
+
+// reader names who did it as readers of keys are named: a person of the house, or service:NAME. People who assume a role are known by
+// the session's name where the mapping has it, and under single sign-on, where that is the person.
+func (p *cloudTrailParser) reader(principal string) string {
+	_, rest, _ := strings.Cut(p.text(ctARN), ":assumed-role/")
+	role, session, _ := strings.Cut(rest, "/")
+	if known := p.keys.person(p.text(ctARN), session, p.text(ctUser), p.text(ctOnBehalf)); known != "" {
+		return known
+	}
+	if strings.HasPrefix(role, "AWSReservedSSO_") && session != "" {
+		return clean(session)
+	}
+	if person, ok := strings.CutPrefix(principal, "staff:"); ok {
+		return person
+	}
+	return principal
 }

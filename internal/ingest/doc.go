@@ -22,5 +22,5 @@
 // bytes for the same file within one run.
 //
 // Read next: ingest.go (the two steps), plan.go, blocks.go (bytes to lines), then one parser per file
-// (combined.go, mapped.go, cloudtrail.go), sort.go.
+// (combined.go, mapped.go, cloudtrail.go, vault.go; keymap.go says where signing keys lie), sort.go.
 package ingest

@@ -9,6 +9,15 @@ import (
 
 // ParseLine gives a line to the parser of a format; a mapping may be given instead of one.
 func ParseLine(format, mapping, line string, now int64) (whosaw.Record, error) {
+	return ParseKeyLine(nil, format, mapping, line, now)
+}
+
+// ParseKeyLine is ParseLine for a house that says where its keys lie.
+func ParseKeyLine(m *KeyMap, format, mapping, line string, now int64) (whosaw.Record, error) {
+	keys, err := m.compile()
+	if err != nil {
+		return whosaw.Record{}, err
+	}
 	in := Input{Format: format, mapping: presetMapping(format)}
 	if mapping != "" {
 		m, err := parseMapping([]byte(mapping))
@@ -17,7 +26,7 @@ func ParseLine(format, mapping, line string, now int64) (whosaw.Record, error) {
 		}
 		in.Format, in.mapping = FormatMapping, m
 	}
-	w := worker{parsers: map[string]lineParser{}}
+	w := worker{keys: keys, parsers: map[string]lineParser{}}
 	var r whosaw.Record
 	if p := w.parser(&in); p != nil {
 		return r, p.parse(line, now, &r)

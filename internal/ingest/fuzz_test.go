@@ -73,8 +73,18 @@ func FuzzMappingFile(f *testing.F) {
 func FuzzCloudTrail(f *testing.F) {
 	f.Add(`{"eventID":"e","eventTime":"2026-05-17T10:05:03Z","eventSource":"s3.amazonaws.com","eventName":"CopyObject","requestParameters":{"key":"k","bucketName":"b","x-amz-copy-source":"a/b?c"}}`)
 	f.Add(`{"@timestamp":"2026-05-17T10:05:03Z","eventSource":"s","eventName":"n","errorCode":"NoSuchKey","userIdentity":{"type":"AssumedRole","arn":"a:assumed-role/b/c"}}`)
+	f.Add(`{"eventTime":"2026-05-17T10:05:03Z","eventSource":"kms.amazonaws.com","eventName":"ReEncrypt","resources":[{"ARN":"x"},{"ARN":"arn:aws:kms:ap-northeast-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"}]}`)
 	f.Fuzz(func(t *testing.T, line string) {
-		r, err := ingest.ParseLine(ingest.FormatCloudTrail, "", line, testNow)
+		r, err := ingest.ParseKeyLine(&house, ingest.FormatCloudTrail, "", line, testNow)
+		checkParsed(t, r, err)
+	})
+}
+
+func FuzzVault(f *testing.F) {
+	f.Add(`{"time":"2026-05-17T10:05:03Z","type":"response","auth":{"display_name":"ldap-kim"},"request":{"id":"r","operation":"read","path":"transit/export/signing-key/backup/1","mount_type":"transit","remote_address":"10.0.0.7"}}`)
+	f.Add(`{"time":"2026-05-17T10:05:03Z","type":"response","error":"permission denied","auth":{"entity_id":"e"},"request":{"operation":"delete","path":"/secret//metadata/auth/backup/","namespace":{"path":"ns/"}}}`)
+	f.Fuzz(func(t *testing.T, line string) {
+		r, err := ingest.ParseKeyLine(&house, ingest.FormatVault, "", line, testNow)
 		checkParsed(t, r, err)
 	})
 }

@@ -19,6 +19,8 @@ type Options struct {
 	Format string
 	// Mapping is a mapping file. It is used for every input whose lines have the member it takes the time from.
 	Mapping string
+	// Keys says where key material lies, for audit logs of Vault and AWS; nil: what they tell of keys is an access like others.
+	Keys *KeyMap
 	// Source names the source of every input; "" uses the content's hash.
 	Source string
 	// Stdin is read for the path "-".
@@ -147,7 +149,11 @@ type InputSummary struct {
 // When the context ends, Read returns its error promptly. The summary is then of what was read so far.
 func Read(ctx context.Context, p *Plan, o Options, emit func(batch []whosaw.Record) error) (Summary, error) {
 	o.setDefaults()
-	rd := &reader{plan: p, o: &o, rejects: newRejects(&o)}
+	keys, err := o.Keys.compile()
+	if err != nil {
+		return Summary{}, err
+	}
+	rd := &reader{plan: p, o: &o, keys: keys, rejects: newRejects(&o)}
 	rd.sum.Problems = p.Problems
 	rd.sum.Notes = append(rd.sum.Notes, p.Notes...)
 	rd.tick = ticker{clock: o.Clock, report: o.Progress}
@@ -164,7 +170,7 @@ func Read(ctx context.Context, p *Plan, o Options, emit func(batch []whosaw.Reco
 	if emit != nil {
 		rd.sorter = newSorter(&o, p.sources(), p.guess())
 	}
-	err := rd.run(ctx, emit)
+	err = rd.run(ctx, emit)
 	if rd.sorter != nil {
 		err = errors.Join(err, rd.sorter.close())
 	}

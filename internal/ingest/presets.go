@@ -73,6 +73,8 @@ func presetOf(has func(name string) bool, object func(name string) bool) string 
 	switch {
 	case has("eventSource") && has("eventName"):
 		return FormatCloudTrail
+	case object("request") && has("type") && has("time") && (has("auth") || has("response")):
+		return FormatVault
 	case count("RequestMethod RequestPath RequestLine DownstreamStatus StartUTC ClientHost") >= 2:
 		return FormatTraefik
 	case has("ts") && object("request"):

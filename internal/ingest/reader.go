@@ -21,6 +21,7 @@ type reader struct {
 	o       *Options
 	sum     Summary
 	rejects *rejects
+	keys    *keyPlaces
 	sorter  *sorter
 	tick    ticker
 	total   int64
@@ -74,7 +75,7 @@ func (rd *reader) readAll(ctx context.Context) error {
 	})
 	for range rd.o.Workers {
 		wg.Go(func() {
-			w := worker{now: rd.o.Now, parsers: map[string]lineParser{}}
+			w := worker{now: rd.o.Now, keys: rd.keys, parsers: map[string]lineParser{}}
 			for j := range work {
 				if ctx.Err() == nil {
 					j.out = rd.pool.Get().(*decoded)
@@ -154,6 +155,7 @@ type lineParser interface {
 // A worker decodes blocks.
 type worker struct {
 	now     int64
+	keys    *keyPlaces
 	records whosaw.Decoder
 	parsers map[string]lineParser
 	out     decoded // of a Stream
@@ -170,7 +172,9 @@ func (w *worker) parser(in *Input) lineParser {
 	case FormatCombined:
 		p = &combinedParser{}
 	case FormatCloudTrail:
-		p = &cloudTrailParser{}
+		p = &cloudTrailParser{keys: w.keys}
+	case FormatVault:
+		p = &vaultParser{keys: w.keys}
 	default:
 		p = newMappedParser(in.mapping)
 	}

@@ -23,12 +23,13 @@ const (
 	FormatTraefik    = "traefik"
 	FormatCaddy      = "caddy"
 	FormatCloudTrail = "cloudtrail"
+	FormatVault      = "vault"   // audit devices of Vault and OpenBao
 	FormatMapping    = "mapping" // by a mapping file
 )
 
 // Formats lists the names that --format takes.
 func Formats() []string {
-	return []string{FormatRecords, FormatCombined, FormatNginx, FormatEnvoy, FormatTraefik, FormatCaddy, FormatCloudTrail, FormatMapping}
+	return []string{FormatRecords, FormatCombined, FormatNginx, FormatEnvoy, FormatTraefik, FormatCaddy, FormatCloudTrail, FormatVault, FormatMapping}
 }
 
 // sourceBytes is how much of the decompressed content names a source.
@@ -257,7 +258,7 @@ func (v *votes) unrecognised() *unrecognised {
 		return &unrecognised{"its lines are JSON with members that whosaw does not know (" + strings.Join(names, ", ") + ")",
 			"write down which member means what and name that file with --mapping (docs/formats/sources.md)"}
 	}
-	return &unrecognised{"none of its first lines is a record, a combined log line, a known JSON log or CloudTrail",
+	return &unrecognised{"none of its first lines is a record, a combined log line, a known JSON log, CloudTrail or an audit log of Vault",
 		"name the format with --format, or leave the file out"}
 }
 

@@ -19,9 +19,10 @@ import (
 
 // StreamOptions say how the lines of a live source are read.
 type StreamOptions struct {
-	Source  string // the name under which its records are kept; must be given
-	Format  string // one of Formats; "": whosaw's own record lines
-	Mapping string // a mapping file, with Format "" or FormatMapping
+	Source  string  // the name under which its records are kept; must be given
+	Format  string  // one of Formats; "": whosaw's own record lines
+	Mapping string  // a mapping file, with Format "" or FormatMapping
+	Keys    *KeyMap // where key material lies; nil: nobody says
 	Catalog *catalog.Catalog
 }
 
@@ -48,6 +49,10 @@ func NewStream(o StreamOptions) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, err := o.Keys.compile()
+	if err != nil {
+		return nil, err
+	}
 	s := &Stream{cat: o.Catalog, in: Input{Path: o.Source, Source: o.Source, Format: o.Format, mapping: want.mapping}}
 	if s.cat == nil {
 		s.cat = catalog.Rules()
@@ -61,7 +66,7 @@ func NewStream(o StreamOptions) (*Stream, error) {
 		s.in.mapping = presetMapping(o.Format)
 	}
 	s.resolver = s.cat.Resolver()
-	s.workers.New = func() any { return &worker{parsers: map[string]lineParser{}} }
+	s.workers.New = func() any { return &worker{keys: keys, parsers: map[string]lineParser{}} }
 	return s, nil
 }
 

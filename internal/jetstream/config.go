@@ -29,7 +29,7 @@ type Config struct {
 	Consumer string `yaml:"consumer"`
 	// The name that records are kept under: SOURCE/STREAM. Default: nats. Never change it for a stream that has been read.
 	Source string `yaml:"source"`
-	// What the lines are in a message: records (the default), nginx, envoy, traefik, caddy, cloudtrail or combined.
+	// What the lines are in a message: records (the default), nginx, envoy, traefik, caddy, cloudtrail, vault or combined.
 	Format string `yaml:"format"`
 	// A mapping file for other JSON lines (docs/formats/sources.md).
 	Mapping string `yaml:"mapping"`

@@ -29,6 +29,7 @@ type Sink interface {
 type Options struct {
 	Config  Config
 	Catalog *catalog.Catalog
+	Keys    *ingest.KeyMap // where key material lies; nil: nobody says
 	Sink    Sink
 	Logger  *slog.Logger
 	Now     func() time.Time // nil: time.Now
@@ -79,7 +80,7 @@ func New(o Options) (*Consumer, error) {
 		return nil, fmt.Errorf("jetstream %s: types: %w", c.cfg.Stream, err)
 	}
 	c.stream, err = ingest.NewStream(ingest.StreamOptions{
-		Source: c.cfg.source(), Format: c.cfg.Format, Mapping: c.cfg.Mapping, Catalog: o.Catalog,
+		Source: c.cfg.source(), Format: c.cfg.Format, Mapping: c.cfg.Mapping, Keys: o.Keys, Catalog: o.Catalog,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jetstream %s: %w", c.cfg.Stream, err)

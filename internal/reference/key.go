@@ -92,7 +92,9 @@ func (g *realm) key(r *whosaw.Record) {
 	}
 	ref, t := reference(r), since(r)
 	k := g.keyNamed(r.Key)
-	k.states.add(turn{since: t, until: ref.Until, state: strings.Clone(ref.State)})
+	if ref.State != "" || ref.Until != 0 { // else it says what happened to the key, not how it stands
+		k.states.add(turn{since: t, until: ref.Until, state: strings.Clone(ref.State)})
+	}
 	for _, person := range ref.Readers {
 		k.read(person, t)
 	}
