@@ -202,6 +202,9 @@ func Parse(name string, text []byte) ([]*Law, error) {
 	}
 	var errs []error
 	for i, l := range laws {
+		if l == nil {
+			return nil, fmt.Errorf("%s: law %d is empty: remove the lone dash", filepath.Base(name), i+1)
+		}
 		for _, err := range l.check() {
 			errs = append(errs, fmt.Errorf("%s: law %d (%s): %w", filepath.Base(name), i+1, l.ID, err))
 		}
