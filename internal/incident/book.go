@@ -1,0 +1,296 @@
+package incident
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/store/sqlite"
+)
+
+// ErrUnknown is an incident, event or version that is not there.
+var ErrUnknown = errors.New("not known")
+
+// ActKind begins the kind of the acts that anchor events in the ledger: "incident_opened".
+const ActKind = "incident_"
+
+// Config is what a book stands on.
+type Config struct {
+	DB  *sqlite.DB
+	Dir string // of the lists of scope versions; made when it is needed
+	Now func() time.Time
+	// Act puts an act of an operator into the ledger and gives its sequence. It returns once it is durable.
+	Act func(ctx context.Context, who string, act whosaw.Reference) (uint64, error)
+	// Hold sets a legal hold over all event times, for an incident that suspects something. It returns once it is durable.
+	Hold func(ctx context.Context, who, reason string) (uint64, error)
+}
+
+// Book keeps incidents. Its methods are safe for concurrent use.
+type Book struct{ cfg Config }
+
+// NewBook gives a book.
+func NewBook(cfg Config) *Book { return &Book{cfg: cfg} }
+
+// Open opens an incident, with a legal hold on everything, and gives its number. The finding, or the complaint, that it comes from
+// is when it was suspected.
+func (b *Book) Open(ctx context.Context, who string, body Body, suspected time.Time) (int64, error) {
+	if err := Opened.check(&body); err != nil {
+		return 0, err
+	}
+	if who == "" {
+		return 0, errors.New("open incident: say who opens it")
+	}
+	if err := b.notAhead(suspected); err != nil {
+		return 0, err
+	}
+	hold, err := b.cfg.Hold(ctx, who, "an incident is suspected: "+body.Title)
+	if err != nil {
+		return 0, fmt.Errorf("set legal hold: %w", err)
+	}
+	var number int64
+	err = b.cfg.DB.Write(ctx, func(tx *sql.Tx) error {
+		if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(incident), 0) + 1 FROM incident_event").Scan(&number); err != nil {
+			return fmt.Errorf("open incident: %w", err)
+		}
+		for _, e := range []struct {
+			kind Kind
+			body Body
+		}{
+			{Opened, body},
+			{Held, Body{Hold: hold}},
+			{Marked, Body{Moment: "suspected", When: &suspected, Note: "the incident was opened"}},
+		} {
+			if _, err := b.add(ctx, tx, number, who, e.kind, &e.body); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return number, b.Anchor(ctx)
+}
+
+// Record adds an event and gives its number.
+func (b *Book) Record(ctx context.Context, incident int64, who string, kind Kind, body Body) (int64, error) {
+	if kind == Opened || kind == Scoped {
+		return 0, fmt.Errorf("record event: %s has a way of its own", kind)
+	}
+	if body.When != nil {
+		if err := b.notAhead(*body.When); err != nil {
+			return 0, err
+		}
+	}
+	return b.record(ctx, incident, who, kind, &body)
+}
+
+func (b *Book) record(ctx context.Context, incident int64, who string, kind Kind, body *Body) (int64, error) {
+	if err := kind.check(body); err != nil {
+		return 0, err
+	}
+	if who == "" {
+		return 0, fmt.Errorf("%s: say who", kind)
+	}
+	var number int64
+	err := b.cfg.DB.Write(ctx, func(tx *sql.Tx) (err error) {
+		if err := refers(ctx, tx, incident, kind, body); err != nil {
+			return err
+		}
+		number, err = b.add(ctx, tx, incident, who, kind, body)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return number, b.Anchor(ctx)
+}
+
+// ahead is how far a clock of another machine may be ahead of ours.
+const ahead = time.Minute
+
+func (b *Book) notAhead(t time.Time) error {
+	switch now := b.cfg.Now(); {
+	case t.After(now.Add(ahead)):
+		return fmt.Errorf("%s has not come yet: give the time at which it happened", t.UTC().Format(time.RFC3339))
+	case t.UnixMilli() < whosaw.MinTime:
+		return fmt.Errorf("%s is before 2000: give the time at which it happened", t.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// refers checks that what an event is about is there, and of the right kind.
+func refers(ctx context.Context, tx *sql.Tx, incident int64, kind Kind, body *Body) error {
+	var n int
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incident_event WHERE incident = ?", incident).Scan(&n); err != nil {
+		return fmt.Errorf("record event: %w", err)
+	}
+	if n == 0 {
+		return fmt.Errorf("incident %d: %w; list the incidents for their numbers", incident, ErrUnknown)
+	}
+	if kind == Linked {
+		if body.Incident == incident {
+			return errors.New("linked: an incident is not earlier than itself")
+		}
+		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incident_event WHERE incident = ?", body.Incident).Scan(&n); err != nil || n == 0 {
+			return errors.Join(fmt.Errorf("incident %d: %w", body.Incident, ErrUnknown), err)
+		}
+	}
+	want := map[Kind][]Kind{Withdrawn: {Marked, Stated, Answered, Counted, Told}, Worked: {Tasked}, Handed: {Requested}}[kind]
+	if want == nil {
+		return nil
+	}
+	var is Kind
+	err := tx.QueryRowContext(ctx, "SELECT kind FROM incident_event WHERE incident = ? AND number = ?", incident, body.Of).Scan(&is)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("%s: event %d of incident %d: %w", kind, body.Of, incident, ErrUnknown)
+	}
+	if err != nil {
+		return fmt.Errorf("record event: %w", err)
+	}
+	for _, k := range want {
+		if k == is {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: event %d is %s, not one of %v", kind, body.Of, is, want)
+}
+
+func (b *Book) add(ctx context.Context, tx *sql.Tx, incident int64, who string, kind Kind, body *Body) (int64, error) {
+	text, err := encodeBody(body)
+	if err != nil {
+		return 0, err
+	}
+	e := Event{At: b.cfg.Now(), Who: who, Kind: kind, Body: *body}
+	var before []byte
+	err = tx.QueryRowContext(ctx, "SELECT number, hash FROM incident_event WHERE incident = ? ORDER BY number DESC LIMIT 1", incident).Scan(&e.Number, &before)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("record event: %w", err)
+	}
+	e.Number++
+	_, err = tx.ExecContext(ctx, "INSERT INTO incident_event (incident, number, at, who, kind, json, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		incident, e.Number, e.At.UnixMilli(), who, string(kind), string(text), chain(before, incident, &e, text))
+	if err != nil {
+		return 0, fmt.Errorf("record event: %w", err)
+	}
+	return e.Number, nil
+}
+
+// Anchor puts the hashes of events that are not in the ledger yet into it.
+func (b *Book) Anchor(ctx context.Context) error {
+	type row struct {
+		incident, number int64
+		who, kind, hash  string
+	}
+	rows, err := b.cfg.DB.Read().QueryContext(ctx, `SELECT e.incident, e.number, e.who, e.kind, e.hash FROM incident_event e
+		LEFT JOIN incident_anchor a ON a.incident = e.incident AND a.number = e.number WHERE a.number IS NULL ORDER BY e.incident, e.number`)
+	if err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	defer rows.Close()
+	var todo []row
+	for rows.Next() {
+		var r row
+		var hash []byte
+		if err := rows.Scan(&r.incident, &r.number, &r.who, &r.kind, &hash); err != nil {
+			return fmt.Errorf("read events: %w", err)
+		}
+		r.hash = hex.EncodeToString(hash)
+		todo = append(todo, r)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	for _, r := range todo {
+		seq, err := b.cfg.Act(ctx, r.who, whosaw.Reference{Kind: ActKind + r.kind, Of: fmt.Sprintf("incident %d, event %d", r.incident, r.number), Note: "sha256:" + r.hash})
+		if err != nil {
+			return fmt.Errorf("put event %d of incident %d into the ledger: %w", r.number, r.incident, err)
+		}
+		err = b.cfg.DB.Write(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO incident_anchor (incident, number, sequence) VALUES (?, ?, ?)", r.incident, r.number, int64(seq))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("record event: %w", err)
+		}
+	}
+	return nil
+}
+
+// Events gives what happened in an incident, in order.
+func (b *Book) Events(ctx context.Context, incident int64) ([]Event, error) {
+	var out []Event
+	err := b.each(ctx, incident, func(_ int64, e *Event, _, _ []byte) error {
+		out = append(out, *e)
+		return nil
+	})
+	if err == nil && len(out) == 0 {
+		err = fmt.Errorf("incident %d: %w; list the incidents for their numbers", incident, ErrUnknown)
+	}
+	return out, err
+}
+
+// each visits the events of one incident, or of all (0).
+func (b *Book) each(ctx context.Context, incident int64, visit func(incident int64, e *Event, body, hash []byte) error) error {
+	rows, err := b.cfg.DB.Read().QueryContext(ctx, "SELECT incident, number, at, who, kind, json, hash FROM incident_event WHERE ? IN (0, incident) ORDER BY incident, number", incident)
+	if err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var of, at int64
+		var e Event
+		var body, hash []byte
+		if err := rows.Scan(&of, &e.Number, &at, &e.Who, &e.Kind, &body, &hash); err != nil {
+			return fmt.Errorf("read events: %w", err)
+		}
+		if err := json.Unmarshal(body, &e.Body); err != nil {
+			return fmt.Errorf("read event %d of incident %d: %w", e.Number, of, err)
+		}
+		e.At = time.UnixMilli(at).UTC()
+		if err := visit(of, &e, body, hash); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	return nil
+}
+
+// Verify checks the chains of all incidents, and that each act which anchors an event finds it here. acts visits the acts of the
+// ledger. The error names the first thing wrong.
+func (b *Book) Verify(ctx context.Context, acts func(visit func(seq uint64, act *whosaw.Reference) error) error) error {
+	known := map[string]string{}
+	last := map[int64][]byte{}
+	next := map[int64]int64{}
+	err := b.each(ctx, 0, func(incident int64, e *Event, body, hash []byte) error {
+		if next[incident]++; e.Number != next[incident] {
+			return fmt.Errorf("incident %d: event %d is missing: the book was written from outside", incident, next[incident])
+		}
+		if !bytes.Equal(hash, chain(last[incident], incident, e, body)) {
+			return fmt.Errorf("incident %d, event %d is not as it was recorded: the book was written from outside", incident, e.Number)
+		}
+		last[incident] = hash
+		known[fmt.Sprintf("incident %d, event %d", incident, e.Number)] = "sha256:" + hex.EncodeToString(hash)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return acts(func(seq uint64, act *whosaw.Reference) error {
+		if len(act.Kind) < len(ActKind) || act.Kind[:len(ActKind)] != ActKind {
+			return nil
+		}
+		if hash, ok := known[act.Of]; !ok || hash != act.Note {
+			return fmt.Errorf("record %d of the ledger knows %s, which the book does not have so: it was written anew, or comes from an older backup", seq, act.Of)
+		}
+		return nil
+	})
+}
