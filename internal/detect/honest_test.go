@@ -289,6 +289,29 @@ func TestHonestKeyRotation(t *testing.T) {
 	quiet(t, w)
 }
 
+// The issuance of one session was lost, as one in many is. Its key is rotated; it is used on, days after.
+func TestHonestLostIssuanceOfARetiredKey(t *testing.T) {
+	w := newWorld(38)
+	w.add(whosaw.Record{Type: whosaw.TypeKey, Time: start + 2*day, Key: "k1", Ref: &whosaw.Reference{State: "retired", Since: start + 2*day}})
+	for i := range 8_000 {
+		c := w.customer(30_000)
+		at := start + int64(i)*75*second
+		key := "k1"
+		if at >= start+2*day {
+			key = "k2"
+		}
+		if i != 2_000 { // the second day
+			w.add(issuance(at-second, fmt.Sprint("s", i), key, c))
+		}
+		for n := range 4 {
+			r := get(at+int64(n)*day, c, true)
+			r.Principal, r.Key, r.Credential, r.IP = "customer:"+strconv.Itoa(c), key, fmt.Sprint("s", i), ip(c)
+			w.add(r)
+		}
+	}
+	quiet(t, w)
+}
+
 // A mail goes out to everybody in order of their numbers, and wakes those who had not looked in for long: they come in
 // roughly that order, for two days.
 func TestHonestCampaign(t *testing.T) {

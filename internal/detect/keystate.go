@@ -20,6 +20,7 @@ type keyWatch struct {
 	matched int64 // accesses that the plain filter would match
 	people  map[uint64]struct{}
 	leaver  bool // the finding about the one who left was raised
+	forged  bool // unissued accuses credentials signed with it
 }
 
 // ending is why a key should no longer be met.
@@ -144,7 +145,12 @@ func (e *Engine) ended(w *keyWatch, v *view) {
 	t.From = whosaw.Time(w.from)
 	t.Outcome = []string{whosaw.OutcomeDisclosed.String(), whosaw.OutcomeAbsent.String()}
 	a := e.fact(keyState, kindKey, name, v)
-	if w.ended == keyRetired && !v.issued && r.Credential != "" && e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time).Known {
+	feed := e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
+	if w.ended == keyRetired && !v.issued && r.Credential != "" && feed.Known {
+		if !feed.Complete() && !w.forged {
+			e.stats[keyState].skip(whyLost) // one issuance in many is lost in life: its session lives on too
+			return
+		}
 		no := false
 		t.Issued = &no
 	} else {
@@ -163,7 +169,11 @@ func (e *Engine) ended(w *keyWatch, v *view) {
 // such a key is merely in use accuses nobody: Status says it.
 func (e *Engine) leaverKey(from *accusation, v *view) {
 	w := e.keys[v.ids[kindKey]]
-	if w == nil || w.leaver || w.leftAt == 0 || from.first < w.leftAt {
+	if w == nil {
+		return
+	}
+	w.forged = true
+	if w.leaver || w.leftAt == 0 || from.first < w.leftAt {
 		return
 	}
 	w.leaver = true

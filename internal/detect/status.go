@@ -35,6 +35,7 @@ const (
 	whyNoPast
 	whyFields
 	whyPairs
+	whyLost
 	nWhy
 )
 
@@ -61,6 +62,7 @@ var whyTexts = [nWhy]string{
 	whyFields:         "too many fields that no catalog lists are remembered",
 	whyNoPast:         "the actor has no week of days of its own yet to be held against",
 	whyPairs:          "too many pairs of actors and customers are held",
+	whyLost:           "its issuance may have been lost, and nothing else says yet that the retired key is forged with",
 	whyTooMany:        "on this route reasons are missing for a tenth or more of what is opened",
 	whyMany:           "never issued, but findings of single credentials are 64 a day at most; ask for all with --issued no",
 }
