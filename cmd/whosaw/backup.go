@@ -35,7 +35,7 @@ func (m *Main) backupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup",
 		Short: "Copy a data directory, live, and only what is new",
-		Long: `Copies the ledger, the server's state, catalog.yaml and whosaw.yaml of a data directory, consistent as of one sequence, while
+		Long: `Copies the ledger, the server's state, catalog.yaml, rules.yaml and whosaw.yaml of a data directory, consistent as of one sequence, while
 the server goes on. A second backup to the same directory copies only what is new; the one before stays whole until the new one
 is, whenever this is broken off. Rejected lines are not copied: they may hold what nobody wanted to keep.
 
@@ -206,7 +206,7 @@ func (m *Main) openToCopy(ctx context.Context, dir, to string) (led *ledger.Ledg
 // is right only where nobody has it open and whoever had closed it in order.
 func (m *Main) runBackup(ctx context.Context, led *ledger.Ledger, db *sqlite.DB, to string, progress func(done, total int64)) (ledger.Backup, error) {
 	cfg := ledger.BackupConfig{To: to, Whosaw: version(), When: m.Now(), Progress: progress}
-	names := []string{catalogName, "whosaw.yaml"}
+	names := []string{catalogName, rulesName, "whosaw.yaml"}
 	if db != nil {
 		cfg.Extra = append(cfg.Extra, ledger.Extra{Name: stateName, Write: db.Backup})
 	} else {

@@ -76,6 +76,9 @@ func checkFiles(cfg *config.Config) error {
 			return err
 		}
 	}
+	if _, err := engineConfig(cfg, ""); err != nil {
+		return err
+	}
 	if cfg.TLS.Cert != "" {
 		keys := &keyPair{cert: cfg.Path(cfg.TLS.Cert), key: cfg.Path(cfg.TLS.Key)}
 		if _, err := keys.get(nil); err != nil {

@@ -46,6 +46,7 @@ Nothing leaves this machine, but for what a server tells the channels you config
 		m.tokenCommand(),
 		m.adminCommand(),
 		m.configCommand(),
+		m.rulesCommand(),
 		m.drillCommand(),
 		m.simCommand(),
 		m.verifyCommand(),

@@ -140,6 +140,15 @@ func (s *server) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	dc, err := engineConfig(s.cfg, s.dir)
+	if err != nil {
+		return err
+	}
+	if s.cfg.Rules != "" {
+		if err := keepRules(s.cfg.Path(s.cfg.Rules), s.dir); err != nil {
+			return err
+		}
+	}
 	if s.db, err = sqlite.Open(ctx, filepath.Join(s.dir, "state.db")); err != nil {
 		return err
 	}
@@ -162,7 +171,7 @@ func (s *server) open(ctx context.Context) (err error) {
 		raise = func(context.Context, []pipeline.Raised) error { return nil }
 	}
 	s.live, err = pipeline.Start(pipeline.LiveConfig{
-		Ledger: s.led, Catalog: cat, Detect: s.cfg.Engine(), Raise: raise, Verdict: api.KeepVerdict(s.alarms),
+		Ledger: s.led, Catalog: cat, Detect: dc, Raise: raise, Verdict: api.KeepVerdict(s.alarms),
 		Rejects: s.reject, Backlog: s.cfg.Ingest.Backlog, Logger: s.log, Now: s.m.Now,
 	})
 	if err != nil {

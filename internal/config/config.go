@@ -37,6 +37,9 @@ type Config struct {
 	// The catalog: which route shows which fields to whom. A relative path begins at this file. Empty: the one kept in the
 	// data directory, else the suggested rules.
 	Catalog string `yaml:"catalog"`
+	// A directory of rules of your own, *.yaml, which replace the shipped ones or switch them off by name. A relative path begins at this
+	// file. Empty: those kept in the data directory, else the shipped rules alone.
+	Rules string `yaml:"rules"`
 	// The time zone of days in answers and of quiet hours, as in Asia/Seoul.
 	Zone string `yaml:"zone"`
 	// What the server says of itself, on standard error.

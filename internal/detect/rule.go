@@ -66,6 +66,19 @@ func (c Config) Threshold() float64 {
 	return math.Log(float64(max(1, n)) * c.TrialsPerMonth / max(math.SmallestNonzeroFloat64, c.AlarmsPerMonth-c.ownAllowance()))
 }
 
+// ThresholdOf is the h of one detector's tests: its own allowance's, or the shared one; 0 if it runs none.
+func (c Config) ThresholdOf(name string) float64 {
+	c = c.withDefaults()
+	r, d := c.Rules.Of(name), detector(slices.Index(detectorNames[:], name))
+	switch {
+	case r == nil || d >= nSequential || !r.Sequential():
+		return 0
+	case r.AlarmsPerMonth > 0:
+		return math.Log(float64(testsOf(d, r)) * c.TrialsPerMonth / r.AlarmsPerMonth)
+	}
+	return c.Threshold()
+}
+
 // ownAllowance is what the rules with an allowance of their own take of the server's.
 func (c Config) ownAllowance() float64 {
 	sum := 0.0
@@ -88,7 +101,6 @@ func testsOf(d detector, r *rules.Rule) int {
 
 // readRules makes the rulings. A detector without a rule, as one that is off, watches nothing.
 func (e *Engine) readRules() {
-	h := e.cfg.Threshold()
 	for d := range nDetectors {
 		r, x := e.cfg.Rules.Of(detectorNames[d]), &e.rule[d]
 		if r == nil {
@@ -106,9 +118,7 @@ func (e *Engine) readRules() {
 			e.upward = 1<<len(r.P1) - 1
 			e.downward = e.upward << len(r.P1)
 		}
-		if x.h = h; r.AlarmsPerMonth > 0 {
-			x.h = math.Log(float64(testsOf(d, r)) * e.cfg.TrialsPerMonth / r.AlarmsPerMonth)
-		}
+		x.h = e.cfg.ThresholdOf(detectorNames[d])
 		p := &r.P0
 		x.envelope = envelope{d: d, young: p.Young, floor: p.Floor, ceiling: p.Ceiling, times: p.Times, units: int32(p.Enough), bank: &x.bank}
 	}

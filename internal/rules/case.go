@@ -43,7 +43,7 @@ const CaseStart = int64(1744588800000)
 const decodeBy = CaseStart + 100*365*24*3_600_000
 
 // maxRecords bounds a case: it is run before each start.
-const maxRecords = 100_000
+const maxRecords = 20_000
 
 // Records gives the case's history in the order of its ledger.
 func (c *Case) Records() ([]whosaw.Record, error) {

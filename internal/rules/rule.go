@@ -33,6 +33,8 @@ type Rule struct {
 
 	Cases []Case
 	File  string // where it was read; "shipped/NAME.yaml" for those that come with whosaw
+
+	source []byte
 }
 
 // P0 is how rare a hit must be for honest traffic, and how that is learnt.

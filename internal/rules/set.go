@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"embed"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ var shipped = sync.OnceValue(func() *Set {
 		if err != nil {
 			panic("BUG: " + err.Error())
 		}
+		r.source = data
 		s.Rules = append(s.Rules, *r)
 	}
 	return s
@@ -45,17 +47,8 @@ var shipped = sync.OnceValue(func() *Set {
 // Shipped gives the rules that come with whosaw.
 func Shipped() *Set { return shipped() }
 
-// Source gives a shipped rule's file as it is written.
-func Source(r *Rule) ([]byte, error) {
-	if name, ok := strings.CutPrefix(r.File, "shipped/"); ok {
-		return embedded.ReadFile(name)
-	}
-	data, err := os.ReadFile(r.File)
-	if err != nil {
-		return nil, fmt.Errorf("read rule: %w", err)
-	}
-	return data, nil
-}
+// Source gives a rule as it is written.
+func (r *Rule) Source() []byte { return r.source }
 
 // Load lays rule files over the shipped ones. Each path is a file, or a directory whose *.yaml and *.yml are read. Its error
 // reports every faulty file.
@@ -67,12 +60,12 @@ func Load(paths ...string) (*Set, error) {
 	var own []*Rule
 	var errs []error
 	for _, file := range files {
-		r, err := ParseFile(file)
+		list, err := ParseFile(file)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		own = append(own, r)
+		own = append(own, list...)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -105,8 +98,8 @@ func Files(paths ...string) ([]string, error) {
 	return out, nil
 }
 
-// ParseFile reads a rule of the user's.
-func ParseFile(path string) (*Rule, error) {
+// ParseFile reads a user's rules: one, or several with --- between them.
+func ParseFile(path string) ([]*Rule, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("find rule: %w", err)
@@ -121,8 +114,48 @@ func ParseFile(path string) (*Rule, error) {
 	return Parse(path, data)
 }
 
-// Parse reads a rule of the user's from the contents of a file.
-func Parse(path string, data []byte) (*Rule, error) { return parse(path, data, Shipped().Of) }
+// Parse reads a user's rules from the contents of a file. Its error reports every faulty rule.
+func Parse(path string, data []byte) ([]*Rule, error) {
+	var out []*Rule
+	var errs []error
+	for _, doc := range documents(data) {
+		r, err := parse(path, doc, Shipped().Of)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		r.source = bytes.TrimLeft(doc, "\n")
+		out = append(out, r)
+	}
+	return out, errors.Join(errs...)
+}
+
+// documents takes a file apart at its --- lines. Each part keeps its place in the file, so that a fault names the right line.
+func documents(data []byte) [][]byte {
+	var out [][]byte
+	var doc []byte
+	lines, full := 0, false
+	end := func() {
+		if full {
+			out = append(out, doc)
+		}
+		doc, full = bytes.Repeat([]byte("\n"), lines), false
+	}
+	for line := range bytes.Lines(data) {
+		lines++
+		if bytes.Equal(bytes.TrimRight(line, " \r\n"), []byte("---")) {
+			end()
+			continue
+		}
+		text := bytes.TrimSpace(line)
+		full = full || len(text) > 0 && text[0] != '#'
+		doc = append(doc, line...)
+	}
+	if end(); len(out) == 0 {
+		out = append(out, nil) // which says that it is empty
+	}
+	return out
+}
 
 // With gives the set in which rules replace those of the same name, or of the same detector if that one is off.
 func (s *Set) With(own ...*Rule) (*Set, error) {
