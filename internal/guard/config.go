@@ -458,6 +458,11 @@ func (c *Config) checkBudget(f *faults, i int) {
 	if err := b.check(); err != nil {
 		f.add(key, "%v", err)
 	}
+	for k := range c.Budgets[:i] {
+		if c.Budgets[k].Of == b.Of {
+			f.add(key+".of", "budgets[%d] caps %s already: give day and month there", k, b.Of)
+		}
+	}
 	doors := c.doors(nil)
 	c.checkAction(f, key+".action", b.Action, false, doors)
 	switch b.Count {

@@ -174,7 +174,7 @@ type Decision struct {
 }
 
 // Because gives the code that decided.
-func (d *Decision) Because() Code {
+func (d Decision) Because() Code {
 	if len(d.Reasons) == 0 {
 		return CodeOK
 	}
@@ -182,7 +182,7 @@ func (d *Decision) Because() Code {
 }
 
 // Relogin reports whether a fresh log-in helps: the door answers 401 and not 403.
-func (d *Decision) Relogin() bool {
+func (d Decision) Relogin() bool {
 	if d.Action == StepUp {
 		return true
 	}
@@ -198,7 +198,7 @@ func (d *Decision) Relogin() bool {
 }
 
 // Status is the HTTP status with which a door that speaks HTTP refuses; 0: it does not refuse.
-func (d *Decision) Status() int {
+func (d Decision) Status() int {
 	switch {
 	case d.Action == Throttle:
 		return 429
