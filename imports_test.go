@@ -34,7 +34,11 @@ var importTable = map[string][]string{
 		"", "internal/alarm", "internal/auth", "internal/catalog", "internal/detect", "internal/ingest", "internal/ledger", "internal/pipeline",
 		"internal/scope", "internal/store/sqlite", "github.com/prometheus/client_golang", "golang.org/x/sys",
 	},
-	"internal/console":   {"", "internal/alarm", "internal/api", "internal/auth", "internal/figure", "internal/pipeline"},
+	"internal/meter":     {"internal/detect", "github.com/cespare/xxhash/v2"},
+	"internal/console": {
+		"", "internal/alarm", "internal/api", "internal/auth", "internal/detect", "internal/figure", "internal/meter", "internal/pipeline", "internal/scope",
+		"internal/store/sqlite",
+	},
 	"internal/doctor":    {"", "internal/catalog", "internal/reference", "internal/detect", "internal/ledger", "internal/figure"},
 	"internal/pipeline":  {"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/scope", "internal/doctor"},
 	"internal/follow":    {"", "internal/catalog", "internal/ingest", "internal/pipeline", "internal/store/sqlite"},
@@ -64,7 +68,7 @@ var importTable = map[string][]string{
 	"cmd/whosaw": {
 		"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
 		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill", "internal/rehearsal", "internal/rules",
-		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/console", "internal/store/sqlite", "internal/follow", "internal/jetstream",
+		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/console", "internal/store/sqlite", "internal/follow", "internal/jetstream", "internal/meter",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
 }

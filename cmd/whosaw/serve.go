@@ -29,6 +29,7 @@ import (
 	"github.com/whosaw/whosaw/internal/console"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/meter"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
@@ -85,6 +86,8 @@ type server struct {
 	live   *pipeline.Live
 	inputs inputs
 	api    *api.API
+	meter  *meter.Meter
+	pages  *console.Console
 	local  *http.Server
 	public *http.Server
 	socket net.Listener
@@ -170,8 +173,9 @@ func (s *server) open(ctx context.Context) (err error) {
 		// A finding in the book counts as told. The server, with its own channels and settings, raises what it finds at its next start.
 		raise = func(context.Context, []pipeline.Raised) error { return nil }
 	}
+	s.meter = meter.New(s.m.Now)
 	s.live, err = pipeline.Start(pipeline.LiveConfig{
-		Ledger: s.led, Catalog: cat, Detect: dc, Raise: raise, Verdict: api.KeepVerdict(s.alarms),
+		Watch: s.meter.Watch, Ledger: s.led, Catalog: cat, Detect: dc, Raise: raise, Verdict: api.KeepVerdict(s.alarms),
 		Rejects: s.reject, Backlog: s.cfg.Ingest.Backlog, Logger: s.log, Now: s.m.Now,
 	})
 	if err != nil {
@@ -307,14 +311,17 @@ func (s *server) openAPI() error {
 	if s.api, err = api.New(ac); err != nil {
 		return err
 	}
-	pages, err := console.New(console.Config{API: s.api, Auth: s.auth, Alarms: s.alarms, Logger: s.log, Zone: s.zone, URL: s.url, Secure: secure})
+	s.pages, err = console.New(console.Config{
+		API: s.api, Auth: s.auth, Alarms: s.alarms, Live: s.live, Meter: s.meter, State: s.db, Logger: s.log, Now: s.m.Now,
+		Zone: s.zone, URL: s.url, Secure: secure,
+	})
 	if err != nil {
 		return err
 	}
 	public, local := http.NewServeMux(), http.NewServeMux()
 	s.api.Register(public, false)
 	s.api.Register(local, true)
-	pages.Register(public)
+	s.pages.Register(public)
 	public.Handle("GET /metrics", s.api.Metrics(s.private()))
 	for _, mux := range []*http.ServeMux{public, local} {
 		mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
@@ -348,6 +355,7 @@ func (s *server) run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { s.alarms.Run(background) })
 	running.Go(func() { s.api.Run(background) })
+	running.Go(func() { s.pages.Run(background) })
 	failed := make(chan error, 3)
 	running.Go(func() {
 		if err := s.inputs.run(background); err != nil {

@@ -15,53 +15,73 @@ import (
 	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/auth"
-	"github.com/whosaw/whosaw/internal/figure"
+	"github.com/whosaw/whosaw/internal/meter"
 	"github.com/whosaw/whosaw/internal/pipeline"
+	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
 
-//go:embed templates/*.html static
+//go:embed templates/*.html static words/*.json
 var files embed.FS
 
 // Config is what the pages stand on.
 type Config struct {
-	API    *api.API
-	Auth   *auth.Store
-	Alarms *alarm.Dispatcher
-	Logger *slog.Logger
-	Zone   *time.Location
-	URL    string // of the server, for the commands that are shown
-	Secure bool   // cookies over TLS only
+	API     *api.API
+	Auth    *auth.Store
+	Alarms  *alarm.Dispatcher
+	Live    *pipeline.Live
+	Meter   *meter.Meter
+	State   *sqlite.DB
+	Contain Container // nil: nothing can be stopped from here, and the page says so
+	Logger  *slog.Logger
+	Now     func() time.Time
+	Zone    *time.Location
+	URL     string // of the server, for the commands that are shown
+	Secure  bool   // cookies over TLS only
 }
 
-// Console serves the pages. Safe for concurrent use.
+// Container stops what a finding accuses. A preview comes before each act.
+type Container interface {
+	// Preview gives what could be done, from the narrowest to the widest, and whom it would have hit in the last 24 hours.
+	Preview(ctx context.Context, f *whosaw.Finding) ([]Cut, error)
+	// Apply does one of them in somebody's name.
+	Apply(ctx context.Context, f *whosaw.Finding, cut, who string) error
+	// Undo ends what is in force.
+	Undo(ctx context.Context, f *whosaw.Finding, who string) error
+	// InForce says since when something is; zero: nothing is.
+	InForce(ctx context.Context, f *whosaw.Finding) (since time.Time, says string, err error)
+}
+
+// Cut is one thing that can be done.
+type Cut struct {
+	ID               string
+	Says             string // "Deny never-issued tokens"
+	Forged, ForgedOf int64  // accesses of the finding it would have stopped
+	Honest, HonestOf int64  // others it would have hit
+	TwoPeople        bool
+	Where            string // "in force at 2 gateways within 1 s"
+	Ends             time.Duration
+}
+
+// Console serves the pages. Run must be running for live parts. Safe for concurrent use.
 type Console struct {
 	cfg   Config
 	pages *template.Template
+	words dictionary
+	watch *watch
 }
 
 // New gives a console.
 func New(cfg Config) (*Console, error) {
-	pages, err := template.New("").Funcs(template.FuncMap{
-		"int":   figure.Int,
-		"count": func(n int64, one, many string) string { return figure.Of(n, one, many) },
-		"time": func(zone *time.Location, t any) string {
-			switch t := t.(type) {
-			case whosaw.Time:
-				return stamp(zone, t)
-			case *whosaw.Time:
-				return stamp(zone, *t)
-			}
-			return ""
-		},
-	}).ParseFS(files, "templates/*.html")
-	if err != nil {
+	c := &Console{cfg: cfg}
+	var err error
+	if c.words, err = readWords(files); err != nil {
 		return nil, err
 	}
-	return &Console{cfg: cfg, pages: pages}, nil
-}
-
-func stamp(zone *time.Location, t whosaw.Time) string {
-	return time.UnixMilli(int64(t)).In(zone).Format("2006-01-02 15:04:05 MST")
+	if c.pages, err = template.New("").Funcs(functions).ParseFS(files, "templates/*.html"); err != nil {
+		return nil, err
+	}
+	c.watch = newWatch(c)
+	return c, nil
 }
 
 // Register adds the pages to a mux.
@@ -71,19 +91,59 @@ func (c *Console) Register(mux *http.ServeMux) {
 		panic("BUG: the embedded files have no static/: " + err.Error())
 	}
 	assets := http.StripPrefix("/static/", http.FileServerFS(static))
-	mux.Handle("GET /static/", guarded(func(w http.ResponseWriter, r *http.Request) { assets.ServeHTTP(w, r) }))
-	mux.Handle("GET /{$}", guarded(c.home))
-	mux.Handle("GET /login", guarded(c.login))
-	mux.Handle("POST /login", guarded(c.redeem))
-	mux.Handle("POST /logout", guarded(c.logout))
-	mux.Handle("POST /tokens", guarded(c.token))
+	mux.Handle("GET /static/", guarded(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		assets.ServeHTTP(w, r)
+	}))
+	for pattern, fn := range map[string]http.HandlerFunc{
+		"GET /login": c.login, "POST /login": c.redeem, "POST /logout": c.logout, "POST /prefs": c.prefs,
+	} {
+		mux.Handle(pattern, guarded(fn))
+	}
+	for pattern, fn := range map[string]handler{
+		"GET /{$}":    c.now,
+		"GET /live":   c.live,
+		"GET /server": c.server, "POST /tokens": c.token,
+		"GET /settings": c.settings,
+	} {
+		mux.Handle(pattern, guarded(c.in(fn)))
+	}
 }
+
+// handler serves somebody who is signed in. What it returns is shown.
+type handler func(w http.ResponseWriter, r *http.Request, who api.Who) error
+
+// in lets in who may read.
+func (c *Console) in(fn handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		who, err := c.cfg.API.Visitor(r)
+		if err != nil {
+			c.fail(w, r, err)
+			return
+		}
+		if !who.Role.May(auth.RoleRead) {
+			if r.Header.Get("HX-Request") != "" {
+				w.Header().Set("HX-Redirect", "/login")
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			http.Redirect(w, r, "/login", http.StatusSeeOther)
+			return
+		}
+		if err := fn(w, r, who); err != nil {
+			c.fail(w, r, err)
+		}
+	}
+}
+
+// policy forbids whatever is not ours, inline script and inline style.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // guarded sends the policy of invariant 2 with everything.
 func guarded(fn http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -93,148 +153,101 @@ func guarded(fn http.HandlerFunc) http.Handler {
 	})
 }
 
-// home is what home.html shows.
-type home struct {
-	Title    string
-	Who, URL string
-	Zone     *time.Location
-	Status   api.Status
-	Findings []api.Found
-	Types    []string
-	Made     *api.NewToken
-	Fault    string
+// fault is what fault.html shows.
+type fault struct {
+	*frame
+	Says, Cure string
 }
 
-func (c *Console) home(w http.ResponseWriter, r *http.Request) { c.show(w, r, nil, "") }
-
-// signedIn finds who is there, or answers for the page.
-func (c *Console) signedIn(w http.ResponseWriter, r *http.Request) (api.Who, bool) {
-	who, err := c.cfg.API.Visitor(r)
-	if err != nil {
-		c.fail(w, err)
-		return who, false
+// fail shows what went wrong: what is the visitor's business, in words; the rest is in the log.
+func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // whoever asked has gone
 	}
-	if !who.Role.May(auth.RoleRead) {
-		http.Redirect(w, r, "/login", http.StatusSeeOther)
-		return who, false
+	e := c.cfg.API.Fault(r.Context(), err)
+	if e.Status >= 500 {
+		c.cfg.Logger.Error("show a page", "page", r.Pattern, "error", err)
 	}
-	return who, true
+	f := c.frame(r, api.Who{}, "", "title.fault")
+	f.Bare = true
+	name := "fault.html"
+	if r.Header.Get("HX-Request") != "" {
+		name = "faultpart.html"
+	}
+	c.page(w, r, name, &fault{f, e.Says, e.Cure}, e.Status)
 }
 
-func (c *Console) fail(w http.ResponseWriter, err error) {
-	var e *api.Error
-	if errors.As(err, &e) {
-		http.Error(w, e.Error(), e.Status)
-		return
-	}
-	c.cfg.Logger.Error("show a page", "error", err)
-	http.Error(w, "the page could not be made: the server's log says why", http.StatusInternalServerError)
-}
-
-func (c *Console) show(w http.ResponseWriter, r *http.Request, made *api.NewToken, fault string) {
-	who, ok := c.signedIn(w, r)
-	if !ok {
-		return
-	}
-	page := home{Title: "whosaw", Who: who.Name, URL: c.cfg.URL, Zone: c.cfg.Zone, Types: pipeline.AllTypes.Names(), Made: made, Fault: fault}
-	var err error
-	if page.Status, err = c.cfg.API.Status(r.Context()); err != nil {
-		c.fail(w, err)
-		return
-	}
-	if page.Findings, err = c.cfg.API.Newest(r.Context(), 50); err != nil {
-		c.fail(w, err)
-		return
-	}
-	if n := page.Status.Alarms.Open; n > 0 {
-		page.Title = figure.Of(n, "open finding", "open findings") + " · whosaw"
-	}
-	c.page(w, "home.html", page, http.StatusOK)
-}
-
-func (c *Console) page(w http.ResponseWriter, name string, data any, status int) {
+// page writes a template.
+func (c *Console) page(w http.ResponseWriter, r *http.Request, name string, data any, status int) {
 	var out bytes.Buffer
 	if err := c.pages.ExecuteTemplate(&out, name, data); err != nil {
-		c.fail(w, err)
+		c.cfg.Logger.Error("make a page", "page", name, "error", err)
+		http.Error(w, "the page could not be made: the server's log says why", http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Vary", "Accept-Language, Cookie, HX-Request")
 	w.WriteHeader(status)
 	_, _ = w.Write(out.Bytes()) // whoever asked has gone
 }
 
-// login is what login.html shows.
-type login struct{ Title, Fault string }
+// wayIn is what login.html shows.
+type wayIn struct {
+	*frame
+	Wrong bool
+}
 
 func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	if err := c.cfg.API.Ours(r); err != nil {
-		c.fail(w, err)
+		c.fail(w, r, err)
 		return
 	}
-	c.page(w, "login.html", login{Title: "Sign in · whosaw"}, http.StatusOK)
+	f := c.frame(r, api.Who{}, "", "title.login")
+	f.Bare = true
+	c.page(w, r, "login.html", &wayIn{f, false}, http.StatusOK)
 }
 
 func (c *Console) redeem(w http.ResponseWriter, r *http.Request) {
 	if err := c.cfg.API.Ours(r); err != nil {
-		c.fail(w, err)
+		c.fail(w, r, err)
 		return
 	}
 	secret, session, err := c.cfg.Auth.Redeem(r.Context(), r.PostFormValue("code"))
 	if errors.Is(err, auth.ErrLinkGone) {
-		c.page(w, "login.html", login{"Sign in · whosaw", "This code was used already, is older than an hour, or is not one of this server."}, http.StatusUnauthorized)
+		f := c.frame(r, api.Who{}, "", "title.login")
+		f.Bare = true
+		c.page(w, r, "login.html", &wayIn{f, true}, http.StatusUnauthorized)
 		return
 	}
 	if err == nil {
 		err = c.cfg.API.SignedIn(r.Context(), session)
 	}
 	if err != nil {
-		c.fail(w, err)
+		c.fail(w, r, err)
 		return
 	}
-	c.cookie(w, secret, int(auth.SessionLife/time.Second))
+	c.cookie(w, api.CookieName, secret, auth.SessionLife)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-func (c *Console) cookie(w http.ResponseWriter, value string, age int) {
+func (c *Console) cookie(w http.ResponseWriter, name, value string, life time.Duration) {
 	http.SetCookie(w, &http.Cookie{
-		Name: api.CookieName, Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: c.cfg.Secure, SameSite: http.SameSiteStrictMode,
+		Name: name, Value: value, Path: "/", MaxAge: int(life / time.Second), HttpOnly: true, Secure: c.cfg.Secure, SameSite: http.SameSiteStrictMode,
 	})
 }
 
 func (c *Console) logout(w http.ResponseWriter, r *http.Request) {
 	if err := c.cfg.API.Ours(r); err != nil {
-		c.fail(w, err)
+		c.fail(w, r, err)
 		return
 	}
 	if k, err := r.Cookie(api.CookieName); err == nil {
 		if err := c.cfg.Auth.End(context.WithoutCancel(r.Context()), k.Value); err != nil {
-			c.fail(w, err)
+			c.fail(w, r, err)
 			return
 		}
 	}
-	c.cookie(w, "", -1)
+	c.cookie(w, api.CookieName, "", -time.Second)
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
-}
-
-func (c *Console) token(w http.ResponseWriter, r *http.Request) {
-	who, ok := c.signedIn(w, r)
-	if !ok {
-		return
-	}
-	if err := r.ParseForm(); err != nil {
-		http.Error(w, "the form cannot be read", http.StatusBadRequest)
-		return
-	}
-	made, err := c.cfg.API.MakeToken(r.Context(), who, api.TokenSpec{Name: r.PostFormValue("name"), Types: r.PostForm["type"]})
-	if err != nil {
-		var e *api.Error
-		var spec *auth.BadSpec
-		if errors.As(err, &spec) || errors.As(err, &e) {
-			c.show(w, r, nil, err.Error())
-			return
-		}
-		c.fail(w, err)
-		return
-	}
-	c.show(w, r, &made, "")
 }

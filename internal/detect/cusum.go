@@ -85,7 +85,8 @@ type entry struct {
 	class   uint32
 	access  uint32
 	flags   uint8
-	hits    uint8 // bit per test
+	hits    uint8   // bit per test
+	p0      float32 // of the trial; 0: it was none
 }
 
 // subject identifies a subject within its realm: twice the number and one, or a hash that is even. 0: none.
@@ -137,6 +138,7 @@ func (e *Engine) drive(u *unit, v *view, t trial, en entry) bool {
 	en.hits = t.hits & t.valid
 	if t.valid != 0 {
 		en.flags |= entTrial
+		en.p0 = float32(t.w.p0)
 	}
 	e.append(x, v, en)
 	at := int32(len(x.ev) - 1)

@@ -85,6 +85,11 @@ type Engine struct {
 
 	trace func(Touch) // nil: nobody asks
 	peak  rise        // for the trace
+
+	onShown   func(*Shown) // nil: nobody asks
+	shown     Shown
+	climbs    map[string]Climb // by finding
+	climbList []string         // in order of raising
 }
 
 type span struct{ realm, from, until uint64 }
@@ -142,6 +147,9 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 			e.traced(seq, func() { e.access(&e.now) })
 		} else {
 			e.access(&e.now)
+		}
+		if e.onShown != nil {
+			e.tellShown()
 		}
 		e.judgeDue()
 		return e.findings
@@ -280,16 +288,18 @@ func (e *Engine) bystander(v *view) {
 // no more, so all units of the record begin anew; a narrow one says little, and stops nobody else.
 func (e *Engine) settle(d detector, v *view) {
 	var best *accusation
+	var of *unit
 	for _, k := range e.rule[d].watched {
 		if u := e.crossed[k]; u != nil {
 			if a := e.accuse(d, u, v); a != nil && (best == nil || a.rank < best.rank) {
-				best = a
+				best, of = a, u
 			}
 		}
 	}
 	if best == nil {
 		return
 	}
+	climb, climbed := e.climb(d, of)
 	for k, u := range v.units {
 		if u != nil && (!best.narrow || e.crossed[k] != nil) {
 			e.endExcursion(u, d)
@@ -300,6 +310,9 @@ func (e *Engine) settle(d detector, v *view) {
 		return
 	}
 	e.raise(best, v)
+	if climbed {
+		e.keepClimb(e.findings[len(e.findings)-1].ID, climb)
+	}
 }
 
 // hushed reports whether one of the access's finer units has raised a narrow finding of the detector today.

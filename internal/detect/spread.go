@@ -22,6 +22,8 @@ type spread struct {
 	blind bool     // of some customers it cannot be said whether they are new
 	last  int32    // the day counted last
 	names []string // of the customers new on it since it was, at most maxNamed
+	name  string   // of the actor's unit
+	cap   int64    // a day's, where it is configured
 }
 
 // spreadDay is one day of it.
@@ -133,6 +135,12 @@ func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget
 	if day == nil {
 		st.skip(whyLate)
 		return false
+	}
+	if p.name == "" {
+		_, p.name = e.term(k, v)
+		if b != nil {
+			p.cap = b.Day
+		}
 	}
 	before := day.fresh
 	for i, name := range subjects {

@@ -93,6 +93,20 @@ func (l *Live) Detectors() ([]detect.Status, detect.Load) {
 	return l.engine.Status(), l.engine.Load()
 }
 
+// Climb gives how the statistic of a finding rose to its threshold; false for facts, and for findings of long ago.
+func (l *Live) Climb(id string) (detect.Climb, bool) {
+	l.judging.Lock()
+	defer l.judging.Unlock()
+	return l.engine.Climb(id)
+}
+
+// Spent gives the n actors nearest their budgets of new customers, on a day since the given one (counted from 1970, UTC).
+func (l *Live) Spent(since int64, n int) []detect.Spent {
+	l.judging.Lock()
+	defer l.judging.Unlock()
+	return l.engine.Spent(since, n)
+}
+
 // Counts are what was accepted since the start.
 func (l *Live) Counts() (records, accesses int64) { return l.records.Load(), l.accesses.Load() }
 

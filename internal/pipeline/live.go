@@ -27,6 +27,8 @@ type LiveConfig struct {
 	Raise func(ctx context.Context, raised []Raised) error
 	// Verdict is told of each judgement in the ledger, in order, in the same way; nil: nobody is.
 	Verdict func(ctx context.Context, r *whosaw.Record) error
+	// Watch is told of each access, as the detectors see it, in the order of the ledger; nil: nobody is. It must not wait.
+	Watch func(*detect.Shown)
 	// Rejects keeps the lines that could not be taken; nil: they are counted only.
 	Rejects *ingest.RejectLog
 	// Backlog is how many records may wait in memory to be judged before senders are slowed. 0: 131,072.
@@ -97,6 +99,9 @@ func Start(cfg LiveConfig) (*Live, error) {
 		cfg: cfg, ledger: led, index: index.Attach(led, false), cancel: cancel, ended: make(chan struct{}), built: make(chan struct{}),
 		engine: detect.New(cfg.Detect, cfg.Catalog), waiting: map[uint64]appended{},
 		behind: true, wake: make(chan struct{}, 1), room: make(chan struct{}),
+	}
+	if cfg.Watch != nil {
+		l.engine.Watch(cfg.Watch)
 	}
 	l.position.Store(cfg.Now().UnixNano())
 	view, err := led.View(0)

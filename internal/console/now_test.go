@@ -1,0 +1,51 @@
+package console_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// looks are how pages are looked at.
+var looks = []struct {
+	name  string
+	width int64
+	dark  bool
+}{{"light", 1440, false}, {"dark", 1440, true}, {"390-light", 390, false}, {"390-dark", 390, true}}
+
+func TestNowEmpty(t *testing.T) {
+	b := newSite(t).open()
+	for _, l := range looks[:3] {
+		b.look(l.width, l.dark)
+		b.visit("/")
+		b.shows("Blind")
+		b.shows("Nothing has come in yet")
+		b.clean("now-empty-" + l.name)
+	}
+}
+
+func TestNowCalm(t *testing.T) {
+	s := newSite(t)
+	s.tell(story{days: 4, busy: 10})
+	b := s.open()
+	for _, l := range looks {
+		b.look(l.width, l.dark)
+		b.visit("/")
+		b.shows("No finding is open")
+		b.clean("now-calm-" + l.name)
+	}
+}
+
+func TestNowHarvest(t *testing.T) {
+	s := newSite(t)
+	s.tell(story{days: 4, busy: 6, theft: 21 * time.Minute, pace: 280 * time.Millisecond})
+	b := s.open()
+	for _, l := range looks {
+		b.look(l.width, l.dark)
+		b.visit("/")
+		b.shows("customers shown so far")
+		b.wait(`document.title.startsWith("■ Harvest")`)
+		b.wait(`document.body.dataset.level === "harvest"`)
+		b.clean("now-harvest-"+l.name, "id:10479912", fmt.Sprint("forged-"))
+	}
+}
