@@ -34,7 +34,7 @@ var importTable = map[string][]string{
 		"", "internal/alarm", "internal/auth", "internal/catalog", "internal/detect", "internal/ingest", "internal/ledger", "internal/pipeline",
 		"internal/scope", "internal/store/sqlite", "github.com/prometheus/client_golang", "golang.org/x/sys",
 	},
-	"internal/meter":     {"internal/detect", "github.com/cespare/xxhash/v2"},
+	"internal/meter": {"internal/detect", "github.com/cespare/xxhash/v2"},
 	"internal/console": {
 		"", "internal/alarm", "internal/api", "internal/auth", "internal/detect", "internal/figure", "internal/meter", "internal/pipeline", "internal/scope",
 		"internal/store/sqlite",
