@@ -23,6 +23,9 @@ type Block struct {
 	times   Packed
 	buckets Packed // see find.go
 	places  Packed
+	rest    [rowColumns]Runs // see rest.go
+	tieRows Packed
+	tieSeqs Packed
 	mask    uint64 // of the shape in who
 }
 
@@ -36,6 +39,11 @@ func (b *Block) open() {
 	b.times = b.packed(sectionTime, h.rows)
 	b.buckets = b.packed(sectionBuckets, bucketsFor(h.rows)+1)
 	b.places = b.packed(sectionPlaces, h.places)
+	for c := range rowColumns {
+		b.rest[c] = b.runs(c)
+	}
+	b.tieRows = b.packed(sectionTieRows, h.ties)
+	b.tieSeqs = b.packed(sectionTieSeqs, h.ties)
 	b.mask = 1<<h.shapeBits - 1
 }
 

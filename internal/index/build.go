@@ -60,6 +60,7 @@ type builder struct {
 	originOf []uint32 // of the rows
 
 	sortedOrigins []uint32
+	ownBase       uint64 // of principals, see rest.go
 	accesses      int
 }
 
@@ -374,6 +375,24 @@ func (b *builder) places() (starts, place []uint32) {
 	return starts, place
 }
 
+// accessOfRows gives for each row, as they are sorted, its access.
+func (b *builder) accessOfRows() []uint32 {
+	starts, place := b.places()
+	access := make([]uint32, 0, len(b.rows))
+	for i := range b.c.N {
+		for range max(1, b.c.SubjectStart[i+1]-b.c.SubjectStart[i]) {
+			access = append(access, uint32(i))
+		}
+	}
+	out := make([]uint32, len(access))
+	for i, o := range b.originOf {
+		at := &starts[place[o]]
+		out[*at] = access[i]
+		*at++
+	}
+	return out
+}
+
 // write sorts and writes the block.
 func (b *builder) write(segment ledger.SegmentID, subjects *subjectTable) []byte {
 	order := b.order()
@@ -425,6 +444,7 @@ func (b *builder) write(segment ledger.SegmentID, subjects *subjectTable) []byte
 	w.head.places = len(places)
 	packed(w, sectionBuckets, buckets, widthOf(uint64(len(places))))
 	packed(w, sectionPlaces, places, printBits+widthOf(uint64(len(b.rows)>>stretchBits)))
+	b.restOf(w, subjects, b.accessOfRows())
 	return w.finish()
 }
 

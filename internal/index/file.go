@@ -13,7 +13,7 @@ import (
 // A block is a file: a header, sections one behind the other, a footer that says where they lie, and a tail.
 // docs/formats/ledger.md has the bytes.
 const (
-	version  = 2
+	version  = 3
 	magic    = "whosawIX"
 	endMagic = "whosawIE"
 	headSize = 64
@@ -27,20 +27,24 @@ const (
 type section int
 
 const (
-	sectionMember  section = 0
-	sectionDict            = sectionMember + section(members)
-	sectionV4              = sectionDict + section(members)
-	sectionV6              = sectionV4 + 1
-	sectionASN             = sectionV6 + 1
-	sectionShapes          = sectionASN + 1
-	sectionInts            = sectionShapes + 1
-	sectionTexts           = sectionInts + 1
-	sectionStarts          = sectionTexts + 1
-	sectionWho             = sectionStarts + 1
-	sectionTime            = sectionWho + 1
-	sectionBuckets         = sectionTime + 1
-	sectionPlaces          = sectionBuckets + 1
-	sections               = sectionPlaces + 1
+	sectionMember     section = 0
+	sectionDict               = sectionMember + section(members)
+	sectionV4                 = sectionDict + section(members)
+	sectionV6                 = sectionV4 + 1
+	sectionASN                = sectionV6 + 1
+	sectionShapes             = sectionASN + 1
+	sectionInts               = sectionShapes + 1
+	sectionTexts              = sectionInts + 1
+	sectionStarts             = sectionTexts + 1
+	sectionWho                = sectionStarts + 1
+	sectionTime               = sectionWho + 1
+	sectionBuckets            = sectionTime + 1
+	sectionPlaces             = sectionBuckets + 1
+	sectionPrincipals         = sectionPlaces + 1
+	sectionRow                = sectionPrincipals + 1
+	sectionTieRows            = sectionRow + section(rowColumns)
+	sectionTieSeqs            = sectionTieRows + 1
+	sections                  = sectionTieSeqs + 1
 )
 
 // extent is where a section lies, and the bits of its numbers.
@@ -59,6 +63,9 @@ type head struct {
 	ints, texts, v4, v6, asns       int
 	places                          int
 	dicts                           [members]int
+	principals, ties                int
+	firstSeq                        uint64
+	runs                            [rowColumns]int
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -114,7 +121,12 @@ func (w *fileWriter) finish() []byte {
 	var foot []byte
 	for _, n := range [...]int{
 		w.rows, w.accesses, w.origins, w.shapes, int(w.shapeBits), int(w.limit), w.ints, w.head.texts, w.v4, w.v6, w.asns, w.places,
+		w.head.principals, w.ties,
 	} {
+		foot = binary.AppendUvarint(foot, uint64(n))
+	}
+	foot = binary.AppendUvarint(foot, w.firstSeq)
+	for _, n := range w.head.runs {
 		foot = binary.AppendUvarint(foot, uint64(n))
 	}
 	foot = binary.AppendVarint(foot, w.minTime)
@@ -188,8 +200,13 @@ func parse(b []byte, segment ledger.SegmentID) (*Block, error) {
 	var shapeBits, limit int
 	for _, n := range [...]*int{
 		&h.rows, &h.accesses, &h.origins, &h.shapes, &shapeBits, &limit, &h.ints, &h.texts, &h.v4, &h.v6, &h.asns, &h.places,
+		&h.principals, &h.ties,
 	} {
 		*n = d.count(1 << 32)
+	}
+	h.firstSeq = d.uvarint()
+	for c := range h.runs {
+		h.runs[c] = d.count(1 << 32)
 	}
 	h.shapeBits, h.limit = uint(shapeBits), uint64(limit)
 	h.minTime, h.maxTime = d.varint(), d.varint()
@@ -231,9 +248,13 @@ func (b *Block) fits() bool {
 	for s, n := range map[section]int{
 		sectionV4: h.v4, sectionASN: h.asns, sectionShapes: h.shapes + 1, sectionInts: h.ints, sectionTexts: h.texts + 1,
 		sectionStarts: h.origins + 1, sectionWho: h.rows, sectionTime: h.rows, sectionBuckets: bucketsFor(h.rows) + 1,
-		sectionPlaces: h.places,
+		sectionPlaces: h.places, sectionPrincipals: h.principals + 1, sectionTieRows: h.ties, sectionTieSeqs: h.ties,
 	} {
 		ok = ok && fit(s, n)
+	}
+	for c, n := range h.runs {
+		e := &b.extents[sectionRow+section(c)]
+		ok = ok && n <= h.rows && (e.width <= maxWidth || e.width == 64) && runsSize(h.rows, n, e.width) <= e.size
 	}
 	return ok && b.extents[sectionV6].size == 16*h.v6
 }

@@ -134,20 +134,7 @@ func rowsOf(c *ledger.Chunk) ([]uint32, error) {
 	if err := b.read(b.subjects()); err != nil {
 		return nil, err
 	}
-	starts, place := b.places()
-	access := make([]uint32, 0, len(b.rows))
-	for i := range c.N {
-		for range max(1, c.SubjectStart[i+1]-c.SubjectStart[i]) {
-			access = append(access, uint32(i))
-		}
-	}
-	out := make([]uint32, len(access))
-	for i, o := range b.originOf {
-		at := &starts[place[o]]
-		out[*at] = access[i]
-		*at++
-	}
-	return out, nil
+	return b.accessOfRows(), nil
 }
 
 // encode gives the bytes of a side table's file.

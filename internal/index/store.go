@@ -170,7 +170,7 @@ func (s *Store) Build(ctx context.Context, view *ledger.View) error {
 		if !block && !digest {
 			continue
 		}
-		cols := Columns
+		cols := Columns | rest
 		if !block {
 			cols = ledger.ColSource
 		}
@@ -192,7 +192,7 @@ func (s *Store) Build(ctx context.Context, view *ledger.View) error {
 	return nil
 }
 
-// Add builds what there is beside a sealed segment from its records. c holds at least Columns.
+// Add builds what there is beside a sealed segment from its records. c holds all columns.
 func (s *Store) Add(p *ledger.Part, c *ledger.Chunk, references ledger.References) error {
 	err := s.addDigest(p, c, references)
 	if p.Accesses > 0 {

@@ -44,6 +44,16 @@ func (c column) coded() bool {
 	return c > 0 && c < columns
 }
 
+// paged reports whether the column's dictionary lies in pages, of which one can be read without the others: what the index does
+// not have of a record.
+func (c column) paged() bool {
+	switch c {
+	case columnCredential, columnID, columnReason, columnRequest:
+		return true
+	}
+	return false
+}
+
 // ways lists how the rows of a column may be foretold, to be tried when it is written. They are
 // what logs show: a customer keeps credential, address and program, an address its network, a
 // route its fields.

@@ -53,7 +53,7 @@ type segmentCheck struct {
 }
 
 func newSegmentCheck(s *segment) *segmentCheck {
-	head := binary.LittleEndian.AppendUint32([]byte(segmentMagic), segmentVersion)
+	head := binary.LittleEndian.AppendUint32([]byte(segmentMagic), s.version)
 	head = binary.LittleEndian.AppendUint32(head, checksum(head))
 	foot := s.footer.append(nil)
 	tail := binary.LittleEndian.AppendUint32(nil, uint32(len(foot)))

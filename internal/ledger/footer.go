@@ -89,7 +89,7 @@ func parseFooter(s string, end int64) (*footer, error) {
 		if sum := d.take(4); d.err == nil {
 			info.sum = binary.LittleEndian.Uint32([]byte(sum))
 		}
-		if info.id <= last || info.id>>1 >= columns || info.method > storedZstd || info.method == storedPlain && info.stored != info.size {
+		if info.id <= last || info.id>>1 >= columns || info.method > storedPages || info.method == storedPlain && info.stored != info.size {
 			d.fail(errNotCanonical)
 		}
 		offset, last = offset+int64(info.stored), info.id
@@ -111,9 +111,10 @@ func parseFooter(s string, end int64) (*footer, error) {
 // segment is a sealed segment: what its footer says. It holds no file open.
 type segment struct {
 	footer
-	id   SegmentID
-	name string
-	size int64
+	id      SegmentID
+	version uint32
+	name    string
+	size    int64
 }
 
 // openSegment reads the footer of a segment.
@@ -144,7 +145,7 @@ func openSegment(name string) (*segment, error) {
 		return nil, s.damage(0, "this is not a segment of a ledger")
 	case binary.LittleEndian.Uint32(head[12:]) != checksum(head[:12]):
 		return nil, s.damage(0, "the header does not match its checksum")
-	case version != segmentVersion:
+	case version < segmentOldest || version > segmentVersion:
 		return nil, &NewerError{File: name, Version: version}
 	case string(tail[8:]) != segmentEndMagic:
 		return nil, s.damage(s.size-segmentTail, "the file does not end as a segment does")
@@ -165,7 +166,7 @@ func openSegment(name string) (*segment, error) {
 	if err != nil {
 		return nil, s.damage(at, "the footer "+err.Error())
 	}
-	s.footer = *f
+	s.footer, s.version = *f, binary.LittleEndian.Uint32(head[8:])
 	sum := sha256.Sum256(b)
 	s.id = SegmentID(sum[:])
 	if partName(filepath.Dir(name), s.first, segmentSuffix) != name {

@@ -38,13 +38,22 @@ func newSegmentLoader(seg *segment, zip *zstd.Decoder) (*segmentLoader, error) {
 
 func (l *segmentLoader) Close() error { return l.file.Close() }
 
-// section reads a section; ok is false if the segment has none, as where every row is missing.
+// info says where a section lies; nil if the segment has none.
+func (s *segment) info(c column, kind uint8) *sectionInfo {
+	id := c.section(kind)
+	for i := range s.sections {
+		if s.sections[i].id == id {
+			return &s.sections[i]
+		}
+	}
+	return nil
+}
+
+// section reads a section; ok is false if the segment has none, as where every row is missing. Of pages it gives
+// what is stored.
 func (l *segmentLoader) section(c column, kind uint8) (d *reader, ok bool, err error) {
 	id := c.section(kind)
-	for _, info := range l.seg.sections {
-		if info.id != id {
-			continue
-		}
+	if info := l.seg.info(c, kind); info != nil {
 		b := make([]byte, info.stored)
 		if err := readAt(l.file, b, info.offset); err != nil {
 			return nil, false, err
@@ -57,7 +66,7 @@ func (l *segmentLoader) section(c column, kind uint8) (d *reader, ok bool, err e
 				return nil, false, l.seg.damage(info.offset, fmt.Sprintf("section %d does not decompress: %v", id, err))
 			}
 		}
-		if len(b) != info.size {
+		if len(b) != info.size && info.method != storedPages {
 			return nil, false, l.seg.damage(info.offset, fmt.Sprintf("section %d has not the length it should have", id))
 		}
 		return &reader{s: text(b)}, true, nil
@@ -68,10 +77,8 @@ func (l *segmentLoader) section(c column, kind uint8) (d *reader, ok bool, err e
 // fault makes of what is wrong with a section an error that names the place.
 func (l *segmentLoader) fault(c column, kind uint8, err error) error {
 	id := c.section(kind)
-	for _, info := range l.seg.sections {
-		if info.id == id {
-			return l.seg.damage(info.offset, fmt.Sprintf("section %d %v", id, err))
-		}
+	if info := l.seg.info(c, kind); info != nil {
+		return l.seg.damage(info.offset, fmt.Sprintf("section %d %v", id, err))
 	}
 	return l.seg.damage(l.seg.size-segmentTail, fmt.Sprintf("section %d is not there", id))
 }
@@ -254,7 +261,13 @@ func (l *segmentLoader) strings(c column, out *Strings) error {
 		return err
 	}
 	*out = Strings{Dict: missingOnly, Codes: rows.codes}
-	return l.dict(c, rows.size-1, func(d *reader) { out.Dict = d.dictionary([]string{""}, rows.size-1) })
+	return l.dict(c, rows.size-1, func(d *reader) {
+		if info := l.seg.info(c, sectionDict); info.method == storedPages {
+			out.Dict = d.pages([]string{""}, rows.size-1, l.zip)
+		} else {
+			out.Dict = d.dictionary([]string{""}, rows.size-1)
+		}
+	})
 }
 
 func (l *segmentLoader) sets(c column, out *Sets) error {

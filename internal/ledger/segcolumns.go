@@ -66,10 +66,15 @@ func (e *columnEncoder) rows(c column, codes []uint32, size int) bool {
 }
 
 func (e *columnEncoder) strings(c column, s Strings) {
-	if e.rows(c, s.Codes, len(s.Dict)) {
-		e.w.raw = appendDictionary(e.w.raw[:0], s.Dict[1:])
-		e.w.section(c, sectionDict)
+	if !e.rows(c, s.Codes, len(s.Dict)) {
+		return
 	}
+	if c.paged() {
+		e.w.pages(c, s.Dict[1:])
+		return
+	}
+	e.w.raw = appendDictionary(e.w.raw[:0], s.Dict[1:])
+	e.w.section(c, sectionDict)
 }
 
 func (e *columnEncoder) sets(c column, s Sets) {

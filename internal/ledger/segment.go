@@ -8,7 +8,8 @@ import (
 // A sealed segment is a file of sections, each compressed and checksummed for itself, with a
 // footer that says what they are and what they cover. docs/formats/ledger.md has the bytes.
 const (
-	segmentVersion  = 1
+	segmentVersion  = 2 // 1 has no pages
+	segmentOldest   = 1
 	segmentMagic    = "whosawSG"
 	segmentEndMagic = "whosawSE"
 	segmentHead     = 16
@@ -27,6 +28,7 @@ const (
 const (
 	storedPlain = 0
 	storedZstd  = 1
+	storedPages = 2 // see pages.go
 )
 
 // sectionInfo says where a section lies.
@@ -35,7 +37,7 @@ type sectionInfo struct {
 	method uint8
 	offset int64
 	stored int // bytes in the file
-	size   int // bytes when uncompressed
+	size   int // bytes when uncompressed; of pages: how many strings
 	sum    uint32
 }
 
