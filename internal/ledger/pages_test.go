@@ -15,7 +15,7 @@ func paged(n int) []whosaw.Record {
 	rs := make([]whosaw.Record, n)
 	for i := range rs {
 		r := &rs[i]
-		r.Time, r.Source, r.Position, r.Route, r.Subjects = start+int64(i), "web", int64(i+1), "GET /me", []string{strconv.Itoa(i)}
+		r.Time, r.Source, r.Position, r.Route, r.Subjects = 1_764_000_000_000+int64(i), "web", int64(i+1), "GET /me", []string{strconv.Itoa(i)}
 		if i%7 > 0 {
 			r.Credential = "c-" + strconv.Itoa(i/3*7919)
 		}
