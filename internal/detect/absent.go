@@ -54,7 +54,11 @@ type asking struct {
 
 // askAbsent prepares the question; nil if the access is accused already.
 func (e *Engine) askAbsent(v *view) *asking {
-	if e.covered(nonexistent, v) {
+	if a := e.covering(nonexistent, v); a != nil {
+		e.grow(a, v)
+		if !e.changing(v) {
+			e.keepAbsent(a.file, v)
+		}
 		return nil
 	}
 	st := &e.stats[nonexistent]
@@ -118,6 +122,18 @@ func (e *Engine) tryAbsent(v *view, a *asking, s string, en entry, near *[nKinds
 	if fresh {
 		e.stats[nonexistent].trials++
 		a.tried = true
+	}
+}
+
+// keepAbsent keeps what the route's baseline does not learn while a finding covers the access.
+func (e *Engine) keepAbsent(f *dossier, v *view) {
+	s := e.stratum(v, &e.rule[nonexistent].envelope, 0)
+	for _, name := range v.subjects {
+		hit := v.outcome == whosaw.OutcomeAbsent
+		if hit && e.existed(v, name) {
+			continue
+		}
+		f.learnLater(s.id, v.ids[kindNetwork], hit)
 	}
 }
 

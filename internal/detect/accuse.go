@@ -3,6 +3,7 @@ package detect
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -29,6 +30,12 @@ type accusation struct {
 	trials     int64
 	hits       int64
 	descending bool
+
+	id     uint64    // of the unit, once it covers
+	file   *dossier  // what it belongs to, once it covers
+	alone  bool      // it is a finding of its own, whatever else is known
+	cause  cause     // what the accused accesses came with, and
+	people []subject // whose data they showed: until it is raised
 }
 
 // term gives the filter that is the unit itself.
@@ -115,6 +122,8 @@ type evidence struct {
 	trials, hits      int64
 	subjects          int64 // distinct, disclosed
 	first             int64 // least event time
+	people            map[subject]struct{}
+	cause             cause
 }
 
 func (ev evidence) majority() bool { return 2*ev.accused > ev.accesses }
@@ -289,6 +298,9 @@ func weigh(ev []entry, j int, v *view, s slice, accused map[subject]struct{}) ev
 			charged = true
 			got.accused++
 		}
+		if hit || met || en.flags&entAccused != 0 {
+			got.cause.add(en)
+		}
 		if en.flags&entDisclosed != 0 && en.subject != 0 {
 			subjects[en.subject] = struct{}{}
 		}
@@ -296,7 +308,7 @@ func weigh(ev []entry, j int, v *view, s slice, accused map[subject]struct{}) ev
 			got.first = en.time
 		}
 	}
-	got.subjects = int64(len(subjects))
+	got.subjects, got.people = int64(len(subjects)), subjects
 	return got
 }
 
@@ -367,6 +379,7 @@ func (e *Engine) widen(a *accusation, u *unit, v *view, got evidence, sameKey bo
 func (a *accusation) take(t whosaw.Term, got evidence) {
 	a.term, a.first = t, got.first
 	a.accesses, a.subjects, a.trials, a.hits = got.accesses, got.subjects, got.trials, got.hits
+	a.people, a.cause = sortedKeys(got.people), got.cause
 }
 
 // lastResort accuses only what was met: the asking for absent subjects, the subjects met in order, the
@@ -414,14 +427,21 @@ func (e *Engine) raise(a *accusation, v *view) {
 	if a.narrow {
 		e.hush(a.d, v)
 	} else {
-		u := e.unit(v, a.kind, true)
-		u.open = append(u.open, a)
-		e.opened[a.d]++
+		a.id = e.unit(v, a.kind, true).id
+	}
+	e.peak.to(a.d, a.statistic/a.threshold)
+	if f, by := e.sameCause(a, v); f != nil {
+		e.widenTo(f, a, v, by)
+		return
 	}
 	e.stats[a.d].findings++
-	e.peak.to(a.d, a.statistic/a.threshold)
+	if n := e.judgedNot[lesson{text(a.unit), uint64(a.d)}]; n > 0 {
+		a.says += fmt.Sprintf(" %s on it was judged explained or false before.", capital(count(int64(n), "finding", "findings")))
+	}
+	id := findingID(a, v.r)
+	e.openDossier(a, v, id)
 	e.findings = append(e.findings, whosaw.Finding{
-		ID:        findingID(a, v.r),
+		ID:        id,
 		Time:      whosaw.Time(v.r.Time),
 		Seen:      whosaw.Time(e.seen),
 		Detector:  detectorNames[a.d],
@@ -463,10 +483,19 @@ func findingID(a *accusation, r *whosaw.Record) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// covered reports whether a raised finding of the detector matches the access.
+// covered reports whether a raised finding of the detector matches the access, which then adds to what it counts.
 func (e *Engine) covered(d detector, v *view) bool {
+	a := e.covering(d, v)
+	if a != nil {
+		e.grow(a, v)
+	}
+	return a != nil
+}
+
+// covering gives the first accusation of the detector that matches the access, nil if there is none.
+func (e *Engine) covering(d detector, v *view) *accusation {
 	if e.opened[d] == 0 {
-		return false
+		return nil
 	}
 	e.identify(v)
 	for k := range nKinds {
@@ -476,11 +505,11 @@ func (e *Engine) covered(d detector, v *view) bool {
 		}
 		for _, a := range u.open {
 			if a.d == d && a.matches(v) {
-				return true
+				return a
 			}
 		}
 	}
-	return false
+	return nil
 }
 
 // matches compares an access with the members that accusations use.

@@ -84,9 +84,13 @@ type entry struct {
 	client  uint32
 	class   uint32
 	access  uint32
-	flags   uint8
-	hits    uint8   // bit per test
-	p0      float32 // of the trial; 0: it was none
+
+	credential uint32 // what an attack is known again by
+	network    uint32
+	print      uint32  // agent class and TLS; 0: no TLS fingerprint
+	p0         float32 // of the trial; 0: it was none
+	flags      uint8
+	hits       uint8 // bit per test
 }
 
 // subject identifies a subject within its realm: twice the number and one, or a hash that is even. 0: none.

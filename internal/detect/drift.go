@@ -44,7 +44,7 @@ func (e *Engine) unlisted(v *view, field string) {
 	r := v.r
 	// A route is no unit: the finding covers nothing, and is raised once.
 	a := e.fact(fieldDrift, kindKey, "route:"+clone(r.Route), v)
-	a.narrow = true
+	a.narrow, a.alone = true, true
 	a.term = whosaw.Term{Route: literal(r.Route), Field: literal(field), From: whosaw.Time(r.Time)}
 	if r.Realm != "" {
 		a.term.Realm = literal(r.Realm)

@@ -67,7 +67,12 @@ type Engine struct {
 	routes  routeCache
 	classes map[string]agentClass
 
-	opened           [nDetectors]int // findings that can cover an access
+	opened           [nDetectors]int // accusations that can cover an access
+	dossiers         map[string]*dossier
+	dossierList      []*dossier       // in order of raising
+	judgedNot        map[lesson]int32 // findings of a unit and detector that were judged explained or false
+	seq              uint64           // of the record in hand
+	steps            []GrowthStep     // that nobody has taken
 	findings         []whosaw.Finding
 	crossed          [nKinds]*unit // at or above the threshold at the record in hand
 	scratch          []entry
@@ -117,6 +122,9 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		drifted: make(map[uint64]struct{}),
 		doors:   make(map[uint64]*stratum),
 		spreads: make(map[uint64]*spread),
+
+		dossiers:  make(map[string]*dossier),
+		judgedNot: make(map[lesson]int32),
 	}
 	e.drifts = cat != nil && !cat.Suggested()
 	e.readRules()
@@ -132,8 +140,11 @@ func (e *Engine) Observe(seq uint64, r *whosaw.Record) []whosaw.Finding {
 
 func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Finding {
 	e.count++
-	e.findings = nil
+	e.findings, e.seq = nil, seq
 	if r.Type >= whosaw.TypeVerdict {
+		if r.Type == whosaw.TypeVerdict {
+			e.judgement(r)
+		}
 		return nil // what whosaw itself wrote, by the machine's clock, is no news of the shop
 	}
 	e.seen = max(e.seen, r.Time)

@@ -46,12 +46,15 @@ func (e *Engine) neverIssued(v *view) {
 // fact is an accusation that rests on one access.
 func (e *Engine) fact(d detector, k kind, name string, v *view) *accusation {
 	a := &accusation{d: d, kind: k, unit: name, accesses: 1, statistic: 1, threshold: 1, first: v.r.Time}
+	en := v.entry(0)
+	a.cause.add(&en)
 	st := &e.stats[d]
 	st.highest = max(st.highest, 1)
 	if v.outcome == whosaw.OutcomeDisclosed {
 		for i, s := range v.subjects {
 			if !slices.Contains(v.subjects[:i], s) {
 				a.subjects++
+				a.people = append(a.people, subjectOf(s))
 			}
 		}
 	}

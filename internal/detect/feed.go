@@ -69,6 +69,17 @@ func (e *Engine) owner(v *view) *feedScope {
 	return e.scope(v, kindClient)
 }
 
+// ownerID is the id of that scope, 0 if there is none.
+func (e *Engine) ownerID(v *view) uint64 {
+	if e.owner(v) == nil {
+		return 0
+	}
+	if v.ids[kindKey] != 0 {
+		return v.ids[kindKey]
+	}
+	return v.ids[kindClient]
+}
+
 // tally counts an access that is not issued.
 func (e *Engine) tally(v *view, accused bool) {
 	for _, k := range [2]kind{kindKey, kindClient} {
@@ -96,7 +107,11 @@ func (e *Engine) unissued(v *view) {
 		e.watch(v, 0)
 		return
 	}
-	if e.covered(unissued, v) {
+	if a := e.covering(unissued, v); a != nil {
+		e.grow(a, v)
+		// The networks in which credentials have no issuance.
+		a.file.learnLater(v.realm|1<<63, v.ids[kindNetwork], true)
+		a.file.learnLater(e.ownerID(v), v.ids[kindNetwork], true)
 		return
 	}
 	feed := e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)

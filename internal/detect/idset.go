@@ -93,6 +93,15 @@ func (s *idset) add(x uint64) {
 	}
 }
 
+// put adds a number where that needs no more than most blocks, and reports whether it was not there.
+func (s *idset) put(x uint64, most int) bool {
+	if s.word(x/64+1)>>(x%64)&1 == 1 || s.blocks() >= most && s.word(x/64+1) == 0 {
+		return false
+	}
+	s.add(x)
+	return true
+}
+
 func (s *idset) slot(block uint64) uint64 {
 	mask := uint64(len(s.slots) - 1)
 	i := mix(block) & mask

@@ -184,7 +184,7 @@ func (e *Engine) leaverKey(from *accusation, v *view) {
 	}
 	a := &accusation{
 		d: keyState, kind: kindKey, unit: name, term: t, first: from.first, accesses: from.accesses, subjects: from.subjects,
-		statistic: from.statistic, threshold: from.threshold,
+		statistic: from.statistic, threshold: from.threshold, alone: true,
 	}
 	e.describeLeaver(a, v, w.leftAt)
 	e.raise(a, v)

@@ -126,7 +126,7 @@ func keep(r *whosaw.Record) whosaw.Record {
 	k := whosaw.Record{
 		ID: clone(r.ID), Time: r.Time, Realm: clone(r.Realm), Others: r.Others, Route: clone(r.Route), Status: r.Status, Outcome: r.Outcome,
 		Principal: clone(r.Principal), Credential: clone(r.Credential), Key: clone(r.Key), Client: clone(r.Client),
-		IP: r.IP, Country: clone(r.Country), ASN: r.ASN, Agent: clone(r.Agent),
+		IP: r.IP, Country: clone(r.Country), ASN: r.ASN, Agent: clone(r.Agent), TLS: clone(r.TLS),
 	}
 	k.Subjects = keepAll(r.Subjects)
 	k.Fields, k.Masked = keepAll(r.Fields), keepAll(r.Masked)

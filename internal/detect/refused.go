@@ -22,7 +22,14 @@ func (e *Engine) refused(v *view) {
 		return
 	}
 	s := e.door(v, hit)
-	if s == nil || e.covered(refused, v) {
+	if s == nil {
+		return
+	}
+	if a := e.covering(refused, v); a != nil {
+		e.grow(a, v)
+		if !e.changing(v) {
+			a.file.learnLater(s.id, v.ids[kindNetwork], hit)
+		}
 		return
 	}
 	st := &e.stats[refused]

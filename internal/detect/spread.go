@@ -122,8 +122,12 @@ func (e *Engine) spreadOf(d detector, id uint64) *spread {
 // shows adds subjects to what an actor was shown, and reports whether that is too many.
 func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget) bool {
 	st := &e.stats[d]
-	if v.ids[k] == 0 || e.covered(d, v) {
+	if v.ids[k] == 0 {
 		return false
+	}
+	cover := e.covering(d, v)
+	if cover != nil {
+		e.grow(cover, v)
 	}
 	p := e.spreadOf(d, v.ids[k])
 	if p == nil {
@@ -141,6 +145,9 @@ func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget
 		if b != nil {
 			p.cap = b.Day
 		}
+	}
+	if cover != nil {
+		day.raised = true // counted on, so that it is right again should the finding be judged away
 	}
 	before := day.fresh
 	for i, name := range subjects {
@@ -160,6 +167,9 @@ func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget
 		}
 	}
 	day.matched++
+	if cover != nil && cover.id == v.ids[k] {
+		cover.file.subjects += int64(day.fresh - before)
+	}
 	if day.fresh == before {
 		return false
 	}

@@ -28,6 +28,7 @@ type envelope struct {
 // as much as one that asks ten times. The units are networks; for unexplained, a principal's days.
 type stratum struct {
 	*envelope
+	id       uint64
 	route    string // for the doctor
 	networks map[uint64]*tried
 	rates    [rateSteps + 1]int32 // networks with enough trials, by rate
@@ -56,7 +57,7 @@ func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
 				return s
 			}
 		}
-		s = &stratum{envelope: by, networks: make(map[uint64]*tried), w: by.bank.weights(by.young)}
+		s = &stratum{envelope: by, id: id, networks: make(map[uint64]*tried), w: by.bank.weights(by.young)}
 		if !rest {
 			s.route = clone(v.r.Route)
 		}
@@ -90,6 +91,30 @@ func (e *Engine) learn(s *stratum, id uint64, hit bool) {
 	if hit {
 		t.hits++
 	}
+	e.rate(s, t)
+}
+
+// learnMany adds trials that were kept back while a finding covered them.
+func (e *Engine) learnMany(s *stratum, id uint64, l lessons) {
+	if l.n == 0 {
+		return
+	}
+	e.learn(s, id, l.hits > 0)
+	t := s.networks[id]
+	if t == nil {
+		return
+	}
+	first := uint32(0)
+	if l.hits > 0 {
+		first = 1
+	}
+	t.n += l.n - 1
+	t.hits += l.hits - first
+	e.rate(s, t)
+}
+
+// rate moves a unit to its rate.
+func (e *Engine) rate(s *stratum, t *tried) {
 	if t.n < enoughTrials {
 		return
 	}

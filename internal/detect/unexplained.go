@@ -151,7 +151,13 @@ func (e *Engine) unexplained(v *view) {
 		e.spreadTo(v, v.subjects)
 		return
 	}
-	if e.covered(unexplained, v) {
+	if a := e.covering(unexplained, v); a != nil {
+		e.grow(a, v)
+		if s := e.stratum(v, &e.rule[unexplained].envelope, v.house); !e.changing(v) {
+			for range v.subjects {
+				a.file.learnLater(s.id, v.principalDay(), true)
+			}
+		}
 		return
 	}
 	if e.queue.full(unexplained, e.cfg.MaxPending) {

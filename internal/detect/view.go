@@ -38,6 +38,7 @@ type identity struct {
 	named       bool // the members below are filled in
 	ids         [nKinds]uint64
 	key, client uint64
+	print       uint64 // of agent class and TLS fingerprint; 0: none
 	class       agentClass
 }
 
@@ -137,6 +138,9 @@ func (e *Engine) name(x *identity, r *whosaw.Record, realm uint64) {
 	if r.Agent != "" {
 		x.class = e.agentClass(r.Agent)
 	}
+	if r.TLS != "" {
+		x.print = mix(x.class.hash^text(r.TLS)) | 1
+	}
 	if x.key != 0 {
 		x.ids[kindKey] = unitID(kindKey, realm, x.key)
 	}
@@ -208,7 +212,10 @@ func (e *Engine) agentClass(agent string) agentClass {
 
 // entry is the access as evidence, with one of its subjects or 0.
 func (v *view) entry(s subject) entry {
-	en := entry{time: v.r.Time, subject: s, key: uint32(v.key), client: uint32(v.client), class: uint32(v.class.hash)}
+	en := entry{
+		time: v.r.Time, subject: s, key: uint32(v.key), client: uint32(v.client), class: uint32(v.class.hash),
+		credential: uint32(v.ids[kindCredential]), network: uint32(v.ids[kindNetwork]), print: uint32(v.print),
+	}
 	if v.opened() {
 		en.flags |= entOpened
 	}

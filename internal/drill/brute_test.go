@@ -176,7 +176,9 @@ func (b *brute) matches(f whosaw.Filter, l *line) bool {
 			(len(m.IP) == 0 || slices.ContainsFunc(m.IP, func(s string) bool { return inNetwork(s, l.IP) })) &&
 			(m.Issued == nil || *m.Issued == l.isIssued) && (m.Explained == nil || *m.Explained == l.isClear) &&
 			(m.From == 0 || l.Time.UnixMilli() >= int64(m.From)) &&
-			(len(m.Subject) == 0 || slices.ContainsFunc(l.Subjects, func(s string) bool { return slices.Contains(m.Subject, s) })) {
+			(len(m.Subject) == 0 || slices.ContainsFunc(l.Subjects, func(s string) bool {
+				return slices.Contains(m.Subject, s) || m.Subject[0][0] == '!' && s != m.Subject[0][1:]
+			})) {
 			return true
 		}
 	}

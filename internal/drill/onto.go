@@ -88,7 +88,7 @@ func Onto(ctx context.Context, c *pipeline.Case, cfg OntoConfig) (*OntoAnswer, e
 	}
 	err := c.Ask(scope.Config{}, func(engine *scope.Engine) error {
 		var all whosaw.Filter
-		for _, f := range a.Already {
+		for _, f := range c.Sightings() {
 			all = append(all, f.Filter...)
 		}
 		left, err := engine.Sequences(ctx, all)

@@ -53,7 +53,7 @@ func (o *Outcome) score(ctx context.Context, c *pipeline.Case, t *truth) error {
 				Name: a.name, Accesses: both[0][i], Customers: t.customers(a, 0), First: whosaw.Time(a.first),
 			})
 		}
-		if err := o.assign(ctx, engine, t, c.Findings()); err != nil {
+		if err := o.assign(ctx, engine, t, c.Sightings()); err != nil {
 			return err
 		}
 		var detectors []string

@@ -86,6 +86,20 @@ func (l *Live) Findings() []whosaw.Finding {
 	return slices.Clone(l.findings)
 }
 
+// sightings are the findings with the places to which they spread.
+func (l *Live) sightings() []whosaw.Finding {
+	l.judging.Lock()
+	defer l.judging.Unlock()
+	return slices.Clone(l.sighted)
+}
+
+// Growth says how far a finding has grown; ok is false for one that the detectors do not remember, or have not met yet.
+func (l *Live) Growth(id string) (detect.Growth, bool) {
+	l.judging.Lock()
+	defer l.judging.Unlock()
+	return l.engine.Growth(id)
+}
+
 // Detectors gives the detectors' account of themselves, and what they hold in memory.
 func (l *Live) Detectors() ([]detect.Status, detect.Load) {
 	l.judging.Lock()
@@ -122,12 +136,12 @@ func (l *Live) Investigate(ctx context.Context, cfg scope.Config) (Result, error
 	if err := l.CaughtUp(ctx); err != nil {
 		return Result{}, err
 	}
-	findings := l.Findings()
+	findings, sighted := l.Findings(), l.sightings()
 	status, _ := l.Detectors()
 	q, err := l.Ask(cfg)
 	if err != nil {
 		return Result{}, err
 	}
-	result, err := investigate(ctx, q.View, q.Engine, l.cfg.Catalog, findings, status)
+	result, err := investigate(ctx, q.View, q.Engine, l.cfg.Catalog, findings, sighted, status)
 	return result, errors.Join(err, q.Close())
 }

@@ -16,7 +16,7 @@ type Attack struct {
 	Findings []int // indexes into the findings, in the order they were raised
 }
 
-// attacks groups findings. Two accuse the same when one detector raised them on one unit, or when half of what the smaller
+// attacks groups findings, among which may be the places to which they spread, under the same ids. Two accuse the same when one detector raised them on one unit, or when half of what the smaller
 // filter matches is matched by the other too. An attack's filter is the union of the filters of its findings, the plainest first, less those
 // that add almost nothing: nine tenths of what they match is covered already, and what they accuse is
 // more than half of that.
@@ -43,7 +43,7 @@ func attacks(ctx context.Context, engine *scope.Engine, findings []whosaw.Findin
 	for i := range findings {
 		for j := range i {
 			small := min(size[i], size[j])
-			same := findings[i].Detector == findings[j].Detector && findings[i].Unit == findings[j].Unit
+			same := findings[i].ID == findings[j].ID || findings[i].Detector == findings[j].Detector && findings[i].Unit == findings[j].Unit
 			if same || small > 0 && 2*inter[i][j] >= small {
 				// The earlier finding leads: attacks come in the order they were first seen.
 				a, b := find(i), find(j)

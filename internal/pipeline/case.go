@@ -31,7 +31,8 @@ type Case struct {
 	engine   *detect.Engine
 	catalog  *catalog.Catalog
 	findings []whosaw.Finding
-	remove   string // the throwaway directory
+	sighted  []whosaw.Finding // and the places to which they spread
+	remove   string           // the throwaway directory
 	watch    func(seq uint64, r *whosaw.Record)
 }
 
@@ -91,7 +92,9 @@ func (c *Case) observe(seq uint64, r *whosaw.Record) {
 	if c.watch != nil {
 		c.watch(seq, r)
 	}
-	c.findings = append(c.findings, c.engine.Observe(seq, r)...)
+	raised := c.engine.Observe(seq, r)
+	c.findings = append(c.findings, raised...)
+	c.sighted = append(append(c.sighted, raised...), spread(c.engine.Grown())...)
 }
 
 // Read is what an import read.

@@ -38,6 +38,21 @@ func (c *Case) Trace(fn func(detect.Touch)) { c.engine.Trace(fn) }
 // Findings are those raised so far, in order.
 func (c *Case) Findings() []whosaw.Finding { return c.findings }
 
+// Sightings are the findings with, under the same ids, the places to which they spread: each with the filter by which the
+// finding grew there.
+func (c *Case) Sightings() []whosaw.Finding { return c.sighted }
+
+// spread picks the steps by which filters grew.
+func spread(steps []detect.GrowthStep) []whosaw.Finding {
+	var out []whosaw.Finding
+	for i := range steps {
+		if steps[i].Spreads() {
+			out = append(out, steps[i].Finding)
+		}
+	}
+	return out
+}
+
 // Status is the detectors' own account.
 func (c *Case) Status() []detect.Status { return c.engine.Status() }
 

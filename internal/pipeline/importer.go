@@ -122,7 +122,10 @@ func (im *importer) judgeAll() {
 				im.c.watch(receipt.Sequence, r)
 			}
 			return receipt.Sequence
-		}, func(_ int, f whosaw.Finding) { im.c.findings = append(im.c.findings, f) })
+		}, func(_ int, f whosaw.Finding) {
+			im.c.findings, im.c.sighted = append(im.c.findings, f), append(im.c.sighted, f)
+		})
+		im.c.sighted = append(im.c.sighted, spread(im.c.engine.Grown())...)
 	}
 }
 

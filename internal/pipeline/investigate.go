@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/whosaw/whosaw"
@@ -49,13 +50,13 @@ func (c *Case) Investigate(ctx context.Context, cfg scope.Config) (Result, error
 		return Result{}, err
 	}
 	cfg.Index = c.index
-	result, err := investigate(ctx, view, scope.New(view, c.catalog, cfg), c.catalog, c.findings, c.engine.Status())
+	result, err := investigate(ctx, view, scope.New(view, c.catalog, cfg), c.catalog, c.findings, c.sighted, c.engine.Status())
 	return result, errors.Join(err, view.Close())
 }
 
 // investigate answers from a view: the attacks that findings accuse, with exact scopes, and what cannot be judged.
-func investigate(ctx context.Context, view *ledger.View, engine *scope.Engine, cat *catalog.Catalog, findings []whosaw.Finding, status []detect.Status) (Result, error) {
-	result, err := answer(ctx, engine, findings)
+func investigate(ctx context.Context, view *ledger.View, engine *scope.Engine, cat *catalog.Catalog, findings, sighted []whosaw.Finding, status []detect.Status) (Result, error) {
+	result, err := answer(ctx, engine, findings, sighted)
 	if err != nil {
 		return result, err
 	}
@@ -63,12 +64,12 @@ func investigate(ctx context.Context, view *ledger.View, engine *scope.Engine, c
 	return result, err
 }
 
-func answer(ctx context.Context, engine *scope.Engine, findings []whosaw.Finding) (Result, error) {
+func answer(ctx context.Context, engine *scope.Engine, findings, sighted []whosaw.Finding) (Result, error) {
 	result := Result{Investigation: whosaw.Investigation{Findings: findings, Scopes: []whosaw.ScopeAnswer{}}}
 	if result.Findings == nil {
 		result.Findings = []whosaw.Finding{}
 	}
-	found, err := attacks(ctx, engine, findings)
+	found, err := attacks(ctx, engine, sighted)
 	if err != nil {
 		return result, fmt.Errorf("group the findings: %w", err)
 	}
@@ -85,7 +86,9 @@ func answer(ctx context.Context, engine *scope.Engine, findings []whosaw.Finding
 			return result, err
 		}
 		for _, i := range attack.Findings {
-			p.Scope.Findings = append(p.Scope.Findings, findings[i].ID)
+			if id := sighted[i].ID; !slices.Contains(p.Scope.Findings, id) {
+				p.Scope.Findings = append(p.Scope.Findings, id)
+			}
 		}
 		result.Scopes = append(result.Scopes, p)
 		result.Investigation.Scopes = append(result.Investigation.Scopes, p.Scope)

@@ -25,7 +25,10 @@ type LiveConfig struct {
 	// Raise keeps the findings that a record raised. It is called again until it returns nil, in the order of the
 	// records, and once more for the same findings after a restart: it must know by their ids what it has.
 	Raise func(ctx context.Context, raised []Raised) error
-	// Verdict is told of each judgement in the ledger, in order, in the same way; nil: nobody is.
+	// Grow keeps the steps by which findings grew, in the same way; nil: nobody does.
+	Grow func(ctx context.Context, steps []detect.GrowthStep) error
+	// Verdict is told of each judgement in the ledger, and of each act by which somebody takes a finding or gives it to somebody, in order, in
+	// the same way; nil: nobody is.
 	Verdict func(ctx context.Context, r *whosaw.Record) error
 	// Watch is told of each access, as the detectors see it, in the order of the ledger; nil: nobody is. It must not wait.
 	Watch func(*detect.Shown)
@@ -72,8 +75,9 @@ type Live struct {
 	judging  sync.Mutex // held while the engine observes
 	engine   *detect.Engine
 	findings []whosaw.Finding
-	judged   atomic.Uint64 // sequence
-	refused  atomic.Int64  // when an append last found no space; 0: one succeeded since
+	sighted  []whosaw.Finding // and the places to which they spread
+	judged   atomic.Uint64    // sequence
+	refused  atomic.Int64     // when an append last found no space; 0: one succeeded since
 	unkept   atomic.Pointer[error]
 	accesses atomic.Int64 // accepted since the start
 	records  atomic.Int64
@@ -374,6 +378,7 @@ func (l *Live) observe(ctx context.Context, b appended) {
 		l.keep(&b.records[i], &news)
 		return seen
 	}, func(i int, f whosaw.Finding) { news.raised = append(news.raised, Raised{b.receipts[i].Sequence, f}) })
+	news.steps = l.engine.Grown()
 	l.judging.Unlock()
 	l.settle(ctx, seen, &news, len(b.records))
 }
@@ -381,6 +386,7 @@ func (l *Live) observe(ctx context.Context, b appended) {
 // news is what some records brought.
 type news struct {
 	raised   []Raised
+	steps    []detect.GrowthStep
 	verdicts []whosaw.Record
 }
 
@@ -389,12 +395,16 @@ func (l *Live) see(seq uint64, r *whosaw.Record, n *news) {
 	for _, f := range l.engine.Observe(seq, r) {
 		n.raised = append(n.raised, Raised{seq, f})
 	}
+	n.steps = append(n.steps, l.engine.Grown()...)
 	l.keep(r, n)
 }
 
-// keep keeps a verdict that others want to hear of.
+// ActAssigned is the kind of an act by which a finding (of) was given to somebody (person).
+const ActAssigned = "assigned"
+
+// keep keeps a verdict, or who has a finding, for others who want to hear of it.
 func (l *Live) keep(r *whosaw.Record, n *news) {
-	if r.Type == whosaw.TypeVerdict && l.cfg.Verdict != nil {
+	if l.cfg.Verdict != nil && (r.Type == whosaw.TypeVerdict || r.Type == whosaw.TypeAct && r.Ref != nil && r.Ref.Kind == ActAssigned) {
 		n.verdicts = append(n.verdicts, r.Clone())
 	}
 }
@@ -419,7 +429,7 @@ func (l *Live) readOn(ctx context.Context) error {
 		}
 		if n > 0 {
 			l.settle(ctx, seen, &news, 0)
-			news.raised, news.verdicts, n = nil, nil, 0
+			news.raised, news.steps, news.verdicts, n = nil, nil, nil, 0
 		}
 	}
 	err = view.Records(ctx, l.judged.Load()+1, func(seq uint64, r *whosaw.Record) error {
@@ -444,6 +454,9 @@ func (l *Live) settle(ctx context.Context, seen uint64, n *news, held int) {
 	if len(n.raised) > 0 && !l.insist(ctx, "keep findings", func() error { return l.cfg.Raise(ctx, n.raised) }) {
 		return
 	}
+	if len(n.steps) > 0 && l.cfg.Grow != nil && !l.insist(ctx, "keep how findings grow", func() error { return l.cfg.Grow(ctx, n.steps) }) {
+		return
+	}
 	for i := range n.verdicts {
 		if !l.insist(ctx, "keep a verdict", func() error { return l.cfg.Verdict(ctx, &n.verdicts[i]) }) {
 			return
@@ -452,7 +465,9 @@ func (l *Live) settle(ctx context.Context, seen uint64, n *news, held int) {
 	l.judging.Lock()
 	for i := range n.raised {
 		l.findings = append(l.findings, n.raised[i].Finding)
+		l.sighted = append(l.sighted, n.raised[i].Finding)
 	}
+	l.sighted = append(l.sighted, spread(n.steps)...)
 	l.judging.Unlock()
 	l.judged.Store(seen)
 	l.mu.Lock()
