@@ -489,9 +489,9 @@ func sortedKeys[K ~uint32 | ~uint64, V any](m map[K]V) []K {
 	return out
 }
 
-// from is the network and the class of agent that an entry came with.
+// from is the network and the class of agent that an entry came with; 0 unless both are known: a network alone is shared by many.
 func (en *entry) from() uint32 {
-	if en.network == 0 {
+	if en.network == 0 || en.class == 0 {
 		return 0
 	}
 	return uint32(mix(uint64(en.network)<<32 | uint64(en.class)))
