@@ -416,8 +416,9 @@ func (e *Engine) lastResort(a *accusation, t whosaw.Term, u *unit, ev []entry, j
 	e.describe(a, v)
 }
 
-// raise gives the finding out and keeps the accusation, so that what it matches drives nothing else.
-func (e *Engine) raise(a *accusation, v *view) {
+// raise gives the finding out and keeps the accusation, so that what it matches drives nothing else. One of the same cause as an
+// open finding is no finding of its own: that one grows.
+func (e *Engine) raise(a *accusation, v *view) (raised bool) {
 	if !e.rule[a.d].on {
 		return
 	}
@@ -432,7 +433,7 @@ func (e *Engine) raise(a *accusation, v *view) {
 	e.peak.to(a.d, a.statistic/a.threshold)
 	if f, by := e.sameCause(a, v); f != nil {
 		e.widenTo(f, a, v, by)
-		return
+		return false
 	}
 	e.stats[a.d].findings++
 	if n := e.judgedNot[lesson{text(a.unit), uint64(a.d)}]; n > 0 {
@@ -457,6 +458,7 @@ func (e *Engine) raise(a *accusation, v *view) {
 	if a.d == unissued && len(a.term.Key) > 0 {
 		e.leaverKey(a, v)
 	}
+	return true
 }
 
 func firstOf(list []string) string {

@@ -320,8 +320,7 @@ func (e *Engine) settle(d detector, v *view) {
 	if best.narrow && e.hushed(d, v) {
 		return
 	}
-	e.raise(best, v)
-	if climbed {
+	if raised := e.raise(best, v); raised && climbed {
 		e.keepClimb(e.findings[len(e.findings)-1].ID, climb)
 	}
 }
