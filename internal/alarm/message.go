@@ -107,6 +107,12 @@ func title(detector string) string {
 		return "A budget of new customers is spent"
 	case "canary":
 		return "A planted customer was opened"
+	case "key_policy":
+		return "A signing key breaks its policy"
+	case "offboarded":
+		return "Something of a person who has left is used"
+	case "offboarding":
+		return "An offboarding is overdue"
 	case "key_state":
 		return "A key is accepted that should not be"
 	}

@@ -18,10 +18,12 @@ const (
 	fieldDrift = nSequential + 2
 	spreader   = nSequential + 3
 	budget     = nSequential + 4
-	nDetectors = nSequential + 5
+	keyPolicy  = nSequential + 5
+	offboarded = nSequential + 6
+	nDetectors = nSequential + 7
 )
 
-var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "refused", "canary", "key_state", "field_drift", "spreader", "budget"}
+var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "refused", "canary", "key_state", "field_drift", "spreader", "budget", "key_policy", "offboarded"}
 
 // maxBank is the most tests a detector runs on a unit.
 const maxBank = 4

@@ -42,7 +42,9 @@ type Engine struct {
 	frozen     []span     // declared changes: baselines do not learn
 	realms     map[uint64]*realm
 	keys       map[uint64]*keyWatch
-	keyList    []*keyWatch // in order of the records
+	keyList    []*keyWatch         // in order of the records
+	leavers    map[uint64]*leaver  // principals of people who have left
+	principals map[uint64][]string // of persons, as records name them
 	scopes     map[uint64]*feedScope
 	queue      queue
 	legacy     bloom  // credentials that nobody could judge when they were first seen
@@ -56,6 +58,10 @@ type Engine struct {
 	budgets  [nKinds]map[uint64]Budget
 	budgeted bool
 	pairs    int // in all spreads
+
+	policy      reference.KeyPolicy
+	policied    bool  // somebody has set it
+	policyClock int64 // the event time up to which keys were judged by it
 
 	archive archive // issuances that the reference records may have forgotten
 
@@ -112,16 +118,18 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 	ref.Bound(cfg.MaxIssued)
 	e := &Engine{
 		cfg: cfg, cat: cat, ref: ref,
-		strata:  make(map[uint64]*stratum),
-		realms:  make(map[uint64]*realm),
-		keys:    make(map[uint64]*keyWatch),
-		scopes:  make(map[uint64]*feedScope),
-		classes: make(map[string]agentClass),
-		known:   known{seed: maphash.MakeSeed()},
-		judged:  newMemory(),
-		drifted: make(map[uint64]struct{}),
-		doors:   make(map[uint64]*stratum),
-		spreads: make(map[uint64]*spread),
+		strata:     make(map[uint64]*stratum),
+		realms:     make(map[uint64]*realm),
+		keys:       make(map[uint64]*keyWatch),
+		leavers:    make(map[uint64]*leaver),
+		principals: make(map[uint64][]string),
+		scopes:     make(map[uint64]*feedScope),
+		classes:    make(map[string]agentClass),
+		known:      known{seed: maphash.MakeSeed()},
+		judged:     newMemory(),
+		drifted:    make(map[uint64]struct{}),
+		doors:      make(map[uint64]*stratum),
+		spreads:    make(map[uint64]*spread),
 
 		dossiers:  make(map[string]*dossier),
 		judgedNot: make(map[lesson]int32),
@@ -142,16 +150,20 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 	e.count++
 	e.findings, e.seq = nil, seq
 	if r.Type >= whosaw.TypeVerdict {
-		if r.Type == whosaw.TypeVerdict {
+		switch {
+		case r.Type == whosaw.TypeVerdict:
 			e.judgement(r)
+		case r.Type == whosaw.TypeAct && r.Ref != nil && r.Ref.Kind == KeyPolicyAct:
+			e.setKeyPolicy(r)
 		}
-		return nil // what whosaw itself wrote, by the machine's clock, is no news of the shop
+		return e.findings // else what whosaw itself wrote, by the machine's clock, is no news of the shop
 	}
 	e.seen = max(e.seen, r.Time)
 	if r.Type == whosaw.TypeAccess {
 		e.confirm(r.Time)
 		e.advance(r.Time)
 		e.judgeDue()
+		e.keyPolicyDue()
 		e.look(&e.now, r, x)
 		e.now.seq = seq
 		if e.trace != nil {
@@ -178,6 +190,7 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 		e.canaries = e.canaries || r.Ref != nil && r.Ref.State == "canary"
 	case whosaw.TypeKey, whosaw.TypePerson:
 		e.watchKeys(r)
+		e.peopleAndKeys(r)
 	case whosaw.TypeReason:
 		e.reason(r)
 	case whosaw.TypeChange:
@@ -258,6 +271,9 @@ func (e *Engine) access(v *view) {
 	}
 	if v.r.Credential == "" && v.r.Principal == "" {
 		e.refused(v)
+	}
+	if len(e.keys)+len(e.leavers) > 0 {
+		e.offboarded(v)
 	}
 	if len(e.keys) > 0 {
 		e.keyState(v)

@@ -21,6 +21,9 @@ type keyWatch struct {
 	people  map[uint64]struct{}
 	leaver  bool // the finding about the one who left was raised
 	forged  bool // unissued accuses credentials signed with it
+
+	began, met int64               // since when it is watched, and when it was last met
+	breaches   map[uint64]struct{} // of the policy, that were raised
 }
 
 // ending is why a key should no longer be met.
@@ -61,7 +64,7 @@ func (e *Engine) watchKey(realm, key string) *keyWatch {
 	id := unitID(kindKey, text(realm), text(key))
 	w := e.keys[id]
 	if w == nil && len(e.keys) < maxKeys {
-		w = &keyWatch{realm: clone(realm), name: clone(key)}
+		w = &keyWatch{realm: clone(realm), name: clone(key), began: e.clock}
 		e.keys[id] = w
 		e.keyList = append(e.keyList, w)
 	}

@@ -34,6 +34,8 @@ type knobs struct {
 	timesMedian    int64   // spreader
 	timesSecond    int64   // spreader
 	enoughPast     int     // spreader
+	leftSkew       int64   // offboarded
+	asleep         int64   // offboarded
 }
 
 // Detectors names the detectors, in the order of the documentation. Each has a rule.
@@ -136,6 +138,7 @@ func (e *Engine) readRules() {
 		reasonsAtLeast: int64(w.Setting("reasons_at_least")), explainedEach: int64(w.Setting("explained_for_each")), reasonSkew: int64(w.Setting("tolerance")),
 		keySkew: int64(of(keyState).Setting("tolerance")), timesBlind: int64(of(canary).Setting("times_blind")), driftAfter: int64(of(fieldDrift).Setting("learns_for")),
 		leastSpread: int64(s.Setting("least")), timesMedian: int64(s.Setting("times_median")), timesSecond: int64(s.Setting("times_second")), enoughPast: int(s.Setting("days")),
+		leftSkew: int64(of(offboarded).Setting("tolerance")), asleep: int64(of(offboarded).Setting("asleep")),
 	}
 }
 

@@ -168,7 +168,7 @@ func (e *Engine) Status() []Status {
 	asked := out[:0]
 	for d := range nDetectors {
 		switch {
-		case !e.rule[d].on, d == budget && !e.budgeted, d == fieldDrift && !e.drifts:
+		case !e.rule[d].on, d == budget && !e.budgeted, d == fieldDrift && !e.drifts, d == keyPolicy && !e.policied, d == offboarded && len(e.leavers) == 0:
 			continue // nothing is asked of it
 		}
 		asked = append(asked, out[d])

@@ -154,6 +154,9 @@ func (w *world) checkMajority(t *testing.T, rs []whosaw.Record, fs []raised) {
 	t.Helper()
 	facts := newFacts(rs)
 	for _, f := range fs {
+		if len(f.Filter) == 0 {
+			continue // it rests on records, and accuses no access
+		}
 		for _, part := range []struct {
 			name string
 			rs   []whosaw.Record

@@ -137,7 +137,7 @@ func (t *tally) couldJudge(detector string, asked int64) int64 {
 
 // asksWhose reports whether a detector judges by the customer whose data was asked for.
 func asksWhose(detector string) bool {
-	return detector != "unissued" && detector != "key_state" && detector != "refused"
+	return detector != "unissued" && detector != "key_state" && detector != "refused" && detector != "key_policy" && detector != "offboarded"
 }
 
 // blind says what a detector that judged nothing would need.
@@ -176,6 +176,10 @@ func (t *tally) blind(detector string) string {
 			return "no customers are planted: add subject records with state canary"
 		}
 		return "no access names a subject"
+	case "key_policy":
+		return "no record names a signing key"
+	case "offboarded":
+		return "nothing that a person who has left could use was met"
 	case "key_state":
 		switch {
 		case t.key == 0:

@@ -42,6 +42,9 @@ func attacks(ctx context.Context, engine *scope.Engine, findings []whosaw.Findin
 	}
 	for i := range findings {
 		for j := range i {
+			if len(findings[i].Filter) == 0 || len(findings[j].Filter) == 0 {
+				continue
+			}
 			small := min(size[i], size[j])
 			same := findings[i].ID == findings[j].ID || findings[i].Detector == findings[j].Detector && findings[i].Unit == findings[j].Unit
 			if same || small > 0 && 2*inter[i][j] >= small {
@@ -54,6 +57,9 @@ func attacks(ctx context.Context, engine *scope.Engine, findings []whosaw.Findin
 	var out []Attack
 	at := make(map[int]int)
 	for i := range findings {
+		if len(findings[i].Filter) == 0 {
+			continue // it rests on records alone and accuses no access: there is nobody to count
+		}
 		lead := find(i)
 		if lead == i {
 			at[i] = len(out)

@@ -20,6 +20,6 @@
 //
 // It trusts records as the ledger gives them. It knows nothing of catalogs, filters and detectors.
 //
-// Read next: index.go (the questions), issuance.go, feed.go, subject.go, key.go, reason.go; names.go and
+// Read next: index.go (the questions), issuance.go, feed.go, subject.go, key.go, policy.go, reason.go; names.go and
 // spans.go are the two containers they stand on.
 package reference

@@ -21,6 +21,14 @@ type KeyState struct {
 type key struct {
 	states  timeline
 	readers map[string]int64 // person to the time from which a record says that they could read it
+
+	// For the policy; 0 where no record says.
+	seen     int64 // event time of the first record about it
+	created  int64
+	rotated  int64 // the last time, in place
+	disposed int64
+	owner    string
+	ownedAt  int64
 }
 
 // staff holds the records of one person of the house.
@@ -98,6 +106,7 @@ func (g *realm) key(r *whosaw.Record) {
 	for _, person := range ref.Readers {
 		k.read(person, t)
 	}
+	k.happen(ref.Kind, ref.State, ref.Person, t, r.Time)
 }
 
 // person applies a person record.
