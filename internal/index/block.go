@@ -17,8 +17,9 @@ type Block struct {
 	sum     uint32 // of the footer
 	side    sideTable
 
-	members [members]Packed
-	starts  Packed
+	origins Monotone // key and ip of each: the key's code times how many codes there are of addresses, and the address's code
+	starts  Monotone
+	v4      Monotone
 	who     Packed
 	times   Packed
 	buckets Packed // see find.go
@@ -31,10 +32,6 @@ type Block struct {
 
 func (b *Block) open() {
 	h := &b.head
-	for m := range members {
-		b.members[m] = b.packed(sectionMember+section(m), h.origins)
-	}
-	b.starts = b.packed(sectionStarts, h.origins+1)
 	b.who = b.packed(sectionWho, h.rows)
 	b.times = b.packed(sectionTime, h.rows)
 	b.buckets = b.packed(sectionBuckets, bucketsFor(h.rows)+1)
@@ -46,6 +43,9 @@ func (b *Block) open() {
 	b.tieSeqs = b.packed(sectionTieSeqs, h.ties)
 	b.mask = 1<<h.shapeBits - 1
 }
+
+// ips is how many codes of addresses there are, that of missing among them.
+func (b *Block) ips() uint64 { return uint64(b.head.v4) + uint64(b.head.v6) + 1 }
 
 func (b *Block) bytes(s section) []byte {
 	e := b.extents[s]
@@ -91,10 +91,13 @@ func (t *Texts) Len() int { return t.ends.n - 1 }
 
 // At gives the text of a code. It lies in the block's memory.
 func (t *Texts) At(code int) string {
-	if code == 0 {
+	if code <= 0 || code >= t.ends.n {
 		return ""
 	}
 	from, to := t.ends.At(code-1), t.ends.At(code)
+	if from > to || to > uint64(len(t.text)) {
+		return ""
+	}
 	return unsafe.String(unsafe.SliceData(t.text[from:to]), to-from)
 }
 
@@ -105,14 +108,6 @@ func (t *Texts) Find(s string) int {
 		return i + 1
 	}
 	return 0
-}
-
-// Column is a column of origins: their codes.
-type Column struct{ Packed }
-
-// column gives the codes of a member.
-func (b *Block) column(m member) (Column, error) {
-	return Column{b.members[m]}, b.whole(sectionMember + section(m))
 }
 
 // Strings gives a member of origins that is a text.
@@ -142,7 +137,7 @@ type Numbers struct{ Packed }
 
 // Value gives the number of a code.
 func (n *Numbers) Value(code int) uint64 {
-	if code == 0 {
+	if code <= 0 || code > n.Len() {
 		return 0
 	}
 	return n.At(code - 1)
@@ -159,7 +154,7 @@ func (b *Block) ASN() (Column, Numbers, error) {
 
 // Addrs is a sorted dictionary of addresses: IPv4 first, then IPv6. Code 0 stands for missing.
 type Addrs struct {
-	v4 Packed
+	v4 Monotone
 	v6 []byte
 }
 
@@ -172,7 +167,7 @@ func (b *Block) IP() (Column, Addrs, error) {
 	if err == nil {
 		err = b.whole(sectionV6)
 	}
-	return c, Addrs{b.packed(sectionV4, b.head.v4), b.bytes(sectionV6)}, err
+	return c, Addrs{b.v4, b.bytes(sectionV6)}, err
 }
 
 // Len is how many addresses there are.
@@ -181,7 +176,7 @@ func (a *Addrs) Len() int { return a.v4.n + len(a.v6)/16 }
 // At gives the address of a code, the zero one for missing.
 func (a *Addrs) At(code int) netip.Addr {
 	switch {
-	case code == 0:
+	case code <= 0 || code > a.Len():
 		return netip.Addr{}
 	case code <= a.v4.n:
 		v := a.v4.At(code - 1)
@@ -192,9 +187,13 @@ func (a *Addrs) At(code int) netip.Addr {
 
 // Between gives the codes of the addresses from least to greatest, both of one family: [from, to).
 func (a *Addrs) Between(least, greatest netip.Addr) (from, to int) {
-	n := a.Len()
-	from = 1 + sort.Search(n, func(i int) bool { return a.At(i+1).Compare(least) >= 0 })
-	to = from + sort.Search(n+1-from, func(i int) bool { return a.At(from+i).Compare(greatest) > 0 })
+	if least.Is4() {
+		number := func(x netip.Addr) uint64 { v := x.As4(); return uint64(binary.BigEndian.Uint32(v[:])) }
+		return 1 + a.v4.Search(number(least)), 1 + a.v4.Search(number(greatest)+1)
+	}
+	n := len(a.v6) / 16
+	from = a.v4.n + 1 + sort.Search(n, func(i int) bool { return a.At(a.v4.n+1+i).Compare(least) >= 0 })
+	to = from + sort.Search(a.Len()+1-from, func(i int) bool { return a.At(from+i).Compare(greatest) > 0 })
 	return from, to
 }
 
@@ -205,7 +204,7 @@ func (b *Block) Shapes() (Texts, error) { return b.texts(sectionShapes, b.head.s
 func ParseShape(text string) (Shape, error) { return parseShape(text) }
 
 // Starts gives the row with which each origin begins, and the end of the last one.
-func (b *Block) Starts() (Packed, error) { return b.starts, b.whole(sectionStarts) }
+func (b *Block) Starts() (Monotone, error) { return b.starts, b.whole(sectionStarts) }
 
 // CheckRows looks at the checksums of rows. Rows must be looked at before they are read, their times apart.
 func (b *Block) CheckRows(lo, hi int, times bool) error {
@@ -250,6 +249,12 @@ func (r *Rows) Next() bool {
 	return true
 }
 
+// Times gives for each row its event time, less the block's least.
+func (b *Block) Times() Packed { return b.times }
+
+// LargestSubject is above no number that Who can have.
+func (b *Block) LargestSubject() uint64 { return b.who.mask >> b.head.shapeBits }
+
 // ShapeBits is how many bits of Who are the shape.
 func (b *Block) ShapeBits() uint { return b.head.shapeBits }
 
@@ -288,7 +293,7 @@ func (s *Subjects) Get(number uint64) (id uint64, text string, isText bool) {
 	case number < uint64(s.ints.n):
 		return s.ints.At(int(number)), "", false
 	}
-	return 0, s.texts.At(int(number) - s.ints.n + 1), true
+	return 0, s.texts.At(int(number-uint64(s.ints.n)) + 1), true
 }
 
 // FindInt gives the number of an integer id.

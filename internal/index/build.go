@@ -417,18 +417,13 @@ func (b *builder) write(segment ledger.SegmentID, subjects *subjectTable) []byte
 		ints: len(subjects.ints), texts: len(subjects.texts), v4: len(b.v4), v6: len(b.v6), asns: len(b.asns),
 	}
 	for m := range members {
-		codes, largest := make([]uint32, len(order)), uint32(0)
-		for at, o := range order {
-			codes[at] = b.origins[o][m]
-			largest = max(largest, codes[at])
-		}
-		packed(w, sectionMember+section(m), codes, widthOf(uint64(largest)))
+		b.column(w, m, order)
 	}
 	for m := range members {
 		w.head.dicts[m] = len(b.dicts[m])
 		w.texts(sectionDict+section(m), b.dicts[m])
 	}
-	packed(w, sectionV4, b.v4, 32)
+	monotone(w, sectionV4, b.v4, uint64(slices.Max(append(b.v4, 0))))
 	for _, a := range b.v6 {
 		w.b = append(w.b, a[:]...)
 	}
@@ -437,7 +432,7 @@ func (b *builder) write(segment ledger.SegmentID, subjects *subjectTable) []byte
 	w.texts(sectionShapes, b.blobs)
 	packed(w, sectionInts, subjects.ints, largestOf(subjects.ints))
 	w.texts(sectionTexts, subjects.texts)
-	packed(w, sectionStarts, starts, widthOf(uint64(len(b.rows))))
+	monotone(w, sectionStarts, starts, uint64(len(b.rows)))
 	packed(w, sectionWho, who, shapeBits+widthOf(max(subjects.limit, 1)-1))
 	packed(w, sectionTime, times, widthOf(uint64(maxTime-minTime)))
 	buckets, places := subjectPlaces(who, shapeBits, func(shape uint64) bool { return b.blobs[shape][0]&shapeSubject != 0 })
@@ -446,6 +441,64 @@ func (b *builder) write(segment ledger.SegmentID, subjects *subjectTable) []byte
 	packed(w, sectionPlaces, places, printBits+widthOf(uint64(len(b.rows)>>stretchBits)))
 	b.restOf(w, subjects, b.accessOfRows())
 	return w.finish()
+}
+
+// column writes the codes of a member of the origins.
+func (b *builder) column(w *fileWriter, m member, order []uint32) {
+	s, ips := sectionMember+section(m), uint64(len(b.v4)+len(b.v6)+1)
+	switch m {
+	case memberKey:
+		both, last := make([]uint64, len(order)), uint64(0)
+		for at, o := range order {
+			last = uint64(b.origins[o][memberKey])*ips + uint64(b.origins[o][memberIP])
+			both[at] = last
+		}
+		monotone(w, s, both, last)
+		return
+	case memberIP:
+		w.end(s, 0)
+		return
+	}
+	codes, least, largest := make([]uint32, len(order)), uint32(math.MaxUint32), uint32(0)
+	for at, o := range order {
+		codes[at] = b.origins[o][m]
+		least, largest = min(least, codes[at]), max(largest, codes[at])
+	}
+	if m == memberCountry || m == memberASN {
+		if b.columnByIP(w, m, order, codes, widthOf(uint64(largest))) {
+			return
+		}
+	}
+	for i := range codes {
+		codes[i] -= least
+	}
+	w.head.columns[m].base = least
+	packed(w, s, codes, widthOf(uint64(largest-least)))
+}
+
+// columnByIP writes a code for each address, and the origins that have another one, if that is shorter: in life an address has one
+// country and one network.
+func (b *builder) columnByIP(w *fileWriter, m member, order, codes []uint32, width uint) bool {
+	ofIP := make([]uint32, len(b.v4)+len(b.v6)+1)
+	known := make([]bool, len(ofIP))
+	var which, others []uint32
+	for at, o := range order {
+		ip := b.origins[o][memberIP]
+		if !known[ip] {
+			known[ip], ofIP[ip] = true, codes[at]
+		}
+		if ofIP[ip] != codes[at] {
+			which, others = append(which, uint32(at)), append(others, codes[at])
+		}
+	}
+	place := widthOf(uint64(len(order)))
+	if uint(len(ofIP))*width+uint(len(which))*(place+width) >= uint(len(order))*width {
+		return false
+	}
+	w.head.columns[m] = columnHead{byIP: true, others: len(which)}
+	w.b = appendPacked(appendPacked(w.b, ofIP, width), which, place)
+	packed(w, sectionMember+section(m), others, width)
+	return true
 }
 
 // largestOf gives the width of sorted numbers.

@@ -13,7 +13,7 @@ import (
 // A block is a file: a header, sections one behind the other, a footer that says where they lie, and a tail.
 // docs/formats/ledger.md has the bytes.
 const (
-	version  = 3
+	version  = 4
 	magic    = "whosawIX"
 	endMagic = "whosawIE"
 	headSize = 64
@@ -21,13 +21,14 @@ const (
 	pageBits = 16 // of what a checksum is over
 	pageSize = 1 << pageBits
 	maxFile  = 1 << 33
+	maxTime  = 1 << 60
 )
 
 // section is a part of a block's file.
 type section int
 
 const (
-	sectionMember     section = 0
+	sectionMember     section = 0 // that of memberKey has key and ip of the origins, see Block.origins; that of memberIP nothing
 	sectionDict               = sectionMember + section(members)
 	sectionV4                 = sectionDict + section(members)
 	sectionV6                 = sectionV4 + 1
@@ -66,6 +67,14 @@ type head struct {
 	principals, ties                int
 	firstSeq                        uint64
 	runs                            [rowColumns]int
+	columns                         [members]columnHead
+}
+
+// columnHead says how a member's codes are written.
+type columnHead struct {
+	byIP   bool   // a code for each address; of origins with another code, which and what follow
+	base   uint32 // less than this no code is
+	others int    // origins with another code than their address
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -97,6 +106,12 @@ func (w *fileWriter) end(s section, width uint) {
 
 func packed[T uint32 | uint64](w *fileWriter, s section, numbers []T, width uint) {
 	w.b = appendPacked(w.b, numbers, width)
+	w.end(s, width)
+}
+
+func monotone[T uint32 | uint64](w *fileWriter, s section, numbers []T, largest uint64) {
+	var width uint
+	w.b, width = appendMonotone(w.b, numbers, largest)
 	w.end(s, width)
 }
 
@@ -136,8 +151,14 @@ func (w *fileWriter) finish() []byte {
 		coded = 1
 	}
 	foot = append(foot, coded)
-	for _, n := range w.dicts {
-		foot = binary.AppendUvarint(foot, uint64(n))
+	for m, n := range w.dicts {
+		c := &w.columns[m]
+		kind := byte(0)
+		if c.byIP {
+			kind = 1
+		}
+		foot = append(binary.AppendUvarint(foot, uint64(n)), kind)
+		foot = binary.AppendUvarint(binary.AppendUvarint(foot, uint64(c.base)), uint64(c.others))
 	}
 	for _, e := range w.extents {
 		foot = binary.AppendUvarint(foot, uint64(e.size))
@@ -213,6 +234,8 @@ func parse(b []byte, segment ledger.SegmentID) (*Block, error) {
 	h.coded = len(d.take(1)) == 1 && b[len(b)-tailSize-len(d.b)-1] == 1
 	for m := range h.dicts {
 		h.dicts[m] = d.count(1 << 31)
+		kind := d.take(1)
+		h.columns[m] = columnHead{byIP: len(kind) == 1 && kind[0] == 1, base: uint32(d.count(1 << 31)), others: d.count(1 << 31)}
 	}
 	at := headSize
 	for s := range blk.extents {
@@ -229,11 +252,10 @@ func parse(b []byte, segment ledger.SegmentID) (*Block, error) {
 		return nil, errDamaged
 	}
 	blk.file.good = make([]atomic.Uint64, (pages+63)/64)
-	blk.open()
 	return blk, nil
 }
 
-// fits reports whether every section is as long as its numbers need.
+// fits reports whether every section is as long as its numbers need, and makes those of origins and rows ready.
 func (b *Block) fits() bool {
 	fit := func(s section, n int) bool {
 		e := &b.extents[s]
@@ -241,13 +263,18 @@ func (b *Block) fits() bool {
 	}
 	h := &b.head
 	ok := h.shapes > 0 && h.shapes <= maxShapes && h.shapeBits == widthOf(uint64(h.shapes-1)) && h.rows <= maxRows && h.origins <= h.rows &&
-		h.minTime <= h.maxTime
+		h.minTime <= h.maxTime && h.minTime >= -maxTime && h.maxTime <= maxTime && h.asns <= h.rows && h.v4 <= h.rows && h.v6 <= h.rows
 	for m := range members {
-		ok = ok && fit(sectionMember+section(m), h.origins) && fit(sectionDict+section(m), h.dicts[m]+1)
+		if m != memberIP && m != memberASN {
+			ok = ok && fit(sectionDict+section(m), h.dicts[m]+1)
+		}
+		if m != memberKey && m != memberIP {
+			ok = ok && b.fitColumn(m)
+		}
 	}
 	for s, n := range map[section]int{
-		sectionV4: h.v4, sectionASN: h.asns, sectionShapes: h.shapes + 1, sectionInts: h.ints, sectionTexts: h.texts + 1,
-		sectionStarts: h.origins + 1, sectionWho: h.rows, sectionTime: h.rows, sectionBuckets: bucketsFor(h.rows) + 1,
+		sectionASN: h.asns, sectionShapes: h.shapes + 1, sectionInts: h.ints, sectionTexts: h.texts + 1,
+		sectionWho: h.rows, sectionTime: h.rows, sectionBuckets: bucketsFor(h.rows) + 1,
 		sectionPlaces: h.places, sectionPrincipals: h.principals + 1, sectionTieRows: h.ties, sectionTieSeqs: h.ties,
 	} {
 		ok = ok && fit(s, n)
@@ -256,7 +283,32 @@ func (b *Block) fits() bool {
 		e := &b.extents[sectionRow+section(c)]
 		ok = ok && n <= h.rows && (e.width <= maxWidth || e.width == 64) && runsSize(h.rows, n, e.width) <= e.size
 	}
-	return ok && b.extents[sectionV6].size == 16*h.v6
+	if !ok || b.extents[sectionV6].size != 16*h.v6 || b.extents[sectionWho].width < h.shapeBits {
+		return false
+	}
+	b.open()
+	for s, x := range map[section]struct {
+		to *Monotone
+		n  int
+	}{sectionMember: {&b.origins, h.origins}, sectionStarts: {&b.starts, h.origins + 1}, sectionV4: {&b.v4, h.v4}} {
+		if *x.to, ok = newMonotone(b.bytes(s), x.n, b.extents[s].width); !ok {
+			return false
+		}
+	}
+	return b.starts.largest == uint64(h.rows) && b.origins.largest < uint64(h.dicts[memberKey]+1)*b.ips() && b.v4.largest < 1<<32
+}
+
+// fitColumn is fits for a member's codes.
+func (b *Block) fitColumn(m member) bool {
+	e, c := b.extents[sectionMember+section(m)], b.head.columns[m]
+	if e.width > 32 {
+		return false
+	}
+	if !c.byIP {
+		return c.others == 0 && packedSize(b.head.origins, e.width) <= e.size
+	}
+	which := packedSize(c.others, widthOf(uint64(b.head.origins)))
+	return c.base == 0 && packedSize(int(b.ips()), e.width)+which+packedSize(c.others, e.width) <= e.size
 }
 
 // check looks at the checksums of the bytes from lo up to hi of a section.

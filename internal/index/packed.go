@@ -43,6 +43,16 @@ func (p *Packed) At(i int) uint64 {
 	return binary.LittleEndian.Uint64(p.b[bit>>3:]) >> (bit & 7) & p.mask
 }
 
+// Fill gives the numbers from one on, as many as dst holds.
+func (p *Packed) Fill(dst []uint64, from int) {
+	b, width, mask := p.b, p.width, p.mask
+	bit := uint(from) * width
+	for i := range dst {
+		dst[i] = binary.LittleEndian.Uint64(b[bit>>3:]) >> (bit & 7) & mask
+		bit += width
+	}
+}
+
 // span gives the bytes that hold the numbers from lo up to hi, with those that are read beside.
 func (p *Packed) span(lo, hi int) (from, to int) {
 	return int(uint(lo) * p.width >> 3), int(uint(hi)*p.width>>3) + padding

@@ -2,7 +2,6 @@ package index
 
 import (
 	"net/netip"
-	"sort"
 	"strconv"
 	"unsafe"
 
@@ -41,15 +40,10 @@ func (b *Block) text(s section, n, i int) (string, error) {
 
 // OriginOf gives the origin of a row.
 func (b *Block) OriginOf(row int) (int, error) {
-	var err error
-	o := sort.Search(b.head.origins-1, func(o int) bool {
-		n, e := b.number(sectionStarts, &b.starts, o+1)
-		if e != nil {
-			err = e
-		}
-		return int(n) > row
-	})
-	return o, err
+	if err := b.whole(sectionStarts); err != nil {
+		return 0, err
+	}
+	return max(0, b.starts.Search(uint64(row)+1)-1), nil
 }
 
 // WhoOf gives the subject's number and the shape of a row.
@@ -195,11 +189,10 @@ func (b *Block) principal(first int, r *whosaw.Record) (string, error) {
 func (b *Block) origin(o int, r *whosaw.Record) error {
 	var codes [members]int
 	for m := range members {
-		code, err := b.number(sectionMember+section(m), &b.members[m], o)
-		if err != nil {
+		var err error
+		if codes[m], err = b.code(m, o); err != nil {
 			return err
 		}
-		codes[m] = int(code)
 	}
 	for m, to := range map[member]*string{
 		memberKey: &r.Key, memberAgent: &r.Agent, memberCountry: &r.Country, memberClient: &r.Client, memberTLS: &r.TLS,
@@ -228,12 +221,12 @@ func (b *Block) origin(o int, r *whosaw.Record) error {
 
 // addr gives the address of a code.
 func (b *Block) addr(code int) (netip.Addr, error) {
-	a := Addrs{b.packed(sectionV4, b.head.v4), b.bytes(sectionV6)}
+	a := Addrs{b.v4, b.bytes(sectionV6)}
 	var err error
 	switch {
 	case code == 0:
 	case code <= b.head.v4:
-		err = b.checkNumbers(sectionV4, &a.v4, code-1, code)
+		err = b.whole(sectionV4)
 	default:
 		at := 16 * (code - 1 - b.head.v4)
 		err = b.check(sectionV6, at, at+16)

@@ -2,6 +2,7 @@ package scope
 
 import (
 	"context"
+	"errors"
 	"math"
 	"math/bits"
 	"slices"
@@ -72,13 +73,14 @@ func scatter(blocks []int) {
 type blockReader struct {
 	q     *question
 	shown map[shownKey]*blockShape
+	lazy  bool // checksums of rows are looked at when rows are read
 
 	b        *index.Block
 	from, to int64 // its times
 	shapes   index.Texts
 	versions []*blockVersion
 	who      index.Packed
-	starts   index.Packed
+	starts   index.Monotone
 	realm    index.Column
 	realms   []uint32 // the question's numbers + 1
 	realmOf  index.Texts
@@ -138,7 +140,7 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 		}
 	}
 	rows := r.ranges
-	if rows == nil {
+	if rows == nil && !r.lazy {
 		for _, s := range spans {
 			rows = append(rows, index.Span{From: int(r.starts.At(s.from)), To: int(r.starts.At(s.to))})
 		}
@@ -165,16 +167,19 @@ func (r *blockReader) each(masks []uint64, spans []span32, fn func(o, lo, hi int
 		r.eachOnly(spans, call)
 		return
 	}
+	var starts [1 << 8]uint64
 	for _, s := range spans {
-		lo := int(r.starts.At(s.from))
 		if r.ranges == nil {
-			for o := s.from; o < s.to; o++ {
-				hi := int(r.starts.At(o + 1))
-				call(o, lo, hi)
-				lo = hi
+			for from := s.from; from < s.to; from += len(starts) - 1 {
+				some := starts[:min(len(starts), s.to-from+1)]
+				r.starts.Fill(some, from)
+				for i := range len(some) - 1 {
+					call(from+i, int(some[i]), int(some[i+1]))
+				}
 			}
 			continue
 		}
+		lo := int(r.starts.At(s.from))
 		end := int(r.starts.At(s.to))
 		for _, x := range r.ranges {
 			at := max(x.From, lo)
@@ -182,7 +187,7 @@ func (r *blockReader) each(masks []uint64, spans []span32, fn func(o, lo, hi int
 				continue
 			}
 			// The origin in which the stretch begins, and those that follow.
-			o := s.from + sort.Search(s.to-s.from, func(i int) bool { return int(r.starts.At(s.from+i+1)) > at })
+			o := max(s.from, r.originOf(at))
 			for ; o < s.to && at < min(x.To, end); o++ {
 				to := min(int(r.starts.At(o+1)), x.To)
 				call(o, at, to)
@@ -192,6 +197,9 @@ func (r *blockReader) each(masks []uint64, spans []span32, fn func(o, lo, hi int
 	}
 }
 
+// originOf gives the origin of a row.
+func (r *blockReader) originOf(row int) int { return r.starts.Search(uint64(row)+1) - 1 }
+
 // eachOnly is each for the rows of the only subject.
 func (r *blockReader) eachOnly(spans []span32, fn func(o, lo, hi int)) {
 	for _, x := range r.ranges {
@@ -200,7 +208,7 @@ func (r *blockReader) eachOnly(spans []span32, fn func(o, lo, hi int)) {
 			if i++; rows.Subject != r.only {
 				continue
 			}
-			o := sort.Search(r.starts.Len()-1, func(o int) bool { return int(r.starts.At(o+1)) > i })
+			o := r.originOf(i)
 			at := sort.Search(len(spans), func(k int) bool { return spans[k].to > o })
 			if at < len(spans) && spans[at].from <= o {
 				fn(o, i, i+1)
@@ -344,10 +352,16 @@ type blockVersion struct {
 
 // bypass leaves a damaged block to the segment it was built from.
 func bypass(err error) error {
-	if _, ok := err.(*index.DamageError); ok {
+	if damaged(err) {
 		return nil
 	}
 	return err
+}
+
+// damaged reports whether an error says that a block is not as it was written.
+func damaged(err error) bool {
+	var d *index.DamageError
+	return errors.As(err, &d)
 }
 
 // open makes the block's shapes ready. It reports false if they need what only the segment has.
@@ -377,6 +391,9 @@ func (r *blockReader) open() (bool, error) {
 				return false, nil
 			}
 			v.shapes = append(v.shapes, s)
+		}
+		for len(v.shapes) < 1<<r.b.ShapeBits() {
+			v.shapes = append(v.shapes, &blockShape{}) // no row has it
 		}
 		r.versions = append(r.versions, v)
 		if v.to > r.to {

@@ -15,10 +15,12 @@ type blockGaps struct {
 	keys, clients, from index.Texts
 	credential          index.Column
 	routes              []string // of the block's accesses
-	one                 int8     // 1: all have one source; -1: not all; 0: not looked at yet
 
 	last   feedKey // looked up last: origins are sorted by key
 	lastOf *blockFeed
+
+	keyCode uint32 // of the origins keyed: those looked at last
+	keyed   span32
 }
 
 // blockFeed says whether the accesses of a feedKey have a feed.
@@ -28,6 +30,7 @@ type blockFeed struct {
 	known              bool
 	ask                bool   // time and route decide: ask for each access
 	tally              *tally // of those without one; nil: there were none so far
+	reach              tally  // of those that all workers found in blocks before
 }
 
 // gaps makes ready what gaps look at.
@@ -46,7 +49,7 @@ func (m *marker) gaps() (*blockGaps, error) {
 	if g.credential, err = m.b.Credential(); err != nil {
 		return nil, err
 	}
-	for _, s := range m.versions[0].shapes {
+	for _, s := range m.versions[0].shapes[:m.shapes.Len()] {
 		if !slices.Contains(g.routes, s.shape.Route) {
 			g.routes = append(g.routes, s.shape.Route)
 		}
@@ -54,27 +57,25 @@ func (m *marker) gaps() (*blockGaps, error) {
 	return g, nil
 }
 
-// single reports whether all accesses have the same source, or none.
-func (g *blockGaps) single() bool {
-	if g.one == 0 {
-		g.one = 1
-		for o := range g.origin.Len() {
-			if g.origin.At(o) != g.origin.At(0) {
-				g.one = -1
-				break
-			}
-		}
-	}
-	return g.one > 0
-}
-
 // source gives an origin's source. It lies in the block's memory.
 func (g *blockGaps) source(o int) string { return g.from.At(int(g.origin.At(o))) }
+
+// keyOf gives the code of an origin's key. Origins are sorted by it.
+func (g *blockGaps) keyOf(o int) uint32 {
+	if !g.sameKey(o) {
+		g.keyCode = uint32(g.key.At(o))
+		g.keyed.from, g.keyed.to = g.key.Range(int(g.keyCode))
+	}
+	return g.keyCode
+}
+
+// sameKey reports whether an origin has the key that keyOf gave last.
+func (g *blockGaps) sameKey(o int) bool { return o >= g.keyed.from && o < g.keyed.to }
 
 // feed gives what is known of the feed of an origin's accesses; nil if nothing could have been issued to them.
 func (g *blockGaps) feed(o int) *blockFeed {
 	m := g.m
-	code := feedKey{realm: uint32(m.realm.At(o)), key: uint32(g.key.At(o)), client: uint32(g.client.At(o))}
+	code := feedKey{realm: uint32(m.realm.At(o)), key: g.keyOf(o), client: uint32(g.client.At(o))}
 	if code.key == 0 && g.credential.At(o) == 0 {
 		return nil
 	}
@@ -103,20 +104,9 @@ func (g *blockGaps) feed(o int) *blockFeed {
 			break
 		}
 	}
-	f.tally = m.sum.gaps.noFeed[f.unit]
+	f.tally, f.reach = m.sum.gaps.noFeed[f.unit], m.known.unit(f.unit)
 	m.feeds[code] = f
 	return f
-}
-
-// covered reports whether nothing that an origin's accesses add to depends on their times.
-func (g *blockGaps) covered(s *maskShapes, f *blockFeed) bool {
-	m := g.m
-	covers := func(t *tally) bool { return t != nil && t.count > 0 && t.first <= m.from && t.last >= m.to }
-	known := func(t *tally) bool { return covers(t) && (t.mixed || g.single() && t.source == g.source(0)) }
-	return (!s.disclosed || covers(&m.sum.span)) &&
-		(!s.noSubject || known(&m.noSubject)) &&
-		(!s.unmatched || known(&m.unmatched)) &&
-		(f == nil || f.known || !f.ask && covers(f.tally))
 }
 
 // add adds an access.

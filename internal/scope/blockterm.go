@@ -32,7 +32,7 @@ func (t *term) origins(b *index.Block) ([]span32, error) {
 		}
 		allow := m.allow(&dict)
 		if m.col == ledger.ColKey {
-			spans = narrow(spans, &column, allow)
+			spans = keySpans(&column, allow)
 			continue
 		}
 		tests = append(tests, originTest{column, allow})
@@ -176,37 +176,17 @@ func (s *networkSet) order() {
 	s.ranges = ranges
 }
 
-// narrow leaves of spans the origins whose code in a column by which they are sorted is allowed.
-func narrow(spans []span32, column *index.Column, allow []bool) []span32 {
-	var out []span32
-	for _, s := range spans {
-		for at := s.from; at < s.to; {
-			code := column.At(at)
-			end := at + search(s.to-at, func(i int) bool { return column.At(at+i) > code })
-			if allow[code] {
-				out = joined(out, span32{at, end})
+// keySpans gives the origins whose key's code is allowed.
+func keySpans(column *index.Column, allow []bool) []span32 {
+	out := []span32{}
+	for code, ok := range allow {
+		if ok {
+			if from, to := column.Range(code); from < to {
+				out = joined(out, span32{from, to})
 			}
-			at = end
 		}
 	}
 	return out
-}
-
-// search is sort.Search that looks near 0 first.
-func search(n int, is func(i int) bool) int {
-	lo, hi := 0, 1
-	for hi < n && !is(hi) {
-		lo, hi = hi, 2*hi
-	}
-	hi = min(hi, n)
-	for lo < hi {
-		if mid := int(uint(lo+hi) >> 1); is(mid) {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
-	}
-	return lo
 }
 
 func joined(spans []span32, s span32) []span32 {
@@ -228,12 +208,17 @@ func pass(spans []span32, tests []originTest) []span32 {
 			live = append(live, x)
 		}
 	}
+	var codes [1 << 10]uint64
 	for _, x := range live {
 		var out []span32
 		for _, s := range spans {
-			for at := s.from; at < s.to; at++ {
-				if x.allow[x.column.At(at)] {
-					out = joined(out, span32{at, at + 1})
+			for at := s.from; at < s.to; at += len(codes) {
+				some := codes[:min(len(codes), s.to-at)]
+				x.column.Fill(some, at)
+				for i, code := range some {
+					if x.allow[code] {
+						out = joined(out, span32{at + i, at + i + 1})
+					}
 				}
 			}
 		}

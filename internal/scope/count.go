@@ -20,7 +20,14 @@ func (e *Engine) Count(ctx context.Context, filter whosaw.Filter) (whosaw.ScopeA
 	// no_feed looks at key, client and credential; gaps name the source.
 	late := q.columns() | ledger.ColKey | ledger.ColClient | ledger.ColCredential | ledger.ColSource
 	people := newTable(q.sets, q.budget)
+	before := q.budget.left.Load()
 	marks, rest, err := q.mark(ctx, people)
+	for damaged(err) {
+		// The block is not asked again.
+		people = newTable(q.sets, q.budget)
+		q.budget.left.Store(before)
+		marks, rest, err = q.mark(ctx, people)
+	}
 	if err != nil {
 		return whosaw.ScopeAnswer{}, err
 	}
@@ -211,6 +218,9 @@ func (t *tally) merge(o *tally) {
 		t.mixed = t.mixed || o.mixed || t.source != o.source
 	}
 }
+
+// covers reports whether it has times as early and as late as these.
+func (t *tally) covers(from, to int64) bool { return t.count > 0 && t.first <= from && t.last >= to }
 
 func (t *tally) from() *whosaw.Time { return t.time(t.first) }
 func (t *tally) to() *whosaw.Time   { return t.time(t.last) }

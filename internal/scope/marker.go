@@ -2,11 +2,12 @@ package scope
 
 import (
 	"context"
-	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/index"
 )
 
 // mark asks the blocks of the question's first filter, and lists the parts that must be read themselves: nil if that
@@ -29,10 +30,11 @@ func (q *question) mark(ctx context.Context, people *table) (*marks, []int, erro
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	m := &marks{q: q, kinds: map[kind][]*bitmap{}, sum: newSum()}
+	known := &knownTimes{units: map[feedUnit]tally{}}
 	scatter(blocks)
 	for range max(1, min(q.workers, len(blocks))) {
 		wg.Go(func() {
-			own := newMarker(q, w, people)
+			own := newMarker(q, w, people, known)
 			var missed []int
 			for ctx.Err() == nil {
 				at := int(next.Add(1)) - 1
@@ -70,7 +72,13 @@ func newSum() *sum { return &sum{versions: make(map[*catalog.Version]bool), gaps
 // take adds what a worker found.
 func (m *marks) take(w *marker) {
 	gaps := w.sum.gaps
-	gaps.noSubject, gaps.unmatched = w.noSubject, w.unmatched
+	// A worker that has no times of its own looked at none because others had them.
+	if gaps.noSubject = w.noSubject; gaps.noSubject.count == 0 {
+		gaps.noSubject = w.reached.noSubject
+	}
+	if gaps.unmatched = w.unmatched; gaps.unmatched.count == 0 {
+		gaps.unmatched = w.reached.unmatched
+	}
 	gaps.noSubject.count, gaps.unmatched.count = w.noSubjectCount, w.unmatchCount
 	m.sum.merge(w.sum)
 	for k, b := range w.maps.of {
@@ -86,6 +94,8 @@ type marker struct {
 	sum    *sum
 	maps   *bitmaps
 	people *writer // of subjects that have no bits
+	known  *knownTimes
+	err    error // a block is not as it was written
 
 	// The tallies of gaps that depend on shapes: how far they reach, and apart from that how many accesses they have,
 	// because not each is added by itself.
@@ -93,30 +103,75 @@ type marker struct {
 	noSubjectCount, unmatchCount int64
 
 	// Of the block at hand.
-	feeds map[feedKey]*blockFeed
-	masks map[uint64]*maskShapes
+	reached reached
+	feeds   map[feedKey]*blockFeed
+	masks   map[uint64]*maskShapes
+	varying []index.Column // of what groups of origins have in common: those that are not the same all over the block
+	nobody  []*page        // where the bits of rows that show nobody go
+
+	batch rowBatch
 }
 
-func newMarker(q *question, w *world, people *table) *marker {
-	return &marker{
+func newMarker(q *question, w *world, people *table, known *knownTimes) *marker {
+	m := &marker{
 		blockReader: newBlockReader(q), w: w, sum: newSum(), maps: &bitmaps{b: q.budget, of: map[kind]*bitmap{}}, people: people.writer(),
+		known: known,
 	}
+	m.lazy = true
+	return m
 }
 
-// block adds what the block of a part tells. done is false if the part must be read instead; then nothing was added.
+// block adds what the block of a part tells. done is false if the part must be read instead; then nothing was added. If the
+// block turns out not to be as it was written when some of it was added, that is an error.
 func (m *marker) block(ctx context.Context, part int) (done bool, err error) {
 	masks, spans, ok, err := m.begin(ctx, part)
 	if err != nil || !ok || len(spans) == 0 {
 		return ok, err
 	}
-	m.feeds, m.masks = map[feedKey]*blockFeed{}, map[uint64]*maskShapes{}
+	m.reached = m.known.get()
+	m.feeds, m.masks, m.nobody = map[feedKey]*blockFeed{}, map[uint64]*maskShapes{}, nil
 	g, err := m.gaps()
 	if err != nil {
 		return false, bypass(err)
 	}
-	m.each(masks, spans, func(o, lo, hi int, mask uint64) { m.origin(g, o, lo, hi, mask) })
+	m.varying = m.varying[:0]
+	for _, c := range []index.Column{g.client, g.origin, g.credential, m.realm} {
+		if !c.Constant() {
+			m.varying = append(m.varying, c)
+		}
+	}
+	var join joined32
+	m.each(masks, spans, func(o, lo, hi int, mask uint64) {
+		if join.hi == lo && join.hi > join.lo && join.mask == mask && g.sameKey(o) && m.alike(join.o, o) {
+			join.hi = hi
+			return
+		}
+		m.origin(g, &join)
+		join = joined32{o, lo, hi, mask}
+	})
+	m.origin(g, &join)
+	if m.err != nil {
+		return false, m.err
+	}
 	m.flush()
+	m.known.take(m)
 	return true, nil
+}
+
+// joined32 is rows [lo, hi) of origins that differ in nothing that counting looks at; o is one of them.
+type joined32 struct {
+	o, lo, hi int
+	mask      uint64
+}
+
+// alike reports whether two origins of one key have the same of everything that counting looks at.
+func (m *marker) alike(a, b int) bool {
+	for i := range m.varying {
+		if m.varying[i].At(a) != m.varying[i].At(b) {
+			return false
+		}
+	}
+	return true
 }
 
 // maskShapes is what the shapes of a block's only version mean for origins that a set of terms can match.
@@ -125,18 +180,20 @@ type maskShapes struct {
 	border               *term // the only term, if the block's times reach over its bounds or it asks what was issued
 	disclosed            bool  // some shape is, and so on
 	noSubject, unmatched bool
-	shapes               []maskShape
-	realm                uint32 // for which shapes have bitmaps, + 1
+	class                []uint8     // by shape
+	bulk                 [2][]uint32 // rows that were added, by shape: two, because the processor waits for a number it has just written
+	to                   [][]*page   // by shape
+	realm                uint32      // for which shapes have bitmaps, + 1
 }
 
-// maskShape is one of maskShapes.
-type maskShape struct {
-	access int64   // 1 if a row is an access that matches
-	bulk   int64   // rows that were added
-	shown  bool    // something was disclosed
-	gaps   bool    // it is in gaps: nobody is named, or no version knows the route
-	to     *bitmap // nil: nobody is shown anything
-}
+// What a row is, as far as times are concerned.
+const (
+	classAccess    = 1 << iota // an access that matches
+	classShown                 // something was disclosed
+	classNoSubject             // and it names nobody
+	classUnmatched             // no version knows the route
+	classes
+)
 
 // shapesOf gives what the shapes mean for a mask.
 func (m *marker) shapesOf(mask uint64) *maskShapes {
@@ -149,23 +206,32 @@ func (m *marker) shapesOf(mask uint64) *maskShapes {
 	if only := m.q.terms[0]; compares && len(m.q.terms) == 1 && len(m.versions) == 1 && len(only.subject) == 0 {
 		compares, border = false, only
 	}
+	shapes := m.versions[0].shapes
 	s = &maskShapes{
 		border: border,
 		each:   compares || !m.subjects.Plain() || m.subjects.Limit() > markLimit,
-		shapes: make([]maskShape, m.shapes.Len()),
+		class:  make([]uint8, len(shapes)),
+		bulk:   [2][]uint32{make([]uint32, len(shapes)), make([]uint32, len(shapes))},
 	}
-	for i, x := range m.versions[0].shapes {
+	for i, x := range shapes {
 		if x.pass&mask == 0 {
 			continue
 		}
 		if x.shape.First {
-			s.shapes[i].access = 1
-			s.shapes[i].gaps = x.unmatched || x.disclosed && !x.shape.Subject
+			s.class[i] |= classAccess
+			if x.disclosed && !x.shape.Subject {
+				s.class[i] |= classNoSubject
+				s.noSubject = true
+			}
+			if x.unmatched {
+				s.class[i] |= classUnmatched
+				s.unmatched = true
+			}
 		}
-		s.shapes[i].shown = x.disclosed
-		s.disclosed = s.disclosed || x.disclosed
-		s.noSubject = s.noSubject || x.disclosed && !x.shape.Subject
-		s.unmatched = s.unmatched || x.unmatched && x.shape.First
+		if x.disclosed {
+			s.class[i] |= classShown
+			s.disclosed = true
+		}
 	}
 	m.masks[mask] = s
 	return s
@@ -177,86 +243,46 @@ func (m *marker) aim(s *maskShapes, mask uint64, realm uint32) bool {
 		return true
 	}
 	s.realm = 0
+	pages := int(m.b.LargestSubject()>>pageShift) + 1
+	if m.nobody == nil {
+		m.nobody = slices.Repeat([]*page{new(page)}, pages)
+	}
+	s.to = make([][]*page, len(s.class))
 	for i, x := range m.versions[0].shapes {
+		s.to[i] = m.nobody
 		if x.pass&mask != 0 && x.disclosed && x.shape.Subject {
-			if s.shapes[i].to = m.maps.get(kind{realm, x.set, x.others}); s.shapes[i].to == nil {
+			to := m.maps.get(kind{realm, x.set, x.others})
+			if to == nil {
 				return false
 			}
+			to.reach(pages)
+			s.to[i] = to.pages
 		}
 	}
 	s.realm = realm + 1
 	return true
 }
 
-// origin adds an origin's rows.
-func (m *marker) origin(g *blockGaps, o, lo, hi int, mask uint64) {
-	s := m.shapesOf(mask)
-	unit := g.feed(o)
-	switch {
-	case s.each || unit != nil && unit.ask || !m.aim(s, mask, m.realmID(o)):
-		m.rows(g, o, lo, hi, mask, unit)
-		return
-	case s.border != nil || !g.covered(s, unit):
-		m.timed(g, s, o, lo, hi, unit)
+// origin adds the rows of some origins.
+func (m *marker) origin(g *blockGaps, j *joined32) {
+	if j.lo == j.hi || m.err != nil {
 		return
 	}
-	accesses := int64(0)
-	for rows := m.b.Each(lo, hi); rows.Next(); {
-		x := &s.shapes[rows.Shape]
-		x.bulk++
-		accesses += x.access
-		if x.to != nil {
-			x.to.add(rows.Subject)
+	s := m.shapesOf(j.mask)
+	unit := g.feed(j.o)
+	if s.each || unit != nil && unit.ask || !m.aim(s, j.mask, m.realmID(j.o)) {
+		if m.check(j.lo, j.hi, true) {
+			m.rows(g, j.o, j.lo, j.hi, j.mask, unit)
 		}
+		return
 	}
-	if unit != nil && !unit.known && accesses > 0 {
-		t := unit.tally
-		t.merge(&tally{count: accesses, first: t.first, last: t.last, source: g.source(o)})
-	}
+	m.bulk(g, s, j, unit)
 }
 
-// timed is origin where times matter, but nothing else of a row beside its shape.
-func (m *marker) timed(g *blockGaps, s *maskShapes, o, lo, hi int, unit *blockFeed) {
-	from, to := int64(math.MinInt64), int64(math.MaxInt64)
-	asked, issued := false, false
-	if s.border != nil {
-		from, to = s.border.from, s.border.to
-		if asked = s.border.issued != nil; asked {
-			issued = *s.border.issued
-		}
-	}
-	none := tally{first: math.MaxInt64, last: math.MinInt64}
-	all, shown := none, none
-	source := g.source(o)
-	i := lo - 1
-	for rows := m.b.Each(lo, hi); rows.Next(); {
-		i++
-		t := m.b.Time(i)
-		if t < from || t >= to || asked && m.issued.Row(i) != issued {
-			continue
-		}
-		x := &s.shapes[rows.Shape]
-		x.bulk++
-		if x.access != 0 {
-			all.count++
-			all.first, all.last = min(all.first, t), max(all.last, t)
-			if x.gaps {
-				g.shape(m.versions[0].shapes[rows.Shape], t, source)
-			}
-		}
-		if x.shown {
-			shown.count++
-			shown.first, shown.last = min(shown.first, t), max(shown.last, t)
-		}
-		if x.to != nil {
-			x.to.add(rows.Subject)
-		}
-	}
-	m.sum.span.merge(&shown)
-	if unit != nil && !unit.known && all.count > 0 {
-		all.source = source
-		g.without(unit, &all)
-	}
+// check looks at the checksums of rows. It reports false if they are not as they were written.
+func (m *marker) check(lo, hi int, times bool) bool {
+	m.err = m.b.CheckRows(lo, hi, times)
+	return m.err == nil
 }
 
 // rows adds an origin's rows one by one.
@@ -304,9 +330,8 @@ func (m *marker) disclose(subject uint64, t int64, s *blockShape, realm uint32) 
 // flush adds up the rows that were not looked at one by one.
 func (m *marker) flush() {
 	for mask, x := range m.masks {
-		for i := range x.shapes {
-			n := x.shapes[i].bulk
-			s := m.versions[0].shapes[i]
+		for i, s := range m.versions[0].shapes {
+			n := int64(x.bulk[0][i]) + int64(x.bulk[1][i])
 			if n == 0 || s.pass&mask == 0 {
 				continue
 			}

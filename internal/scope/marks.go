@@ -38,10 +38,15 @@ func (m *bitmap) add(subject uint64) {
 	m.pages[at][subject>>6&(pageWords-1)] |= 1 << (subject & 63)
 }
 
-func (m *bitmap) grow(at int) {
-	if at >= len(m.pages) {
-		m.pages = append(m.pages, make([]*page, at+1-len(m.pages))...)
+// reach makes room for some pages.
+func (m *bitmap) reach(pages int) {
+	if pages > len(m.pages) {
+		m.pages = append(m.pages, make([]*page, pages-len(m.pages))...)
 	}
+}
+
+func (m *bitmap) grow(at int) {
+	m.reach(at + 1)
 	m.b.take(pageWords * 8) // a question that has spent its budget is given up soon
 	m.pages[at] = new(page)
 }

@@ -1,0 +1,165 @@
+package index
+
+import "sort"
+
+// Column is a column of origins: their codes.
+type Column struct {
+	codes   Packed // of origins, less base; or of addresses
+	base    uint64
+	n       int
+	largest uint64 // code
+	per     uint64 // codes of addresses
+
+	origins *Monotone // for key and ip, and for what goes by the address
+	key, ip bool
+	which   Packed // origins whose code is not that of their address, in order
+	others  Packed // and theirs
+}
+
+// column gives the codes of a member.
+func (b *Block) column(m member) (Column, error) {
+	c := b.columnOf(m)
+	if c.origins != nil {
+		if err := b.whole(sectionMember); err != nil {
+			return c, err
+		}
+	}
+	return c, b.whole(sectionMember + section(m))
+}
+
+// columnOf is column before checksums are looked at.
+func (b *Block) columnOf(m member) Column {
+	c := Column{
+		n: b.head.origins, largest: uint64(b.head.dicts[m]), per: b.ips(), base: uint64(b.head.columns[m].base),
+		key: m == memberKey, ip: m == memberIP,
+	}
+	switch m {
+	case memberIP:
+		c.largest = b.ips() - 1
+	case memberASN:
+		c.largest = uint64(b.head.asns)
+	case memberCredential:
+		c.largest = 1
+	}
+	s, head := sectionMember+section(m), &b.head.columns[m]
+	if c.key || c.ip || head.byIP {
+		c.origins = &b.origins
+	}
+	all, width := b.bytes(s), b.extents[s].width
+	switch {
+	case c.key || c.ip:
+	case !head.byIP:
+		c.codes = newPacked(all, c.n, width)
+	default:
+		size, place := packedSize(int(c.per), width), widthOf(uint64(c.n))
+		c.codes, all = newPacked(all[:size], int(c.per), width), all[size:]
+		size = packedSize(head.others, place)
+		c.which, c.others = newPacked(all[:size], head.others, place), newPacked(all[size:], head.others, width)
+	}
+	return c
+}
+
+// code gives one origin's code of a member, and looks at the checksums of little more than it reads.
+func (b *Block) code(m member, o int) (int, error) {
+	c, s := b.columnOf(m), sectionMember+section(m)
+	if c.origins == nil {
+		if err := b.checkNumbers(s, &c.codes, o, o+1); err != nil {
+			return 0, err
+		}
+		return int(c.At(o)), nil
+	}
+	if err := b.whole(sectionMember); err != nil {
+		return 0, err
+	}
+	if head := &b.head.columns[m]; head.byIP {
+		ip := int(c.origins.At(o) % c.per)
+		err := b.checkNumbers(s, &c.codes, ip, ip+1)
+		if err == nil && head.others > 0 {
+			err = b.check(s, packedSize(int(c.per), c.codes.width), b.extents[s].size)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return int(c.At(o)), nil
+}
+
+// Len is how many origins there are.
+func (c *Column) Len() int { return c.n }
+
+// Constant reports that all origins have the same.
+func (c *Column) Constant() bool { return c.origins == nil && c.codes.width == 0 }
+
+// At gives an origin's code.
+func (c *Column) At(o int) uint64 {
+	if c.origins == nil {
+		return c.clamp(c.codes.At(o) + c.base)
+	}
+	both := c.origins.At(o)
+	switch {
+	case c.key:
+		return both / c.per
+	case c.ip:
+		return both % c.per
+	}
+	if i := c.other(o); i < c.which.n && c.which.At(i) == uint64(o) {
+		return c.clamp(c.others.At(i))
+	}
+	return c.clamp(c.codes.At(int(both % c.per)))
+}
+
+// clamp makes a code that the dictionary does not have, which is never written, that of missing.
+func (c *Column) clamp(code uint64) uint64 {
+	if code > c.largest {
+		return 0
+	}
+	return code
+}
+
+// other gives the place of the first origin from o on that has another code than its address.
+func (c *Column) other(o int) int {
+	return sort.Search(c.which.n, func(i int) bool { return c.which.At(i) >= uint64(o) })
+}
+
+// Fill gives the codes of the origins from one on, as many as dst holds. For many it is much faster than At.
+func (c *Column) Fill(dst []uint64, from int) {
+	if c.origins == nil {
+		c.codes.Fill(dst, from)
+		for i, v := range dst {
+			dst[i] = c.clamp(v + c.base)
+		}
+		return
+	}
+	c.origins.Fill(dst, from)
+	// Keys change seldom: the codes of those of one key lie together.
+	least, key := uint64(0), uint64(0)
+	for i, v := range dst {
+		if v-least >= c.per {
+			key = v / c.per
+			least = key * c.per
+		}
+		switch {
+		case c.key:
+			dst[i] = key
+		case c.ip:
+			dst[i] = v - least
+		default:
+			dst[i] = c.clamp(c.codes.At(int(v - least)))
+		}
+	}
+	if c.key || c.ip {
+		return
+	}
+	for i := c.other(from); i < c.which.n; i++ {
+		at := c.which.At(i) - uint64(from)
+		if at >= uint64(len(dst)) {
+			return
+		}
+		dst[at] = c.clamp(c.others.At(i))
+	}
+}
+
+// Range gives the origins of a code of the column by which they are sorted first: Key.
+func (c *Column) Range(code int) (from, to int) {
+	return c.origins.Search(uint64(code) * c.per), c.origins.Search(uint64(code+1) * c.per)
+}

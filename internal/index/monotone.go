@@ -1,0 +1,214 @@
+package index
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Monotone is a run of numbers none of which is less than the one before, in little more than two bits each and what
+// their spacing needs (Elias and Fano): the low bits of each, packed; of the high bits how much they grow, in unary, as a bitmap in which
+// a one is a number and a zero a step up; and where each 256th one and zero lies.
+type Monotone struct {
+	n       int
+	largest uint64
+	low     Packed
+	high    []byte // whole words
+	ones    []byte // u32 each
+	zeros   []byte
+}
+
+const (
+	monotoneHead  = 8 // bytes: the largest number
+	monotoneEvery = 8 // bits of a one's or a zero's number below those that have their place written down
+)
+
+// monotoneWidth gives the low bits that are packed.
+func monotoneWidth(n int, largest uint64) uint {
+	if n == 0 || largest/uint64(n) == 0 {
+		return 0
+	}
+	return min(uint(bits.Len64(largest/uint64(n)))-1, maxWidth)
+}
+
+// monotoneParts gives the bytes of each part behind the head.
+func monotoneParts(n int, width uint, largest uint64) (low, high, ones, zeros uint64) {
+	steps := largest >> width
+	return uint64(packedSize(n, width)), (uint64(n) + steps + 1 + 63) / 64 * 8, 4 * (uint64(n)>>monotoneEvery + 1), 4 * (steps>>monotoneEvery + 1)
+}
+
+// appendMonotone writes numbers, the last of which is at most largest.
+func appendMonotone[T uint32 | uint64](b []byte, numbers []T, largest uint64) ([]byte, uint) {
+	width := monotoneWidth(len(numbers), largest)
+	b = binary.LittleEndian.AppendUint64(b, largest)
+	lows := make([]uint64, len(numbers))
+	_, size, _, _ := monotoneParts(len(numbers), width, largest)
+	high := make([]uint64, size/8)
+	for i, v := range numbers {
+		lows[i] = uint64(v) & (1<<width - 1)
+		at := uint64(v)>>width + uint64(i)
+		high[at>>6] |= 1 << (at & 63)
+	}
+	b = appendPacked(b, lows, width)
+	for _, w := range high {
+		b = binary.LittleEndian.AppendUint64(b, w)
+	}
+	steps := largest >> width
+	var ones, zeros []byte
+	nOne, nZero := 0, uint64(0)
+	for at := range uint32(len(numbers)) + uint32(steps) + 1 {
+		if high[at>>6]>>(at&63)&1 != 0 {
+			if nOne&(1<<monotoneEvery-1) == 0 {
+				ones = binary.LittleEndian.AppendUint32(ones, at)
+			}
+			nOne++
+			continue
+		}
+		if nZero&(1<<monotoneEvery-1) == 0 {
+			zeros = binary.LittleEndian.AppendUint32(zeros, at)
+		}
+		nZero++
+	}
+	if len(numbers)&(1<<monotoneEvery-1) == 0 {
+		ones = binary.LittleEndian.AppendUint32(ones, 0) // there is one more than there are numbers for
+	}
+	return append(append(b, ones...), zeros...), width
+}
+
+// newMonotone reads a section; ok is false if it is not as long as its numbers need.
+func newMonotone(b []byte, n int, width uint) (m Monotone, ok bool) {
+	if len(b) < monotoneHead {
+		return m, false
+	}
+	m = Monotone{n: n, largest: binary.LittleEndian.Uint64(b)}
+	if width != monotoneWidth(n, m.largest) || m.largest>>width > 1<<32-1-uint64(n) {
+		return m, false
+	}
+	low, high, ones, zeros := monotoneParts(n, width, m.largest)
+	if uint64(len(b)) != monotoneHead+low+high+ones+zeros {
+		return m, false
+	}
+	b = b[monotoneHead:]
+	m.low, b = newPacked(b[:low], n, width), b[low:]
+	m.high, b = b[:high], b[high:]
+	m.ones, m.zeros = b[:ones], b[ones:]
+	return m, true
+}
+
+// Len is how many numbers there are.
+func (m *Monotone) Len() int { return m.n }
+
+// Largest is below no number.
+func (m *Monotone) Largest() uint64 { return m.largest }
+
+func (m *Monotone) word(i int) uint64 { return binary.LittleEndian.Uint64(m.high[8*i:]) }
+
+// one gives the place of a number's one, as a word with the ones from it on, and that word's place. What does not read
+// has no ones.
+func (m *Monotone) one(i int) (word uint64, at int) {
+	from := int(binary.LittleEndian.Uint32(m.ones[i>>monotoneEvery*4:]))
+	at = from >> 6
+	if at >= len(m.high)/8 {
+		return 0, at
+	}
+	word = m.word(at) &^ (1<<(from&63) - 1)
+	for left := i & (1<<monotoneEvery - 1); ; {
+		n := bits.OnesCount64(word)
+		if n > left {
+			for range left {
+				word &= word - 1
+			}
+			return word, at
+		}
+		left -= n
+		if at++; at >= len(m.high)/8 {
+			return 0, at
+		}
+		word = m.word(at)
+	}
+}
+
+// At gives a number.
+func (m *Monotone) At(i int) uint64 {
+	word, at := m.one(i)
+	high := uint64(at<<6 + bits.TrailingZeros64(word) - i)
+	return min(high<<m.low.width|m.low.At(i), m.largest)
+}
+
+// Fill gives the numbers from one on, as many as dst holds.
+func (m *Monotone) Fill(dst []uint64, from int) {
+	if len(dst) == 0 {
+		return
+	}
+	m.low.Fill(dst, from)
+	word, at := m.one(from)
+	width, high, largest := m.low.width, m.high, m.largest
+	for i := range dst {
+		for word == 0 {
+			if at++; 8*at >= len(high) {
+				for ; i < len(dst); i++ {
+					dst[i] = largest
+				}
+				return
+			}
+			word = binary.LittleEndian.Uint64(high[8*at:])
+		}
+		step := uint64(at<<6 + bits.TrailingZeros64(word) - from - i)
+		word &= word - 1
+		dst[i] = min(step<<width|dst[i], largest)
+	}
+}
+
+// Search gives the place of the first number that is at least x.
+func (m *Monotone) Search(x uint64) int {
+	if x > m.largest || m.n == 0 {
+		return m.n
+	}
+	// The numbers whose high bits are less lie before the step to those of x.
+	step := x >> m.low.width
+	i := 0
+	if step > 0 {
+		i = m.zero(step-1) + 1 - int(step)
+	}
+	if i < 0 || i >= m.n {
+		return m.n
+	}
+	word, at := m.one(i)
+	low := x & m.low.mask
+	for ; i < m.n; i++ {
+		for word == 0 {
+			if at++; 8*at >= len(m.high) {
+				return m.n
+			}
+			word = m.word(at)
+		}
+		if high := uint64(at<<6 + bits.TrailingZeros64(word) - i); high > step || high == step && m.low.At(i) >= low {
+			return i
+		}
+		word &= word - 1
+	}
+	return m.n
+}
+
+// zero gives the place of a step.
+func (m *Monotone) zero(step uint64) int {
+	from := int(binary.LittleEndian.Uint32(m.zeros[step>>monotoneEvery*4:]))
+	at := from >> 6
+	if at >= len(m.high)/8 {
+		return len(m.high) * 8
+	}
+	word := ^m.word(at) &^ (1<<(from&63) - 1)
+	for left := int(step & (1<<monotoneEvery - 1)); ; {
+		n := bits.OnesCount64(word)
+		if n > left {
+			for range left {
+				word &= word - 1
+			}
+			return at<<6 + bits.TrailingZeros64(word)
+		}
+		left -= n
+		if at++; at >= len(m.high)/8 {
+			return len(m.high) * 8
+		}
+		word = ^m.word(at)
+	}
+}
