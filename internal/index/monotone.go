@@ -24,10 +24,11 @@ const (
 
 // monotoneWidth gives the low bits that are packed.
 func monotoneWidth(n int, largest uint64) uint {
-	if n == 0 || largest/uint64(n) == 0 {
+	each := largest / uint64(max(n, 1))
+	if each == 0 {
 		return 0
 	}
-	return min(uint(bits.Len64(largest/uint64(n)))-1, maxWidth)
+	return min(uint(bits.Len64(each))-1, maxWidth)
 }
 
 // monotoneParts gives the bytes of each part behind the head.
