@@ -184,24 +184,7 @@ func (a *API) postVerdict(w http.ResponseWriter, r *http.Request) error {
 	if err := readBody(w, r, 1<<20, &in); err != nil {
 		return err
 	}
-	switch alarm.State(in.Verdict) {
-	case alarm.Harvest, alarm.Explained, alarm.False:
-	default:
-		return invalid("give harvest, explained or false", "verdict: there is no such verdict")
-	}
-	if in.Reason = strings.TrimSpace(in.Reason); in.Reason == "" || len(in.Reason) > alarm.MaxReason {
-		return invalid(fmt.Sprintf("say in at most %d bytes why: who reads it later was not there", alarm.MaxReason), "reason: there is none, or it is too long")
-	}
-	if _, err := a.finding(r); err != nil {
-		return err
-	}
-	rec := whosaw.Record{Type: whosaw.TypeVerdict, Principal: whoOf(r).Name, Ref: &whosaw.Reference{
-		Kind: in.Verdict, Of: r.PathValue("id"), Person: whoOf(r).Name, Note: in.Reason,
-	}}
-	if _, err := a.cfg.Live.Write(r.Context(), rec); err != nil {
-		return unavailable("the verdict could not be recorded", "try again when the server can write")
-	}
-	if err := a.cfg.Live.CaughtUp(r.Context()); err != nil {
+	if err := a.Judge(r.Context(), whoOf(r), r.PathValue("id"), in); err != nil {
 		return err
 	}
 	out, err := a.finding(r)
@@ -210,6 +193,31 @@ func (a *API) postVerdict(w http.ResponseWriter, r *http.Request) error {
 	}
 	writeJSON(w, http.StatusOK, out)
 	return nil
+}
+
+// Judge keeps what somebody makes of a finding, and returns when it is in the book.
+func (a *API) Judge(ctx context.Context, who Who, id string, in Judgement) error {
+	if err := allowed(admins, who); err != nil {
+		return err
+	}
+	switch alarm.State(in.Verdict) {
+	case alarm.Harvest, alarm.Explained, alarm.False:
+	default:
+		return invalid("give harvest, explained or false", "verdict: there is no such verdict")
+	}
+	if in.Reason = strings.TrimSpace(in.Reason); in.Reason == "" || len(in.Reason) > alarm.MaxReason {
+		return invalid(fmt.Sprintf("say in at most %d bytes why: who reads it later was not there", alarm.MaxReason), "reason: there is none, or it is too long")
+	}
+	if _, err := a.cfg.Alarms.Finding(ctx, id); err != nil {
+		return alarmFault(err)
+	}
+	rec := whosaw.Record{Type: whosaw.TypeVerdict, Principal: who.Name, Ref: &whosaw.Reference{
+		Kind: in.Verdict, Of: id, Person: who.Name, Note: in.Reason,
+	}}
+	if _, err := a.cfg.Live.Write(ctx, rec); err != nil {
+		return unavailable("the verdict could not be recorded", "try again when the server can write")
+	}
+	return a.cfg.Live.CaughtUp(ctx)
 }
 
 func (a *API) getSuppressions(w http.ResponseWriter, r *http.Request) error {

@@ -26,6 +26,17 @@ func (a *API) Again(r *http.Request, who Who) (ctx context.Context, q *pipeline.
 	return a.query(r.WithContext(context.WithValue(r.Context(), whoKey{}, who)), "")
 }
 
+// MayChange refuses who may only read.
+func (a *API) MayChange(who Who) error { return allowed(admins, who) }
+
+// NotFound is the answer for what is not there.
+func NotFound(says string) error {
+	return &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: says}
+}
+
+// Invalid is the answer for what cannot be meant.
+func Invalid(says, cure string) error { return invalid(cure, "%s", says) }
+
 // Note writes into the ledger what somebody did on a page.
 func (a *API) Note(ctx context.Context, who Who, ref whosaw.Reference) error {
 	return a.noteBy(ctx, who, ref)

@@ -117,6 +117,14 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
+// click clicks what a CSS selector, or an XPath that begins with //, finds.
+func click(sel string) chromedp.Action[chromedp.Void] {
+	if strings.HasPrefix(sel, "//") {
+		return chromedp.Click(chromedp.Search(sel))
+	}
+	return chromedp.Click(chromedp.CSS(sel))
+}
+
 // text is what the page shows.
 func (b *tab) text() string {
 	s, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.title + "\n" + document.body.innerText`))
@@ -148,11 +156,22 @@ func (b *tab) visit(path string) {
 	b.do(chromedp.Navigate(b.site.url + path))
 }
 
-// wait waits until an expression is true.
+// wait waits until an expression is true, through whatever pages come between.
 func (b *tab) wait(expr string) {
 	b.t.Helper()
-	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool](expr, chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))); err != nil {
-		b.t.Fatalf("waiting for %s: %v\npage: %s", expr, err, b.text())
+	deadline := time.NewTimer(25 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(40 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expr+")")); err == nil && ok {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			b.t.Fatalf("not so: %s\npage: %s", expr, b.text())
+		}
 	}
 }
 

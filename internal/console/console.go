@@ -101,8 +101,10 @@ func (c *Console) Register(mux *http.ServeMux) {
 		mux.Handle(pattern, guarded(fn))
 	}
 	for pattern, fn := range map[string]handler{
-		"GET /{$}":    c.now,
-		"GET /live":   c.live,
+		"GET /{$}":      c.now,
+		"GET /live":     c.live,
+		"GET /findings": c.findings, "GET /findings/{number}": c.finding, "GET /findings/{number}/figures": c.findingFigures,
+		"POST /findings/{number}/take": c.take, "POST /findings/{number}/verdict": c.verdict, "POST /findings/{number}/contain": c.contain,
 		"GET /server": c.server, "POST /tokens": c.token,
 		"GET /settings": c.settings,
 	} {

@@ -151,7 +151,7 @@ func (f *frame) Lasting(d time.Duration) string {
 	case d < time.Hour:
 		return f.T("unit.min", strconv.Itoa(int(d.Minutes()))+":"+two(int(d.Seconds())%60))
 	case d < 48*time.Hour:
-		return f.T("unit.h", strconv.FormatFloat(d.Hours(), 'f', 1, 64))
+		return f.T("unit.h", strings.TrimSuffix(strconv.FormatFloat(d.Hours(), 'f', 1, 64), ".0"))
 	}
 	return f.T("unit.days", strconv.FormatFloat(d.Hours()/24, 'f', 1, 64))
 }
@@ -174,6 +174,7 @@ type item struct {
 func (f *frame) Menu() []item {
 	return []item{
 		{ID: "now", Path: "/", Key: "n"},
+		{ID: "findings", Path: "/findings", Key: "f"},
 		{ID: "server", Path: "/server", Key: "e", Gap: true},
 		{ID: "settings", Path: "/settings", Key: ","},
 	}
@@ -261,7 +262,9 @@ func (f *frame) HasPage(id string) bool {
 
 // Keys are those beside the menu's: the key, and what it does.
 func (f *frame) Keys() [][2]string {
-	return [][2]string{{"?", "key.help"}}
+	return [][2]string{
+		{"j k", "key.rows"}, {"↵", "key.open"}, {"t", "key.take"}, {"c", "key.contain"}, {"y", "key.copy"}, {"Ctrl ↵", "key.act"}, {"?", "key.help"},
+	}
 }
 
 // MoreN is how many routes are not shown.

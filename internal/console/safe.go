@@ -12,11 +12,14 @@ const maxShown = 200
 
 // safe makes text from a record harmless to look at: what cannot be seen, or draws over its neighbours, becomes an escape.
 // html/template escapes the markup.
-func safe(s string) string {
+func safe(s string) string { return safeTo(s, maxShown) }
+
+// safeTo is safe with another bound.
+func safeTo(s string, most int) string {
 	var b strings.Builder
 	n, marks := 0, 0
 	for i := 0; i < len(s); n++ {
-		if n >= maxShown {
+		if n >= most {
 			b.WriteString("…")
 			break
 		}

@@ -129,3 +129,11 @@ document.addEventListener("click", (e) => {
 document.addEventListener("toggle", (e) => {
   if (e.target.matches?.("details.add[open]")) e.target.querySelector("input,select")?.focus();
 }, true);
+
+// The button repeats the figures of what is chosen.
+document.addEventListener("change", (e) => {
+  const cut = e.target.closest("input[name=cut]");
+  if (!cut) return;
+  document.querySelector("#cutgo span").textContent = cut.dataset.button;
+  document.getElementById("cutsays").textContent = cut.dataset.says;
+});

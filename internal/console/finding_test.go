@@ -1,0 +1,143 @@
+package console_test
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/console"
+)
+
+// stopper is a guard that keeps what it was told.
+type stopper struct {
+	mu    sync.Mutex
+	cut   string
+	who   string
+	since time.Time
+	now   func() time.Time
+}
+
+func (s *stopper) Preview(context.Context, *whosaw.Finding) ([]console.Cut, error) {
+	return []console.Cut{
+		{ID: "deny", Says: "Deny never-issued tokens", Forged: 4383, ForgedOf: 4383, Honest: 0, HonestOf: 412077, Where: "In force at 2 gateways within 1 s.", Ends: 24 * time.Hour},
+		{ID: "cap", Says: "Cap hosting networks at 20 an hour", Forged: 4063, ForgedOf: 4383, Honest: 38, HonestOf: 412077, Where: "In force at 2 gateways within 1 s.", Ends: 24 * time.Hour},
+		{ID: "kill", Says: "Kill key login-2024-b", Forged: 4383, ForgedOf: 4383, Honest: 412077, HonestOf: 412077, TwoPeople: true, Where: "In force at 2 gateways within 1 s.", Ends: 24 * time.Hour},
+	}, nil
+}
+
+func (s *stopper) Apply(_ context.Context, _ *whosaw.Finding, cut, who string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut, s.who, s.since = cut, who, s.now()
+	return nil
+}
+
+func (s *stopper) Undo(context.Context, *whosaw.Finding, string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut, s.since = "", time.Time{}
+	return nil
+}
+
+func (s *stopper) InForce(context.Context, *whosaw.Finding) (time.Time, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.since, s.cut, nil
+}
+
+// TestFinding goes from Now to the finding of a theft, and acts there by clicks and keys.
+func TestFinding(t *testing.T) {
+	guard := &stopper{}
+	s := newSite(t, func(c *console.Config) { c.Contain, guard.now = guard, c.Now })
+	s.tell(story{days: 1, busy: 3, theft: 21 * time.Minute, pace: 280 * time.Millisecond})
+	b := s.open()
+	b.look(1440, false)
+	b.visit("/")
+	b.shows("customers shown so far")
+	b.do(click(`a.btn[data-key="Enter"]`))
+	b.shows("customers were shown")
+	path, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`location.pathname`))
+	check(t, err)
+	b.clean("finding-light", "id:10479912", "forged-1")
+
+	// The one whose statistic climbed.
+	b.do(click(`//a[text()="nonexistent"]`))
+	b.shows("threshold")
+	b.shows("absent")
+	for _, l := range looks {
+		b.look(l.width, l.dark)
+		b.do(chromedp.Reload())
+		b.shows("customers were shown")
+		b.shows("Course")
+		b.clean("finding-climb-"+l.name, "forged-1")
+	}
+	b.look(1440, false)
+	b.do(chromedp.Reload())
+	b.shows("customers were shown")
+
+	// Taken by a key, judged by clicks, contained by the key of acts with the preview in view.
+	b.do(chromedp.KeyEvent("t"))
+	b.shows("taken by staff:admin")
+	b.do(click(`input[name=cut][value=cap]`))
+	b.shows("stops 4,063, hits 38")
+	b.do(click(`input[name=cut][value=deny]`), click(`#cutgo`))
+	b.shows("In force since")
+	guard.mu.Lock()
+	if guard.cut != "deny" || !strings.HasPrefix(guard.who, "staff:") {
+		t.Errorf("the guard was told %q by %q", guard.cut, guard.who)
+	}
+	guard.mu.Unlock()
+	b.do(click(`button[name=undo]`))
+	b.wait(`!document.body.innerText.includes("In force since")`)
+	b.do(click(`input[name=verdict][value=harvest]`), chromedp.SendKeys(chromedp.CSS(`#reason`), "seen in the drill"), click(`//button[contains(., "Record the verdict")]`))
+	b.shows("Judged: harvest")
+	b.visit("/findings")
+	b.shows("harvest")
+	b.clean("findings-light", "forged-1")
+	b.look(390, true)
+	b.clean("findings-390-dark")
+
+	// In Korean, by the switch of the sentence.
+	b.look(1440, true)
+	b.visit(path)
+	b.do(click(`button[name=lang][value=ko].lnk`))
+	b.shows("표시되었습니다")
+	b.clean("finding-ko-dark", "노출")
+}
+
+// TestFindingsEmpty: what was looked at is said.
+func TestFindingsEmpty(t *testing.T) {
+	s := newSite(t)
+	s.tell(story{days: 0})
+	b := s.open()
+	b.look(1440, false)
+	b.visit("/findings")
+	b.shows("accesses were looked at")
+	b.clean("findings-empty")
+	b.visit("/findings/7")
+	b.shows("there is no such finding")
+	b.clean("fault")
+}
+
+// TestWithoutGuard: nothing can be clicked that would do nothing, and the page says why.
+func TestWithoutGuard(t *testing.T) {
+	s := newSite(t)
+	s.tell(story{days: 1, busy: 2, theft: 5 * time.Minute, pace: time.Second})
+	s.signIn()
+	_, text := s.page("GET", "/findings/1", nil, "data-act", "forged-1")
+	if !strings.Contains(text, "no guard is connected") {
+		t.Error("it is not said why nothing can be stopped")
+	}
+	if res, _ := s.page("POST", "/findings/1/contain", url.Values{"cut": {"deny"}}); res.StatusCode != 400 {
+		t.Errorf("containing without a guard: %d", res.StatusCode)
+	}
+	if res, text := s.page("POST", "/findings/1/verdict", url.Values{"verdict": {"harvest"}}); res.StatusCode != 400 || !strings.Contains(text, "reason") {
+		t.Errorf("a verdict without a reason: %d", res.StatusCode)
+	}
+}
