@@ -170,19 +170,34 @@ func checkMembers(t *testing.T, f whosaw.Filter) {
 func (b *brute) matches(f whosaw.Filter, l *line) bool {
 	for i := range f {
 		m := &f[i]
-		in := func(list []string, s string) bool { return len(list) == 0 || slices.Contains(list, s) }
 		if in(m.Key, l.Key) && in(m.Client, l.Client) && in(m.Principal, l.Principal) && in(m.Credential, l.Credential) &&
 			in(m.Country, l.Country) && in(m.AgentClass, l.class) && in(m.ASN, strconv.Itoa(l.ASN)) && in(m.Outcome, l.outcome()) &&
 			(len(m.IP) == 0 || slices.ContainsFunc(m.IP, func(s string) bool { return inNetwork(s, l.IP) })) &&
 			(m.Issued == nil || *m.Issued == l.isIssued) && (m.Explained == nil || *m.Explained == l.isClear) &&
 			(m.From == 0 || l.Time.UnixMilli() >= int64(m.From)) &&
-			(len(m.Subject) == 0 || slices.ContainsFunc(l.Subjects, func(s string) bool {
-				return slices.Contains(m.Subject, s) || m.Subject[0][0] == '!' && s != m.Subject[0][1:]
-			})) {
+			(len(m.Subject) == 0 || slices.ContainsFunc(l.Subjects, func(s string) bool { return in(m.Subject, s) })) {
 			return true
 		}
 	}
 	return false
+}
+
+// in holds a value against a member's list: "!x" must not be it, of the others one must.
+func in(list []string, value string) bool {
+	some, one := false, false
+	for _, s := range list {
+		switch {
+		case strings.HasPrefix(s, "!!"):
+			s = s[1:]
+		case strings.HasPrefix(s, "!"):
+			if s[1:] == value {
+				return false
+			}
+			continue
+		}
+		some, one = true, one || s == value
+	}
+	return one || !some
 }
 
 func inNetwork(network, address string) bool {
