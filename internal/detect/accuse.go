@@ -90,12 +90,13 @@ func literal(s string) []string {
 }
 
 // slice is a narrower look at the evidence: only entries that share these members with the raising access.
-type slice struct{ key, client, class, opened bool }
+type slice struct{ key, client, class, opened, unissued bool }
 
 func (s slice) holds(en *entry, v *view) bool {
 	return (!s.key || en.key == uint32(v.key)) && (!s.client || en.client == uint32(v.client)) &&
 		(!s.class || en.class == uint32(v.class.hash)) &&
-		(!s.opened || en.flags&entOpened != 0)
+		(!s.opened || en.flags&entOpened != 0) &&
+		(!s.unissued || en.flags&entIssued == 0)
 }
 
 // narrow writes the slice into a filter.
@@ -157,6 +158,14 @@ func (e *Engine) accuse(d detector, u *unit, v *view) *accusation {
 	var accused map[subject]struct{}
 	if d == traversal {
 		accused = hitSubjects(ev, j)
+	}
+	if of := e.covering(unissued, v); of != nil && d != unissued {
+		// The cause is known: the credentials were never issued. Honest accesses that merely lack a reason stay out.
+		a.kind, a.unit, a.prefix = of.kind, of.unit, of.prefix
+		a.take(of.term, weigh(ev, j, v, slice{unissued: true}, accused))
+		a.rank = e.rank(a, v)
+		e.describe(a, v)
+		return a
 	}
 	common := commonMembers(ev, j, v)
 	base := slice{key: common.key && u.kind != kindKey && u.kind != kindCell}

@@ -54,6 +54,48 @@ func feedRecord(t int64, lost, lag float64) whosaw.Record {
 	return whosaw.Record{Type: whosaw.TypeFeed, Time: t, Ref: &whosaw.Reference{Of: "issuance", HasLost: true, Lost: lost, Lag: lag}}
 }
 
+// Once the key is accused of credentials that were never issued, what else is found of them says so too: its filter takes no honest access that
+// merely lacks a reason.
+func TestFurtherFindingsOfAForgedKey(t *testing.T) {
+	w := newWorld(40)
+	w.add(feedRecord(start, 0, 0))
+	w.shop(3, 2000, 100_000, true)
+	for i := range 100 { // the house reads with the same key, and no reason is on record
+		at := start + int64(i)*40*minute
+		r := get(at, w.customer(100_000), true)
+		r.Principal, r.Key, r.Credential, r.IP, r.ASN, r.Country, r.Agent = "service:mail", "backup", fmt.Sprint("mail", i/24), ip(5), 4760, "KR", chrome
+		w.add(whosaw.Record{Type: whosaw.TypeIssuance, Time: at - second, Credential: r.Credential, Key: "backup", Principal: r.Principal, Ref: &whosaw.Reference{}})
+		w.add(r)
+	}
+	for i := range 1000 {
+		r := get(start+2*day+int64(i)*100, 1+i, exists(1+i))
+		r.Principal, r.Key, r.Credential = "customer:"+strconv.Itoa(1+i), "backup", fmt.Sprint("forged", i)
+		r.IP, r.ASN, r.Country, r.Agent = ip(1<<20+i*977), uint32(64500+i%90), "DE", chrome
+		w.attack(r)
+	}
+	rs := w.sorted()
+	facts := newFacts(rs)
+	for _, detector := range []string{"nonexistent", "traversal"} {
+		for _, f := range caught(t, w, detector) {
+			if t := f.Filter[0]; len(t.Key) == 0 {
+				continue // of an address or network: what it says of the key is for others
+			}
+			missed, honest := 0, 0
+			for i := range rs {
+				switch matches, bad := facts.matches(f.Filter, &rs[i]), w.bad[rs[i].Position]; {
+				case bad && !matches:
+					missed++
+				case matches && !bad:
+					honest++
+				}
+			}
+			if missed > 0 || honest > 0 {
+				t.Errorf("%s %+v misses %d, and takes %d honest accesses", f.Detector, f.Filter, missed, honest)
+			}
+		}
+	}
+}
+
 func TestTheCaseWithoutFeed(t *testing.T) {
 	for _, addresses := range []int{1, 16, 2313} {
 		t.Run(fmt.Sprint(addresses), func(t *testing.T) {

@@ -112,6 +112,7 @@ const (
 	entOpened    = 1 << iota // outcome disclosed or absent
 	entDisclosed             // outcome disclosed
 	entTrial                 // it was a trial
+	entIssued                // as far as it was known then
 	entAccused               // unissued: judged, and never issued; unexplained: no reason, in time or late; refused: it was
 )
 

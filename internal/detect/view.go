@@ -222,6 +222,9 @@ func (v *view) entry(s subject) entry {
 	if v.outcome == whosaw.OutcomeDisclosed {
 		en.flags |= entDisclosed
 	}
+	if v.issued {
+		en.flags |= entIssued
+	}
 	return en
 }
 
