@@ -32,7 +32,7 @@ var importTable = map[string][]string{
 	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/guard", "internal/ingest", "internal/jetstream", "internal/ledger", "github.com/goccy/go-yaml"},
 	"internal/api": {
 		"", "internal/alarm", "internal/auth", "internal/catalog", "internal/detect", "internal/ingest", "internal/ledger", "internal/pipeline",
-		"internal/scope", "internal/store/sqlite", "github.com/prometheus/client_golang", "golang.org/x/sys",
+		"internal/scope", "internal/guard", "internal/door", "internal/store/sqlite", "github.com/prometheus/client_golang", "golang.org/x/sys",
 	},
 	"internal/meter": {"internal/detect", "github.com/cespare/xxhash/v2"},
 	"internal/console": {
@@ -55,6 +55,10 @@ var importTable = map[string][]string{
 	// The guard: it follows the ledger, and hands nothing to what judges afterwards.
 	"internal/guard": {"", "internal/catalog", "internal/reference", "internal/store/sqlite", "github.com/cespare/xxhash/v2", "github.com/go-jose/go-jose/v4"},
 
+	"internal/door": {
+		"", "internal/guard", "github.com/envoyproxy/go-control-plane/envoy", "google.golang.org/grpc", "google.golang.org/genproto/googleapis/rpc",
+	},
+
 	// The server's.
 	"internal/store/sqlite": {"github.com/pressly/goose/v3", "modernc.org/sqlite"},
 	"internal/alarm":        {"", "internal/figure", "internal/report", "internal/store/sqlite", "github.com/wneessen/go-mail"},
@@ -68,7 +72,7 @@ var importTable = map[string][]string{
 	"cmd/whosaw": {
 		"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
 		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill", "internal/rehearsal", "internal/rules",
-		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/console", "internal/store/sqlite", "internal/follow", "internal/jetstream", "internal/meter",
+		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/console", "internal/guard", "internal/door", "internal/store/sqlite", "internal/follow", "internal/jetstream", "internal/meter",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
 }

@@ -27,6 +27,8 @@ import (
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/config"
 	"github.com/whosaw/whosaw/internal/console"
+	"github.com/whosaw/whosaw/internal/door"
+	"github.com/whosaw/whosaw/internal/guard"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/meter"
@@ -84,6 +86,8 @@ type server struct {
 	alarms *alarm.Dispatcher
 	reject *ingest.RejectLog
 	live   *pipeline.Live
+	guard  *guard.Guard // nil: it is off
+	doors  *door.Server
 	inputs inputs
 	api    *api.API
 	meter  *meter.Meter
@@ -131,11 +135,11 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	lc := ledger.Config{Dir: s.dir, Reserve: int64(s.cfg.Ingest.DiskReserve), SegmentRecords: s.m.segmentRecords}
+	files := ledger.Config{Dir: s.dir, Reserve: int64(s.cfg.Ingest.DiskReserve), SegmentRecords: s.m.segmentRecords}
 	if s.quiet {
-		lc.Reserve = 0
+		files.Reserve = 0
 	}
-	if s.led, err = ledger.Open(lc); err != nil {
+	if s.led, err = ledger.Open(files); err != nil {
 		return err
 	}
 	if s.cfg.Catalog != "" {
@@ -174,11 +178,14 @@ func (s *server) open(ctx context.Context) (err error) {
 		raise = func(context.Context, []pipeline.Raised) error { return nil }
 	}
 	s.meter = meter.New(s.m.Now)
-	s.live, err = pipeline.Start(pipeline.LiveConfig{
+	lc := pipeline.LiveConfig{
 		Watch: s.meter.Watch, Ledger: s.led, Catalog: cat, Detect: dc, Raise: raise, Verdict: api.KeepVerdict(s.alarms),
 		Rejects: s.reject, Backlog: s.cfg.Ingest.Backlog, Logger: s.log, Now: s.m.Now,
-	})
-	if err != nil {
+	}
+	if err := s.openGuard(ctx, &lc); err != nil {
+		return err
+	}
+	if s.live, err = pipeline.Start(lc); err != nil {
 		return err
 	}
 	s.led = nil
@@ -299,7 +306,7 @@ func (s *server) openAPI() error {
 	q := &s.cfg.Query
 	secure := s.cfg.TLS.Cert != "" || s.cfg.TLS.Off || strings.HasPrefix(s.url, "https:")
 	ac := api.Config{
-		Live: s.live, Auth: s.auth, Alarms: s.alarms, Logger: s.log, Now: s.m.Now,
+		Live: s.live, Auth: s.auth, Alarms: s.alarms, Guard: s.guard, Logger: s.log, Now: s.m.Now,
 		MaxBody: int64(s.cfg.Ingest.MaxBody), MaxDecompressed: int64(s.cfg.Ingest.MaxDecompressed), Zone: s.zone,
 		QueryTimeout: time.Duration(q.Timeout), QueryConcurrent: q.Concurrent, QueryWorkers: q.Workers, QueryMemory: int64(q.Memory),
 		URL: s.url, Hosts: s.hosts(), Secure: secure, Inputs: s.inputs.status, Disk: s.disk, Idle: s.m.idle, Backup: s.backup, Version: version(),
@@ -356,7 +363,8 @@ func (s *server) run(ctx context.Context) error {
 	running.Go(func() { s.alarms.Run(background) })
 	running.Go(func() { s.api.Run(background) })
 	running.Go(func() { s.pages.Run(background) })
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
+	s.runGuard(background, &running, failed)
 	running.Go(func() {
 		if err := s.inputs.run(background); err != nil {
 			failed <- err
@@ -425,6 +433,7 @@ func (s *server) close() error {
 			_ = l.Close() // closed already where the servers ran
 		}
 	}
+	errs = append(errs, s.doors.Close())
 	if s.live != nil {
 		errs = append(errs, s.live.Close(ctx))
 	}

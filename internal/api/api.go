@@ -17,6 +17,7 @@ import (
 
 	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/auth"
+	"github.com/whosaw/whosaw/internal/guard"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/scope"
@@ -27,6 +28,7 @@ type Config struct {
 	Live   *pipeline.Live
 	Auth   *auth.Store
 	Alarms *alarm.Dispatcher
+	Guard  *guard.Guard // nil: it is off
 	Logger *slog.Logger
 	Now    func() time.Time
 
@@ -126,6 +128,13 @@ var routes = []route{
 	{"GET", "/v1/tokens", admins, (*API).getTokens},
 	{"POST", "/v1/tokens", admins, (*API).postToken},
 	{"DELETE", "/v1/tokens/{name}", admins, (*API).deleteToken},
+	{"POST", "/v1/decide", senders, (*API).postDecide},
+	{"POST", "/v1/decide/answer", senders, (*API).postAnswer},
+	{"GET", "/v1/guard", readers, (*API).getGuard},
+	{"GET", "/v1/guard/decisions", readers, (*API).getDecisions},
+	{"POST", "/v1/guard/decisions", admins, (*API).postDecision},
+	{"POST", "/v1/guard/decisions/{id}/undo", admins, (*API).postUndo},
+	{"GET", "/v1/guard/feed", senders, (*API).getFeed},
 	{"GET", "/v1/openapi.yaml", anyone, (*API).getOpenAPI},
 
 	{"POST", "/v1/local/import", ownerOnly, (*API).postImport},

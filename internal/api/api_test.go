@@ -31,7 +31,7 @@ func (w *world) mustNot(a answer, words ...string) {
 
 // TestContract: handlers and openapi.yaml describe the same, and every operation gives a good answer that is as described.
 func TestContract(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, withGuard(t))
 	ingest := w.token(auth.Spec{Name: "gw", Role: auth.RoleIngest, Types: []string{"access", "issuance"}})
 	admin := w.token(auth.Spec{Name: "boss", Role: auth.RoleAdmin})
 	var received api.Received
@@ -65,6 +65,7 @@ func TestContract(t *testing.T) {
 	w.ask(admin, "GET", "/v1/tokens", "")
 	w.ask(admin, "DELETE", "/v1/tokens/grafana", "")
 	w.ask("", "GET", "/v1/openapi.yaml", "")
+	w.guarded(ingest, admin)
 	w.watch(admin)
 	for _, r := range api.Routes() {
 		if r.Local {
@@ -129,7 +130,8 @@ func TestWhoMayWhat(t *testing.T) {
 		if r.Path == "/v1/live" || r.Path == "/v1/openapi.yaml" {
 			continue
 		}
-		sends, changes := r.Path == "/v1/records", r.Method == "DELETE" || strings.Contains(r.Path, "token") ||
+		sends := r.Path == "/v1/records" || strings.HasPrefix(r.Path, "/v1/decide") || r.Path == "/v1/guard/feed"
+		changes := r.Method == "DELETE" || r.Method == "POST" && strings.HasPrefix(r.Path, "/v1/guard/") || strings.Contains(r.Path, "token") ||
 			r.Method == "POST" && (strings.Contains(r.Path, "verdict") || strings.Contains(r.Path, "suppress") || strings.Contains(r.Path, "test"))
 		for who, secret := range tokens {
 			a := w.ask(secret, r.Method, path, "")

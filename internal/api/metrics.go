@@ -44,6 +44,13 @@ var (
 	descUnits     = described("detect_units", "Units that the detectors hold.")
 	descRunning   = described("questions_running", "Questions that are worked on.")
 	descWatchers  = described("watchers", "Connections that wait for live figures.")
+	descGuard     = described("guard_ready", "1 if requests are judged; 0: each route does what its fail mode says.")
+	descDecided   = described("guard_decisions_total", "Decisions since the start: what would be done if nothing were in shadow mode, and why.", "action", "reason", "shadow")
+	descStanding  = described("guard_standing", "Standing decisions that hold.")
+	descTokens    = described("guard_tokens", "Checked tokens that are remembered.")
+	descPassed    = described("guard_unconfirmed", "Credentials that passed before their issuance is on record.")
+	descCrowded   = described("guard_crowded_total", "Requests that did not wait for an issuance because too many did.")
+	descUnwritten = described("guard_unrecorded_total", "Decisions that are in no record.")
 )
 
 // Describe sends nothing: which sources there are is known when they are fetched.
@@ -104,6 +111,18 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(descUnits, float64(load.Units))
 	gauge(descRunning, float64(s.Questions.Running))
 	gauge(descWatchers, float64(m.a.hub.count()))
+	if g := m.a.cfg.Guard; g != nil {
+		s := g.Status()
+		gauge(descGuard, truth(s.Ready))
+		for _, c := range s.Counts {
+			counter(descDecided, c.N, c.Action.String(), string(c.Code), strconv.FormatBool(c.Shadow))
+		}
+		gauge(descStanding, float64(s.Decisions))
+		gauge(descTokens, float64(s.Tokens))
+		gauge(descPassed, float64(s.Unconfirmed))
+		counter(descCrowded, s.Crowded)
+		counter(descUnwritten, s.Lost)
+	}
 }
 
 func truth(b bool) float64 {

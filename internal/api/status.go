@@ -11,6 +11,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/detect"
+	"github.com/whosaw/whosaw/internal/guard"
 )
 
 // Status is how the server is.
@@ -28,6 +29,7 @@ type Status struct {
 	Detectors []DetectorStatus `json:"detectors"`
 	Alarms    alarm.Status     `json:"alarms"`
 	Questions Questions        `json:"questions"`
+	Guard     *guard.Status    `json:"guard,omitempty"` // missing: it is off
 }
 
 // LedgerStatus is what is on disk, and how far the detectors have seen it.
@@ -147,6 +149,7 @@ func (a *API) Status(ctx context.Context) (Status, error) {
 		s.Disk = &disk
 	}
 	a.judgeStatus(&s)
+	a.guardStatus(&s)
 	return s, nil
 }
 
@@ -294,4 +297,19 @@ func (a *API) figures(ctx context.Context, before *Figures, now time.Time) (Figu
 		f.Pending += alarms.Channels[i].Pending
 	}
 	return f, err
+}
+
+// guardStatus adds how the guard is, and says what a person should know of it.
+func (a *API) guardStatus(s *Status) {
+	if a.cfg.Guard == nil {
+		return
+	}
+	g := a.cfg.Guard.Status()
+	s.Guard = &g
+	for _, t := range g.Trouble {
+		s.Says = append(s.Says, "guard: "+t)
+	}
+	if g.Lost > 0 {
+		s.Says = append(s.Says, fmt.Sprintf("guard: %d decisions are in no record: the ledger could not be written for too long", g.Lost))
+	}
 }

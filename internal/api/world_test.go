@@ -21,10 +21,12 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/legacy"
 
+	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/auth"
 	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/guard"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/pipeline"
@@ -46,6 +48,8 @@ type world struct {
 	log    *bytes.Buffer
 	logMu  sync.Mutex
 	sent   []alarm.Message
+
+	guard *guard.Guard // nil: it is off
 
 	router routers.Router
 	seen   map[string]bool // operations whose good answer was checked
@@ -90,6 +94,11 @@ func newWorld(t *testing.T, change ...func(*api.Config)) *world {
 	w.live, err = pipeline.Start(pipeline.LiveConfig{
 		Ledger: led, Catalog: catalog.Rules(), Rejects: rejects, Logger: logger, Now: clock,
 		Raise: api.Raise(w.alarms, logger), Verdict: api.KeepVerdict(w.alarms),
+		Appended: func(records []whosaw.Record, receipts []ledger.Receipt) {
+			if w.guard != nil {
+				api.Appended(w.guard)(records, receipts)
+			}
+		},
 	})
 	check(t, err)
 	t.Cleanup(func() { w.live.Close(context.Background()) })
@@ -102,6 +111,7 @@ func newWorld(t *testing.T, change ...func(*api.Config)) *world {
 	for _, fn := range change {
 		fn(&cfg)
 	}
+	w.guard = cfg.Guard
 	w.api, err = api.New(cfg)
 	check(t, err)
 	public, local := http.NewServeMux(), http.NewServeMux()

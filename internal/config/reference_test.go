@@ -213,7 +213,7 @@ func TestMistakes(t *testing.T) {
 		"listen: [":                                                                      "whosaw.yaml",
 		"query:\n  timeout: 5s\n  timeout: 6s":                                           "already defined",
 		"zone: Mars\nlog: {level: loud}":                                                 "log.level",
-		"guard:\n  mode: enforce\n  doors:\n    - {name: a, kind: nginx}\n  policy:\n    hold: true": "whosaw.yaml:6: guard.policy.hold: hold: true cannot be enforced at door a",
+		"guard:\n  mode: enforce\n  doors:\n    - {name: a, kind: nginx, listen: 127.0.0.1:1}\n  policy:\n    hold: true": "whosaw.yaml:6: guard.policy.hold: hold: true cannot be enforced at door a",
 		"guard:\n  mode: enforce": "whosaw.yaml:2: guard.doors: the guard is on, and nothing asks it",
 		"guard: {tokens: {issuers: [{issuer: a, jwks_file: b, algorithms: [HS256]}]}}": "none and HS256 are never taken",
 	} {

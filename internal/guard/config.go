@@ -2,8 +2,10 @@ package guard
 
 import (
 	"fmt"
+	"io/fs"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -47,9 +49,12 @@ type DoorConfig struct {
 	Name string `yaml:"name"`
 	// decide, nginx, envoy, feed, middleware or proxy. docs/formats/guard.md says what each can enforce.
 	Kind Kind `yaml:"kind"`
-	// envoy: host:port, or unix:PATH, on which the door listens; loopback unless the door's tls is given.
+	// nginx, envoy, decide: an address of the door's own, host:port on loopback or unix:PATH. Whoever reaches it may ask: there is no token
+	// to show. Without it a door of kind decide is asked at /v1/decide of the server, with a token of role ingest.
 	Listen string `yaml:"listen"`
-	// nginx: the cookie that holds the session id, where requests carry no Authorization.
+	// The mode of that socket, in octal. Default 0660: the server's own account and group.
+	SocketMode string `yaml:"socket_mode"`
+	// nginx, envoy: the cookie that holds the session id, where requests carry no Authorization.
 	Cookie string `yaml:"cookie"`
 	// feed: true, to say that you know: what reads a feed refuses what standing decisions cover, and follows no policy.
 	StandingOnly bool `yaml:"standing_only"`
@@ -331,16 +336,22 @@ func (c *Config) checkDoors(f *faults) {
 		if !d.Kind.known() {
 			f.add(key+".kind", "%q: give decide, nginx, envoy, feed, middleware or proxy", d.Kind)
 		}
-		if (d.Kind == KindEnvoy) != (d.Listen != "") {
-			f.add(key+".listen", "a door of kind envoy, and no other, listens on an address of its own, as in 127.0.0.1:7701 or unix:/run/whosaw-envoy.sock")
+		switch needs := d.Kind == KindEnvoy || d.Kind == KindNginx; {
+		case needs && d.Listen == "":
+			f.add(key+".listen", "a door of kind %s listens on an address of its own: give one, as in 127.0.0.1:7701 or unix:/run/whosaw/%s.sock", d.Kind, d.Name)
+		case !needs && d.Kind != KindDecide && d.Listen != "":
+			f.add(key+".listen", "a door of kind %s has no address of its own: leave it out", d.Kind)
+		}
+		if d.SocketMode != "" && (d.Mode() == 0 || !strings.HasPrefix(d.Listen, "unix:")) {
+			f.add(key+".socket_mode", "%q: give an octal mode such as 0660, for a listen that is unix:PATH", d.SocketMode)
 		}
 		if d.Listen != "" {
 			if err := checkListen(d.Listen); err != nil {
 				f.add(key+".listen", "%v", err)
 			}
 		}
-		if d.Cookie != "" && d.Kind != KindNginx {
-			f.add(key+".cookie", "only a door of kind nginx reads a cookie: other doors send the credential itself")
+		if d.Cookie != "" && d.Kind != KindNginx && d.Kind != KindEnvoy {
+			f.add(key+".cookie", "only doors of kind nginx and envoy read a cookie: others send the credential itself")
 		}
 		if d.Kind == KindFeed && !d.StandingOnly {
 			f.add(key+".standing_only", "kind feed does %s: policy (unissued, fail, …) cannot be enforced at door %s; use a door of kind %s, or say standing_only: true", d.Kind.Can(), d.Name, which(CanJudge))
@@ -354,6 +365,18 @@ func (c *Config) checkDoors(f *faults) {
 			}
 		}
 	}
+}
+
+// Mode is the mode of the door's socket; 0 if it is none.
+func (d *DoorConfig) Mode() fs.FileMode {
+	if d.SocketMode == "" {
+		return 0o660
+	}
+	n, err := strconv.ParseUint(d.SocketMode, 8, 32)
+	if err != nil || n > 0o777 {
+		return 0
+	}
+	return fs.FileMode(n)
 }
 
 // originMembers are what a door must be told to tell.

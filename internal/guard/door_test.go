@@ -14,7 +14,7 @@ func base(kind guard.Kind) guard.Config {
 	c := guard.Default()
 	c.Mode = guard.ModeEnforce
 	d := guard.DoorConfig{Name: "edge", Kind: kind}
-	if kind == guard.KindEnvoy {
+	if kind == guard.KindEnvoy || kind == guard.KindNginx {
 		d.Listen = "127.0.0.1:0"
 	}
 	d.StandingOnly = kind == guard.KindFeed

@@ -32,6 +32,9 @@ type LiveConfig struct {
 	Verdict func(ctx context.Context, r *whosaw.Record) error
 	// Watch is told of each access, as the detectors see it, in the order of the ledger; nil: nobody is. It must not wait.
 	Watch func(*detect.Shown)
+	// Appended is told of records that are on disk, before their sender is; of several calls at once in any order. It may not keep them.
+	// nil: nobody is.
+	Appended func(records []whosaw.Record, receipts []ledger.Receipt)
 	// Rejects keeps the lines that could not be taken; nil: they are counted only.
 	Rejects *ingest.RejectLog
 	// Backlog is how many records may wait in memory to be judged before senders are slowed. 0: 131,072.
@@ -261,6 +264,9 @@ func (l *Live) append(ctx context.Context, records []whosaw.Record) ([]ledger.Re
 	}
 	l.records.Add(taken)
 	l.accesses.Add(accesses)
+	if err == nil && l.cfg.Appended != nil {
+		l.cfg.Appended(records, receipts)
+	}
 	l.mu.Lock()
 	l.running--
 	if errors.Is(err, ledger.ErrDiskFull) {

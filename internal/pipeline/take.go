@@ -214,6 +214,27 @@ func (l *Live) Write(ctx context.Context, r whosaw.Record) (sequence uint64, err
 	return receipts[0].Sequence, nil
 }
 
+// WriteAll puts records of whosaw's own into the ledger, all under one sync, and gives the sequence of the first. A time that is missing
+// is now; source and position are set.
+func (l *Live) WriteAll(ctx context.Context, records []whosaw.Record) (first uint64, err error) {
+	now := l.cfg.Now().UnixMilli()
+	for i := range records {
+		r := &records[i]
+		if r.Type < whosaw.TypeVerdict {
+			panic("BUG: a record of the world is written as whosaw's own")
+		}
+		if r.Time == 0 {
+			r.Time = now
+		}
+		r.Source, r.Position = "whosaw", l.position.Add(1)
+	}
+	receipts, err := l.append(ctx, records)
+	if err != nil {
+		return 0, err
+	}
+	return receipts[0].Sequence, nil
+}
+
 // TakeRecords makes records durable that the owner of the data directory hands in ready made, with their source and
 // position: an import that reads logs for a running server. Verdicts, decisions and acts are refused.
 func (l *Live) TakeRecords(ctx context.Context, records []whosaw.Record) ([]ledger.Receipt, error) {

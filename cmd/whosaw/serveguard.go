@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/api"
+	"github.com/whosaw/whosaw/internal/door"
+	"github.com/whosaw/whosaw/internal/guard"
+	"github.com/whosaw/whosaw/internal/pipeline"
+)
+
+// openGuard makes the guard and ties it to the ledger that is about to run: it hears of every record before the record's sender does, and of
+// findings and verdicts after they are kept.
+func (s *server) openGuard(ctx context.Context, lc *pipeline.LiveConfig) error {
+	if s.quiet || s.cfg.Guard.Mode == guard.ModeOff {
+		return nil
+	}
+	var err error
+	s.guard, err = guard.New(ctx, guard.Options{
+		Config: s.cfg.Guard, Catalog: lc.Catalog, DB: s.db, Path: s.cfg.Path, Logger: s.log, Now: s.m.Now,
+		Write: func(ctx context.Context, records []whosaw.Record) (uint64, error) {
+			return s.live.WriteAll(ctx, records)
+		},
+		Health: func() error { return s.live.Full() },
+	})
+	if err != nil {
+		return err
+	}
+	lc.Appended = api.Appended(s.guard)
+	lc.Raise = api.RaiseToo(s.guard, lc.Raise)
+	lc.Verdict = api.VerdictToo(s.guard, lc.Verdict)
+	s.doors, err = door.Open(s.cfg.Guard.Doors, s.guard, s.log)
+	return err
+}
+
+// runGuard runs the guard and its doors until ctx ends.
+func (s *server) runGuard(ctx context.Context, running *sync.WaitGroup, failed chan<- error) {
+	if s.guard == nil {
+		return
+	}
+	running.Go(func() { s.guard.Run(ctx) })
+	running.Go(func() { api.LoadGuard(ctx, s.guard, s.live.Ledger(), s.m.Now, s.log) })
+	running.Go(func() {
+		if err := s.doors.Run(ctx); err != nil {
+			failed <- err
+		}
+	})
+}
