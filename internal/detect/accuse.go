@@ -442,6 +442,9 @@ func (e *Engine) raise(a *accusation, v *view) (raised bool) {
 	e.peak.to(a.d, a.statistic/a.threshold)
 	if f, by := e.sameCause(a, v); f != nil {
 		e.widenTo(f, a, v, by)
+		if e.probing() {
+			e.probe.pass[a.d].Widened = append(e.probe.pass[a.d].Widened, f.id)
+		}
 		return false
 	}
 	e.stats[a.d].findings++
@@ -464,6 +467,9 @@ func (e *Engine) raise(a *accusation, v *view) (raised bool) {
 		Says:      a.says,
 		Technique: e.rule[a.d].technique,
 	})
+	if e.probe != nil {
+		e.probe.tell(&e.findings[len(e.findings)-1], a.d, v.seq)
+	}
 	if a.d == unissued && len(a.term.Key) > 0 {
 		e.leaverKey(a, v)
 	}
@@ -516,6 +522,9 @@ func (e *Engine) covering(d detector, v *view) *accusation {
 		}
 		for _, a := range u.open {
 			if a.d == d && a.matches(v) {
+				if e.probing() && a.file != nil {
+					e.probe.pass[d].Covered = a.file.id
+				}
 				return a
 			}
 		}

@@ -127,6 +127,13 @@ type trial struct {
 
 // drive runs a unit's tests over a trial and reports whether one stands at or above the threshold.
 func (e *Engine) drive(u *unit, v *view, t trial, en entry) bool {
+	if e.probing() {
+		return e.probed(u, v, t, &en)
+	}
+	return e.driveOn(u, v, t, en)
+}
+
+func (e *Engine) driveOn(u *unit, v *view, t trial, en entry) bool {
 	x := u.ex[t.d]
 	if x == nil {
 		if t.hits == 0 {
@@ -178,6 +185,14 @@ func (e *Engine) drive(u *unit, v *view, t trial, en entry) bool {
 
 // miss lowers a unit's tests for a trial that is no evidence: it does not meet the filter a finding would have.
 func (e *Engine) miss(u *unit, v *view, t trial) {
+	if e.probing() {
+		e.probed(u, v, t, nil)
+		return
+	}
+	e.missOn(u, v, t)
+}
+
+func (e *Engine) missOn(u *unit, v *view, t trial) {
 	x := u.ex[t.d]
 	if x == nil || t.once != 0 && !x.first(t.once, v.day) {
 		return

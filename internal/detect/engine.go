@@ -96,6 +96,7 @@ type Engine struct {
 
 	trace func(Touch) // nil: nobody asks
 	peak  rise        // for the trace
+	probe *probe      // nil: nobody asks about one access
 
 	onShown   func(*Shown) // nil: nobody asks
 	shown     Shown
@@ -166,9 +167,12 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 		e.keyPolicyDue()
 		e.look(&e.now, r, x)
 		e.now.seq = seq
-		if e.trace != nil {
+		switch {
+		case e.probe != nil:
+			e.watched(seq, &e.now, func() { e.access(&e.now) })
+		case e.trace != nil:
 			e.traced(seq, func() { e.access(&e.now) })
-		} else {
+		default:
 			e.access(&e.now)
 		}
 		if e.onShown != nil {

@@ -265,6 +265,10 @@ func (e *Engine) giveUp(w *waiting, why why) {
 
 // judge decides about an access whose lag has passed.
 func (e *Engine) judge(h *held) {
+	if e.probe != nil {
+		e.watched(h.seq, &e.held, func() { e.decideFor(h) })
+		return
+	}
 	if e.trace != nil {
 		e.traced(h.seq, func() { e.decideFor(h) })
 		return
@@ -283,6 +287,7 @@ func (e *Engine) decideFor(h *held) {
 func (e *Engine) decide(h *held) {
 	v := &e.held
 	e.look(v, &h.rec, nil)
+	v.seq = h.seq
 	if v.issued {
 		e.wasIssued(v)
 		return

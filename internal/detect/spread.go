@@ -166,6 +166,10 @@ func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget
 			}
 		}
 	}
+	if e.probing() {
+		_, name := e.term(k, v)
+		e.probe.count(d, name, int64(before), int64(day.fresh))
+	}
 	day.matched++
 	if cover != nil && cover.id == v.ids[k] {
 		cover.file.subjects += int64(day.fresh - before)

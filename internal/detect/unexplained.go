@@ -232,6 +232,7 @@ func (e *Engine) reasonDue(h *held) {
 func (e *Engine) decideReason(h *held) {
 	v := &e.held
 	e.look(v, &h.rec, nil)
+	v.seq = h.seq
 	e.identify(v)
 	st := &e.stats[unexplained]
 	if v.house == 0 || e.covered(unexplained, v) {

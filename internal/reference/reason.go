@@ -52,32 +52,54 @@ func (x *Index) Claimant(realm, credential, principal string, issued bool) strin
 // record that covers it, as the customer's own issued session, or by a household link. Without a principal
 // or a subject there is nothing to explain, and it is not.
 func (x *Index) Explained(realm, principal, subject string, t int64, issued bool) bool {
+	return x.Because(realm, principal, subject, t, issued) != Unexplained
+}
+
+// Because is what explains an access.
+type Because uint8
+
+// What may explain an access.
+const (
+	Unexplained Because = iota
+	OwnSession
+	Reason
+	Household
+)
+
+// String gives the word for it, "" for Unexplained.
+func (b Because) String() string { return [...]string{"", "own session", "reason", "household"}[b] }
+
+// Because says what explains an access, as Explained asks.
+func (x *Index) Because(realm, principal, subject string, t int64, issued bool) Because {
 	if principal == "" || subject == "" {
-		return false
+		return Unexplained
 	}
 	claimed, isCustomer := strings.CutPrefix(principal, customer)
 	if issued && isCustomer && claimed == subject {
-		return true
+		return OwnSession
 	}
 	g := x.realms[realm]
 	if g == nil {
-		return false
+		return Unexplained
 	}
 	id, known := g.subjects.find(subject)
 	if len(g.reasons) > 0 {
 		w := g.findWho(principal)
 		if w != stranger && g.covered(reasonKey{0, w}, t) {
-			return true
+			return Reason
 		}
 		if known && (g.covered(reasonKey{id + 1, noOne}, t) || w != stranger && g.covered(reasonKey{id + 1, w}, t)) {
-			return true
+			return Reason
 		}
 	}
 	if !isCustomer || !known || claimed == subject || len(g.histories) == 0 {
-		return false
+		return Unexplained
 	}
 	other, ok := g.subjects.find(claimed)
-	return ok && g.contactsAt(id, other, t) && g.contactsAt(other, id, t)
+	if ok && g.contactsAt(id, other, t) && g.contactsAt(other, id, t) {
+		return Household
+	}
+	return Unexplained
 }
 
 func (g *realm) covered(k reasonKey, t int64) bool {
