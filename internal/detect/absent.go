@@ -59,6 +59,7 @@ func (e *Engine) askAbsent(v *view) *asking {
 		if !e.changing(v) {
 			e.keepAbsent(a.file, v)
 		}
+		e.frozenBy(v, 0)
 		return nil
 	}
 	st := &e.stats[nonexistent]
@@ -72,7 +73,9 @@ func (e *Engine) askAbsent(v *view) *asking {
 		a.w = weights{p0: e.rule[nonexistent].envelope.floor}
 		return a
 	}
-	a.s = e.stratum(v, &e.rule[nonexistent].envelope, 0)
+	if a.s = e.stratum(v, &e.rule[nonexistent].envelope, 0); !a.learns {
+		a.s.freeze(byChange)
+	}
 	a.w = a.s.w
 	if a.w.p0 > a.s.ceiling {
 		a.s.over++

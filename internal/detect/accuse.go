@@ -522,8 +522,10 @@ func (e *Engine) covering(d detector, v *view) *accusation {
 		}
 		for _, a := range u.open {
 			if a.d == d && a.matches(v) {
-				if e.probing() && a.file != nil {
-					e.probe.pass[d].Covered = a.file.id
+				if a.file != nil {
+					if e.coveredBy = a.file.id; e.probing() {
+						e.probe.pass[d].Covered = a.file.id
+					}
 				}
 				return a
 			}

@@ -23,7 +23,11 @@ func (e *Engine) curious(v *view) {
 		e.ownPage(v)
 		return
 	}
-	if v.explained || e.covered(unexplained, v) {
+	if v.explained {
+		return
+	}
+	if e.covered(unexplained, v) {
+		e.frozenBy(v, customerClass)
 		return
 	}
 	st := &e.stats[unexplained]

@@ -439,8 +439,8 @@ func (e *Engine) clear(f *dossier) {
 		if f.d == unissued {
 			if s := e.scopes[k.of]; s != nil {
 				s.miss(k.unit)
-			} else if k.of == f.realm|1<<63 {
-				e.realm(f.realm).miss(k.unit)
+			} else if x := e.realms[f.realm]; x != nil && k.of == f.realm|1<<63 {
+				x.miss(k.unit)
 			}
 		} else if s := e.strata[k.of]; s != nil {
 			e.learnMany(s, k.unit, t)

@@ -41,11 +41,13 @@ type Engine struct {
 	networks   int        // in all strata
 	frozen     []span     // declared changes: baselines do not learn
 	realms     map[uint64]*realm
+	realmList  []*realm // in order of creation
 	keys       map[uint64]*keyWatch
 	keyList    []*keyWatch         // in order of the records
 	leavers    map[uint64]*leaver  // principals of people who have left
 	principals map[uint64][]string // of persons, as records name them
 	scopes     map[uint64]*feedScope
+	scopeList  []*feedScope // in order of creation
 	queue      queue
 	legacy     bloom  // credentials that nobody could judge when they were first seen
 	judged     memory // credentials found never issued
@@ -94,9 +96,10 @@ type Engine struct {
 	now              view // the record in hand
 	held             view // a pending access that is judged now
 
-	trace func(Touch) // nil: nobody asks
-	peak  rise        // for the trace
-	probe *probe      // nil: nobody asks about one access
+	trace     func(Touch) // nil: nobody asks
+	peak      rise        // for the trace
+	probe     *probe      // nil: nobody asks about one access
+	coveredBy string      // id of the finding that covered an access last
 
 	onShown   func(*Shown) // nil: nobody asks
 	shown     Shown

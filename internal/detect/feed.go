@@ -25,24 +25,30 @@ type share struct {
 // feedScope is what is known of the credentials of one key, or of one client.
 type feedScope struct {
 	share
-	total   int64 // accesses that are not issued, as far as it was decided
-	accused int64 // those of credentials that were judged and never issued
+	realm   *realm
+	name    string // key:NAME or client:NAME
+	since   int64  // event time of its first access
+	total   int64  // accesses that are not issued, as far as it was decided
+	accused int64  // those of credentials that were judged and never issued
 }
 
 // realm is what the engine keeps for one name space.
 type realm struct {
 	share
+	name      string
+	since     int64 // event time when it was met
 	watermark int64 // greatest event time of an issuance
 	classes   map[uint64]*class
 	waiting   waiting // judged when the feed has moved past them
 	frontiers [nKinds]frontier
 }
 
-func (e *Engine) realm(id uint64) *realm {
+func (e *Engine) realm(id uint64, name string) *realm {
 	x := e.realms[id]
 	if x == nil {
-		x = &realm{}
+		x = &realm{name: clone(name), since: e.seen}
 		e.realms[id] = x
+		e.realmList = append(e.realmList, x)
 	}
 	return x
 }
@@ -55,8 +61,10 @@ func (e *Engine) scope(v *view, k kind) *feedScope {
 	}
 	s := e.scopes[id]
 	if s == nil && len(e.scopes) < maxScopes {
-		s = &feedScope{}
+		_, name := e.term(k, v)
+		s = &feedScope{realm: e.realm(v.realm, v.r.Realm), name: name, since: v.r.Time}
 		e.scopes[id] = s
+		e.scopeList = append(e.scopeList, s)
 	}
 	return s
 }
@@ -155,7 +163,7 @@ func (e *Engine) wasIssued(v *view) {
 	}
 	st.trials++
 	e.identify(v)
-	x, own := e.realm(v.realm), e.owner(v)
+	x, own := e.realm(v.realm, v.r.Realm), e.owner(v)
 	x.issued++
 	if own != nil {
 		own.issued++
@@ -185,11 +193,16 @@ func (e *Engine) wasIssued(v *view) {
 // honestUnissued is p0: the declared loss; else what the realm and the key itself have shown so far, with three networks on
 // top (the 95 % upper limit that silence supports), so that a feed must have proved itself before it accuses.
 func (e *Engine) honestUnissued(feed reference.Feed, x *realm, own *feedScope) (p0 float64, ok bool) {
-	by, top := &e.rule[unissued].envelope, e.knobs.networksOnTop
 	if feed.Declared {
 		p0 = max(feed.Lost, e.knobs.declaredFloor)
-		return p0, p0 <= by.ceiling
+		return p0, p0 <= e.rule[unissued].envelope.ceiling
 	}
+	return e.inferred(&x.share, own)
+}
+
+// inferred is p0 where no feed record states the loss.
+func (e *Engine) inferred(x *share, own *feedScope) (p0 float64, ok bool) {
+	by, top := &e.rule[unissued].envelope, e.knobs.networksOnTop
 	if x.issued == 0 {
 		return 1, false
 	}
@@ -209,7 +222,7 @@ func (e *Engine) unissuedWeights(p0 float64) *weights {
 
 // issuance moves the realm's feed on, and judges what waited for that.
 func (e *Engine) issuance(r *whosaw.Record) {
-	x := e.realm(text(r.Realm))
+	x := e.realm(text(r.Realm), r.Realm)
 	if r.Time <= x.watermark {
 		return
 	}
@@ -236,7 +249,7 @@ func (e *Engine) judgeDue() {
 		}
 		r := &h.rec
 		feed := e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
-		if x := e.realm(h.realm); !feed.Declared && x.watermark < r.Time {
+		if x := e.realm(h.realm, h.rec.Realm); !feed.Declared && x.watermark < r.Time {
 			// A feed that stands still has not lost anything yet. It moves on with the next issuance of the realm.
 			x.waiting.push(h)
 			continue
@@ -311,7 +324,7 @@ func (e *Engine) decide(h *held) {
 	}
 	r := v.r
 	feed := e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
-	x, own := e.realm(v.realm), e.owner(v)
+	x, own := e.realm(v.realm, v.r.Realm), e.owner(v)
 	p0, ok := e.honestUnissued(feed, x, own)
 	if !feed.Declared {
 		x.miss(v.ids[kindNetwork])

@@ -30,6 +30,7 @@ func (e *Engine) refused(v *view) {
 		if !e.changing(v) {
 			a.file.learnLater(s.id, v.ids[kindNetwork], hit)
 		}
+		s.freeze(e.coveredBy)
 		return
 	}
 	st := &e.stats[refused]
@@ -49,6 +50,8 @@ func (e *Engine) refused(v *view) {
 	}
 	if !e.changing(v) {
 		e.learn(s, v.ids[kindNetwork], hit)
+	} else {
+		s.freeze(byChange)
 	}
 	if s.w.p0 > s.ceiling {
 		return

@@ -17,6 +17,7 @@ const (
 
 // spread is what one actor was shown.
 type spread struct {
+	d     detector
 	shown pairset
 	days  [ringDays]spreadDay
 	blind bool     // of some customers it cannot be said whether they are new
@@ -113,7 +114,7 @@ func (e *Engine) spreadOf(d detector, id uint64) *spread {
 	id = spreadID(d, id)
 	p := e.spreads[id]
 	if p == nil && len(e.spreads) < maxSpreads {
-		p = &spread{}
+		p = &spread{d: d}
 		e.spreads[id] = p
 	}
 	return p

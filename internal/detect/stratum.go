@@ -30,6 +30,11 @@ type stratum struct {
 	*envelope
 	id       uint64
 	route    string // for the doctor
+	realm    string
+	class    string // of principals, for unexplained
+	since    int64  // event time of its first access
+	untaught int64  // accesses that taught nothing
+	frozenBy string // why not, the last time
 	networks map[uint64]*tried
 	rates    [rateSteps + 1]int32 // networks with enough trials, by rate
 	enough   int32
@@ -47,7 +52,7 @@ type tried struct {
 
 // stratum gives the stratum of an access's route, and of the class of principals that asks (0: of all).
 func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
-	id := mix(v.realm^v.route()^bits.RotateLeft64(class, 17)) | 1
+	id := stratumID(v, class)
 	s := e.strata[id]
 	if s == nil {
 		rest := len(e.strata) >= maxStrata
@@ -58,13 +63,20 @@ func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
 			}
 		}
 		s = &stratum{envelope: by, id: id, networks: make(map[uint64]*tried), w: by.bank.weights(by.young)}
-		if !rest {
-			s.route = clone(v.r.Route)
+		if s.since = v.r.Time; !rest {
+			s.route, s.realm = clone(v.r.Route), clone(v.r.Realm)
+			if by.d == unexplained {
+				s.class = clone(classWord(v.principal))
+			}
 		}
 		e.strata[id] = s
 		e.strataList = append(e.strataList, s)
 	}
 	return s
+}
+
+func stratumID(v *view, class uint64) uint64 {
+	return mix(v.realm^v.route()^bits.RotateLeft64(class, 17)) | 1
 }
 
 // learn adds a trial of a unit to the baseline.

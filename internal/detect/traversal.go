@@ -42,7 +42,7 @@ func (e *Engine) neighbours(v *view, s subject) *[nKinds]nearness {
 // the neighbour is the lower one (ascending) or the higher one (descending).
 func (e *Engine) tryOrder(v *view, s subject, en entry, near *[nKinds]nearness) (tried bool) {
 	n, ok := s.number()
-	x := e.realm(v.realm)
+	x := e.realm(v.realm, v.r.Realm)
 	t := trial{d: traversal, w: &e.orderWeights}
 	for _, k := range e.rule[traversal].watched {
 		u := v.units[k]
@@ -166,7 +166,7 @@ func (e *Engine) frontier(v *view) {
 	if v.outcome != whosaw.OutcomeDisclosed {
 		return
 	}
-	x := e.realm(v.realm)
+	x := e.realm(v.realm, v.r.Realm)
 	r := v.r
 	present := [nKinds]bool{
 		kindKey: r.Key != "", kindClient: r.Client != "", kindPrincipal: r.Principal != "", kindCredential: r.Credential != "",

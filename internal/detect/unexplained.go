@@ -59,6 +59,12 @@ func (c *class) expects(t int64) bool {
 	return false
 }
 
+// classWord is the kind of a principal in words.
+func classWord(principal string) string {
+	word, _, _ := strings.Cut(principal, ":")
+	return word
+}
+
 // classOf hashes the kind of a principal, the word before the colon.
 func classOf(principal string) uint64 {
 	word, _, ok := strings.Cut(principal, ":")
@@ -100,7 +106,7 @@ func (x *realm) class(id uint64) *class {
 // reason moves the reasons of a class of principals on, and judges what waited for that.
 func (e *Engine) reason(r *whosaw.Record) {
 	t := min(r.Time, e.sure) // tomorrow's round says that reasons come, not that tomorrow's are here
-	x := e.realm(text(r.Realm))
+	x := e.realm(text(r.Realm), r.Realm)
 	if r.Principal == "" {
 		x.class(0)
 		for _, id := range x.classIDs() {
@@ -146,7 +152,7 @@ func (e *Engine) unexplained(v *view) {
 	}
 	r := v.r
 	feed := e.ref.ReasonFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
-	if !feed.Known || !feed.Declared && e.realm(v.realm).reasonsFor(v.house) == nil {
+	if !feed.Known || !feed.Declared && e.realm(v.realm, v.r.Realm).reasonsFor(v.house) == nil {
 		st.skip(whyNoReasons)
 		e.spreadTo(v, v.subjects)
 		return
@@ -158,6 +164,7 @@ func (e *Engine) unexplained(v *view) {
 				a.file.learnLater(s.id, v.principalDay(), true)
 			}
 		}
+		e.frozenBy(v, v.house)
 		return
 	}
 	if e.queue.full(unexplained, e.cfg.MaxPending) {
@@ -182,6 +189,9 @@ func (e *Engine) reasoned(v *view, subjects []string) {
 	st := &e.stats[unexplained]
 	s := e.stratum(v, &e.rule[unexplained].envelope, v.house)
 	learns := !e.changing(v)
+	if !learns {
+		s.freeze(byChange)
+	}
 	hot := false
 	for _, k := range e.rule[unexplained].watched {
 		hot = hot || e.hot[unexplained][k] > 0
@@ -219,7 +229,7 @@ func (v *view) principalDay() uint64 {
 func (e *Engine) reasonDue(h *held) {
 	r := &h.rec
 	feed := e.ref.ReasonFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
-	if c := e.realm(h.realm).reasonsFor(h.class); c != nil && !feed.Declared && c.watermark < r.Time && c.expects(r.Time) {
+	if c := e.realm(h.realm, h.rec.Realm).reasonsFor(h.class); c != nil && !feed.Declared && c.watermark < r.Time && c.expects(r.Time) {
 		// Reasons that stand still are late, not missing.
 		c.waiting.push(*h)
 		return
@@ -235,7 +245,11 @@ func (e *Engine) decideReason(h *held) {
 	v.seq = h.seq
 	e.identify(v)
 	st := &e.stats[unexplained]
-	if v.house == 0 || e.covered(unexplained, v) {
+	if v.house == 0 {
+		return
+	}
+	if e.covered(unexplained, v) {
+		e.frozenBy(v, v.house)
 		return
 	}
 	if v.explained {
