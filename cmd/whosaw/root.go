@@ -47,6 +47,8 @@ Nothing leaves this machine, but for what a server tells the channels you config
 		m.adminCommand(),
 		m.configCommand(),
 		m.rulesCommand(),
+		m.explainCommand(),
+		m.baselineCommand(),
 		m.drillCommand(),
 		m.simCommand(),
 		m.verifyCommand(),

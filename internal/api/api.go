@@ -114,6 +114,8 @@ var routes = []route{
 	{"POST", "/v1/scope/list", readers, (*API).postList},
 	{"POST", "/v1/subject", readers, (*API).postSubject},
 	{"POST", "/v1/top", readers, (*API).postTop},
+	{"POST", "/v1/explain", readers, (*API).postExplain},
+	{"GET", "/v1/baseline", readers, (*API).getBaseline},
 	{"GET", "/v1/investigation", readers, (*API).getInvestigation},
 	{"GET", "/v1/findings", readers, (*API).getFindings},
 	{"GET", "/v1/findings/{id}", readers, (*API).getFinding},

@@ -61,6 +61,7 @@ func TestContract(t *testing.T) {
 	w.ask(admin, "POST", "/v1/subject", `{"subject":"7"}`)
 	w.ask(admin, "POST", "/v1/top", `{"by":"ip","zone":"Asia/Seoul","limit":3}`)
 	w.ask(admin, "GET", "/v1/investigation", "")
+	w.explained(admin, list.Findings[0])
 	w.ask(admin, "POST", "/v1/tokens", `{"name":"grafana","role":"read","days":30}`)
 	w.ask(admin, "GET", "/v1/tokens", "")
 	w.ask(admin, "DELETE", "/v1/tokens/grafana", "")

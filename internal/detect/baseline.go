@@ -125,7 +125,9 @@ func (e *Engine) issuedBaselines(out []Baseline) []Baseline {
 		}
 		b.P0, b.Judged = e.inferred(x, own)
 		// So many issued credentials bring the three networks on top of none to the ceiling.
-		b.Needed = int64(float64(e.knobs.networksOnTop) / by.ceiling)
+		if own == nil { // a key borrows from its realm
+			b.Needed = int64(float64(e.knobs.networksOnTop) / by.ceiling)
+		}
 		switch {
 		case x.issued == 0:
 			b.P0 = 0

@@ -51,6 +51,7 @@ type Driven struct {
 // Moved is one test's statistic before and after.
 type Moved struct {
 	P1     float64 `json:"p1"`
+	Down   bool    `json:"descending,omitempty"` // traversal: it looks for falling numbers
 	Before float64 `json:"before"`
 	After  float64 `json:"after"`
 }
@@ -206,7 +207,7 @@ func (e *Engine) probed(u *unit, v *view, t trial, en *entry) (crossed bool) {
 		out.Why = "the statistic is zero, and a miss leaves it there"
 	}
 	for j, p1 := range e.rule[t.d].bank.p1[:e.rule[t.d].bank.n] {
-		out.Tests = append(out.Tests, Moved{p1, before[j], after[j]})
+		out.Tests = append(out.Tests, Moved{p1, t.d == traversal && 1<<j&e.downward != 0, before[j], after[j]})
 	}
 	p.pass[t.d].Units = append(p.pass[t.d].Units, out)
 	return crossed
