@@ -233,6 +233,9 @@ func (m *Main) explainRows(t *report.Table, a *detect.Answering, again bool) {
 	if len(a.Raised) > 0 {
 		says += "; raised finding " + strings.Join(a.Raised, ", ")
 	}
+	if len(a.Widened) > 0 {
+		says += "; widened finding " + strings.Join(a.Widened, ", ")
+	}
 	rows := 0
 	first := func() string {
 		if rows++; rows == 1 {
@@ -263,7 +266,7 @@ func (m *Main) explainRows(t *report.Table, a *detect.Answering, again bool) {
 	for _, c := range a.Counts {
 		t.Row(first(), fmt.Sprintf("new customers that day: %d, before %d", c.After, c.Before), c.Unit, "", "", "", "", "")
 	}
-	if rows == 0 || len(a.Raised) > 0 {
+	if rows == 0 || len(a.Raised)+len(a.Widened) > 0 {
 		t.Row(first(), says, "", "", "", "", "", "")
 	}
 }

@@ -142,7 +142,7 @@ func (e *Engine) watched(seq uint64, v *view, work func()) {
 			a.State = StateCovered
 		case e.queue.waiting[d] > waiting[d]:
 			a.State = StateWaits
-		case is.trials > was.trials || len(a.Units) > 0 && is.judged > was.judged || len(a.Raised) > 0 || len(a.Counts) > 0:
+		case is.trials > was.trials || len(a.Units) > 0 && is.judged > was.judged || len(a.Raised)+len(a.Widened) > 0 || len(a.Counts) > 0:
 			a.State = StateAsked
 		case len(a.Why) > 0:
 			a.State = StateNotJudged
