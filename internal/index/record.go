@@ -60,6 +60,22 @@ func (b *Block) TimeOf(row int) (int64, error) {
 	return b.Time(row), nil
 }
 
+// RealmOf gives the realm of a row. It lies in the block's memory.
+func (b *Block) RealmOf(row int) (string, error) {
+	if b.head.dicts[memberRealm] == 0 {
+		return "", nil
+	}
+	o, err := b.OriginOf(row)
+	if err != nil {
+		return "", err
+	}
+	code, err := b.number(sectionMember+section(memberRealm), &b.members[memberRealm], o)
+	if err != nil || code == 0 {
+		return "", err
+	}
+	return b.text(sectionDict+section(memberRealm), b.head.dicts[memberRealm], int(code)-1)
+}
+
 // Record gives the access of a row, as its source told it but for its position in the source, and the first row of the
 // access. text gives strings that the segment keeps. The record's strings may lie in the block's memory.
 func (b *Block) Record(row int, text func(col ledger.TextColumn, code uint32) (string, error)) (r whosaw.Record, first int, err error) {

@@ -66,6 +66,9 @@ func parseShape(text string) (Shape, error) {
 	return s, nil
 }
 
+// NamesSubject reports whether the rows of a shape name a subject.
+func NamesSubject(text string) bool { return text[0]&shapeSubject != 0 }
+
 func appendText(b []byte, s string) []byte {
 	b = binary.AppendUvarint(b, uint64(len(s)))
 	return append(b, s...)

@@ -274,20 +274,6 @@ func find(b *index.Block, named *subjectMember) (out []index.Span, numbers []uin
 	return out, numbers, err
 }
 
-// without reports whether the block of a part says that none of the subjects that the question keeps is in it.
-func (q *question) without(p *ledger.Part) bool {
-	named := q.named()
-	if named == nil || q.index == nil || joins(q.cat) {
-		return false
-	}
-	b := q.index.Block(p)
-	if b == nil {
-		return false
-	}
-	spans, _, err := find(b, named)
-	return err == nil && len(spans) == 0
-}
-
 // compares reports whether the rows of origins that a set of terms can match must be compared one by one.
 func (r *blockReader) compares(mask uint64) bool {
 	if len(r.versions) > 1 {

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ledger"
 )
 
@@ -18,7 +19,7 @@ import (
 const subjectPage = 100
 
 // Subject gives the accesses to one subject that match a filter, newest first, whatever their outcome, as their
-// sources told them. realm nil means every realm. limit 0 gives pages of 100. cursor "" begins; Next of the answer goes on
+// sources told them, but without their positions there. realm nil means every realm. limit 0 gives pages of 100. cursor "" begins; Next of the answer goes on
 // with the same realm, id and filter, and sees the ledger as the first page did, whatever came since.
 func (e *Engine) Subject(ctx context.Context, realm *string, id string, filter whosaw.Filter, limit int, cursor string) (whosaw.SubjectAnswer, error) {
 	answer := whosaw.SubjectAnswer{Subject: id, Accesses: []whosaw.Record{}}
@@ -53,17 +54,29 @@ func (e *Engine) Subject(ctx context.Context, realm *string, id string, filter w
 	for _, t := range q.terms {
 		t.only(id, realm)
 	}
-	found, err := q.newest(ctx, after, limit+1)
-	if err != nil {
-		return answer, err
+	for again := false; ; again = true {
+		found, err := q.newest(ctx, id, after, limit+1)
+		if err != nil {
+			return answer, err
+		}
+		more := len(found) > limit
+		if more {
+			found = found[:limit]
+		}
+		records, err := q.records(ctx, found)
+		if errors.Is(err, errBlock) && !again {
+			continue // the block is not asked any more
+		}
+		if err != nil {
+			return answer, err
+		}
+		if more {
+			last := found[limit-1]
+			answer.Next = place{after.asOf, last.time, last.seq}.cursor()
+		}
+		answer.Accesses = records
+		return answer, nil
 	}
-	if len(found) > limit {
-		found = found[:limit]
-		last := found[limit-1]
-		answer.Next = place{after.asOf, last.time, last.seq}.cursor()
-	}
-	answer.Accesses, err = q.records(ctx, found)
-	return answer, err
 }
 
 // spot is an access by where it lies.
@@ -72,6 +85,9 @@ type spot struct {
 	seq  uint64
 	part int
 	row  uint32
+	// block, if not nil, says that row is one of a block. Then seq is the access's only where another row of the subject has the same
+	// time; else it is the part's first, which orders it among others as well.
+	block *index.Block
 }
 
 // newer orders spots: newest first, and of the same time the one that came last.
@@ -79,20 +95,32 @@ func newer(a, b spot) int {
 	return cmp.Or(cmp.Compare(b.time, a.time), cmp.Compare(b.seq, a.seq))
 }
 
-// newest gives the n newest matching accesses after a place.
-func (q *question) newest(ctx context.Context, after place, n int) ([]spot, error) {
-	parts := q.view.Parts()
+// newest gives the n newest matching accesses of a subject after a place.
+func (q *question) newest(ctx context.Context, id string, after place, n int) ([]spot, error) {
+	q.parts = q.view.Parts()
+	parts := q.parts
 	order := make([]int, len(parts))
 	for i := range order {
 		order[i] = i
 	}
 	// Newest parts first: once n accesses are found, older parts need not be read.
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(parts[b].MaxTime, parts[a].MaxTime) })
+	var found []spot
+	if q.index != nil {
+		var err error
+		if found, order, err = q.newestInBlocks(ctx, id, after, n, parts, order); err != nil {
+			return nil, err
+		}
+	}
 	var workers []*newestWorker
 	err := q.scanParts(ctx, q.columns(), order, func() (work, func(ledger.Part) bool) {
-		w := &newestWorker{n: n, after: after}
+		w := &newestWorker{n: n, after: after, found: slices.Clone(found)}
+		if len(workers) > 0 {
+			w.found = nil
+		}
+		w.cut()
 		workers = append(workers, w)
-		return w.chunk, func(p ledger.Part) bool { return w.skip(p) || q.without(&p) }
+		return w.chunk, w.skip
 	})
 	if err != nil {
 		return nil, err
@@ -118,7 +146,7 @@ func (w *newestWorker) skip(p ledger.Part) bool { return w.full && p.MaxTime < w
 
 func (w *newestWorker) chunk(c *chunk) error {
 	err := c.match(0, func(row uint32) {
-		s := spot{c.Time[row], c.Seq[row], c.part, row}
+		s := spot{time: c.Time[row], seq: c.Seq[row], part: c.part, row: row}
 		if w.after.seq != 0 && newer(s, spot{time: w.after.time, seq: w.after.seq}) <= 0 {
 			return
 		}
@@ -147,6 +175,9 @@ func (w *newestWorker) cut() {
 func (q *question) records(ctx context.Context, spots []spot) ([]whosaw.Record, error) {
 	out := make([]whosaw.Record, len(spots))
 	done := make([]bool, len(spots))
+	if err := q.recordsOfBlocks(ctx, spots, out, done); err != nil {
+		return nil, err
+	}
 	for i := range spots {
 		if done[i] {
 			continue
@@ -159,8 +190,9 @@ func (q *question) records(ctx context.Context, spots []spot) ([]whosaw.Record, 
 			return nil, fmt.Errorf("load part %d: %w", spots[i].part, err)
 		}
 		for j := i; j < len(spots); j++ {
-			if spots[j].part == spots[i].part {
+			if spots[j].part == spots[i].part && !done[j] {
 				r := c.Record(int(spots[j].row))
+				r.Position = 0
 				out[j], done[j] = r.Clone(), true
 			}
 		}

@@ -1,0 +1,381 @@
+package scope
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/index"
+	"github.com/whosaw/whosaw/internal/ledger"
+)
+
+// subjectFinder finds the newest accesses of one subject in blocks: a hash gives the stretches of rows that can have it, and an
+// access is put together from its rows, so that no segment is read.
+type subjectFinder struct {
+	q     *question
+	id    string
+	after place
+	n     int
+	reads readBy // what the terms need of a record beside its origin and shape
+
+	mu     sync.Mutex
+	joined map[string]bool // routes whose accesses may be joined to a subject
+}
+
+// readBy says which of a record's strings are read to judge it.
+type readBy struct{ any, credential bool }
+
+// newestInBlocks gives what the blocks of some parts have of the n newest matching accesses, and the parts that must be read.
+func (q *question) newestInBlocks(ctx context.Context, id string, after place, n int, parts []ledger.Part, order []int) (found []spot, rest []int, err error) {
+	f := &subjectFinder{q: q, id: id, after: after, n: n, joined: map[string]bool{}}
+	for _, t := range q.terms {
+		credential := t.issued != nil || t.expl != nil || slices.ContainsFunc(t.texts, func(m textMember) bool { return m.col == ledger.ColCredential })
+		f.reads.credential = f.reads.credential || credential
+		f.reads.any = f.reads.any || credential || t.field != nil || t.outcome != nil || t.classes != nil || t.nets != nil || t.asn != nil ||
+			t.status != nil || len(t.subject) > 1 || slices.ContainsFunc(t.texts, func(m textMember) bool { return m.col != ledger.ColRealm })
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range max(1, min(q.workers, len(order))) {
+		wg.Go(func() {
+			w := &newestWorker{n: n, after: after}
+			var unread []int
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(order) {
+					break
+				}
+				p := &parts[order[i]]
+				if w.skip(*p) || !q.canMatch(p) {
+					continue
+				}
+				ok, err := f.part(ctx, w, order[i], p)
+				if err != nil {
+					cancel(err)
+					break
+				}
+				if !ok {
+					unread = append(unread, order[i])
+				}
+			}
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			found, rest = append(found, w.found...), append(rest, unread...)
+		})
+	}
+	wg.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return nil, nil, err
+	}
+	slices.SortStableFunc(rest, func(a, b int) int { return cmp.Compare(slices.Index(order, a), slices.Index(order, b)) })
+	return found, rest, nil
+}
+
+// canMatch reports whether a term can match an access of a part.
+func (q *question) canMatch(p *ledger.Part) bool {
+	return p.Accesses > 0 && slices.ContainsFunc(q.terms, func(t *term) bool {
+		return p.First <= t.asOf && p.MinTime < t.to && p.MaxTime >= t.from
+	})
+}
+
+// part looks into a part's block. It reports false if the part must be read.
+func (f *subjectFinder) part(ctx context.Context, w *newestWorker, part int, p *ledger.Part) (bool, error) {
+	b := f.q.index.Block(p)
+	if b == nil || slices.ContainsFunc(f.q.terms, func(t *term) bool { return p.First <= t.asOf && t.asOf < p.Last }) {
+		return false, nil
+	}
+	shapes, err := b.Shapes()
+	if err != nil {
+		return false, bypass(err)
+	}
+	if joins, err := f.joins(&shapes); err != nil || joins {
+		return false, bypass(err)
+	}
+	spots, err := f.rows(b, &shapes, w, part, p)
+	if err != nil {
+		return false, bypass(err)
+	}
+	kept := 0
+	for i := range spots {
+		if kept == f.n {
+			break
+		}
+		yes, err := f.judge(ctx, &spots[i])
+		if err != nil {
+			return false, bypass(err)
+		}
+		if yes {
+			w.found = append(w.found, spots[i])
+			kept++
+		}
+	}
+	w.cut()
+	return true, nil
+}
+
+// joins reports whether a block has accesses without a subject that the catalog may join to one: only the segment tells to
+// whom.
+func (f *subjectFinder) joins(shapes *index.Texts) (bool, error) {
+	if !joins(f.q.cat) {
+		return false, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range shapes.Len() {
+		text := shapes.At(i + 1)
+		if index.NamesSubject(text) {
+			continue
+		}
+		s, err := index.ParseShape(text)
+		if err != nil {
+			return false, err
+		}
+		yes, known := f.joined[s.Route]
+		if !known {
+			yes = slices.ContainsFunc(f.q.cat.Versions(), func(v *catalog.Version) bool {
+				r := v.Route(s.Route)
+				return r != nil && r.Join != catalog.JoinNone
+			})
+			f.joined[strings.Clone(s.Route)] = yes
+		}
+		if yes {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// rows gives the subject's rows that may be among the newest, newest first.
+func (f *subjectFinder) rows(b *index.Block, shapes *index.Texts, w *newestWorker, part int, p *ledger.Part) ([]spot, error) {
+	subjects, err := b.Subjects()
+	if err != nil {
+		return nil, err
+	}
+	var number uint64
+	var ok bool
+	if k, isInt := integerID(f.id); isInt {
+		number, ok = subjects.FindInt(uint64(k))
+	} else {
+		number, ok = subjects.FindText(f.id)
+	}
+	if !ok {
+		return nil, nil
+	}
+	spans, err := b.Find(number)
+	if err != nil {
+		return nil, err
+	}
+	var out []spot
+	for _, s := range spans {
+		if err := b.CheckRows(s.From, s.To, false); err != nil {
+			return nil, err
+		}
+		row := s.From - 1
+		for rows := b.Each(s.From, s.To); rows.Next(); {
+			if row++; rows.Subject != number || !index.NamesSubject(shapes.At(int(rows.Shape)+1)) {
+				continue
+			}
+			x := spot{part: part, row: uint32(row), block: b, seq: p.First}
+			if x.time, err = b.TimeOf(row); err != nil {
+				return nil, err
+			}
+			if w.full && x.time < w.bar || f.after.seq != 0 && x.time > f.after.time {
+				continue
+			}
+			seq, told, err := b.Seq(row)
+			if err != nil {
+				return nil, err
+			}
+			last := p.Last // a row that is alone with its time is any of the part's
+			if told {
+				x.seq, last = seq, seq
+			}
+			if f.after.seq != 0 && x.time == f.after.time && last >= f.after.seq {
+				continue
+			}
+			out = append(out, x)
+		}
+	}
+	slices.SortFunc(out, newer)
+	// An access may name its subject twice.
+	return slices.CompactFunc(out, func(x, y spot) bool { return x.time == y.time && x.seq == y.seq }), nil
+}
+
+// judge reports whether the access of a row matches one of the terms.
+func (f *subjectFinder) judge(ctx context.Context, s *spot) (bool, error) {
+	r := whosaw.Record{Time: s.time}
+	var err error
+	if f.reads.any {
+		text := func(ledger.TextColumn, uint32) (string, error) { return "", nil }
+		if f.reads.credential {
+			texts, err := f.q.view.Texts(s.part)
+			if err != nil {
+				return false, err
+			}
+			defer texts.Close()
+			text = func(col ledger.TextColumn, code uint32) (string, error) {
+				if col != ledger.TextCredential {
+					return "", nil
+				}
+				return texts.At(col, code)
+			}
+		}
+		if r, _, err = s.block.Record(int(s.row), text); err != nil {
+			return false, err
+		}
+	} else if r.Realm, err = s.block.RealmOf(int(s.row)); err != nil {
+		return false, err
+	}
+	parts := f.q.parts
+	for _, t := range f.q.filters[0] {
+		if parts[s.part].First > t.asOf || r.Time < t.from || r.Time >= t.to {
+			continue
+		}
+		if yes, err := f.q.accepts(ctx, t, &r, f.reads.any); err != nil || yes {
+			return yes, err
+		}
+	}
+	return false, nil
+}
+
+// accepts reports whether a term matches an access that names its subjects; times and sequences were looked at. Only the realm is
+// looked at if all is false.
+func (q *question) accepts(ctx context.Context, t *term, r *whosaw.Record, all bool) (bool, error) {
+	for _, m := range t.texts {
+		if !m.accept(textOf(r, m.col)) {
+			return false, nil
+		}
+	}
+	if !all {
+		return true, nil
+	}
+	if t.classes != nil && !t.classes.accept(whosaw.AgentClass(r.Agent)) || t.nets != nil && !t.nets.accept(r.IP) ||
+		t.asn != nil && !t.asn.accept(r.ASN) || t.status != nil && !t.status.accept(uint16(r.Status)) {
+		return false, nil
+	}
+	if t.field != nil || t.outcome != nil {
+		var route *catalog.Route
+		if q.cat != nil {
+			if v := q.cat.At(r.Time); v != nil {
+				route = v.Route(r.Route)
+			}
+		}
+		shown := catalog.Show(route, r.Fields, r.Masked, r.Status, r.Outcome, 0, len(r.Subjects) > 0)
+		if t.field != nil && !t.field.acceptSet(shown.Fields) || t.outcome != nil && !t.outcome.accept(shown.Outcome.String()) {
+			return false, nil
+		}
+	}
+	if !slices.ContainsFunc(r.Subjects, t.keepsID) {
+		return false, nil
+	}
+	if t.issued == nil && t.expl == nil {
+		return true, nil
+	}
+	w, err := q.at(ctx, t.world)
+	if err != nil {
+		return false, err
+	}
+	known, err := w.whole(ctx)
+	if err != nil {
+		return false, err
+	}
+	issued := r.Credential != "" && known.Issued(r.Realm, r.Credential, r.Key, r.Principal)
+	if t.issued != nil && *t.issued != issued || t.expl == nil {
+		return t.issued == nil || *t.issued == issued, nil
+	}
+	principal := known.Claimant(r.Realm, r.Credential, r.Principal, issued)
+	explained := principal != "" && !slices.ContainsFunc(r.Subjects, func(id string) bool {
+		return !known.Explained(r.Realm, principal, id, r.Time, issued)
+	})
+	return *t.expl == explained, nil
+}
+
+// keepsID reports whether a term keeps a subject.
+func (t *term) keepsID(id string) bool {
+	k, isInt := integerID(id)
+	for _, m := range t.subject {
+		if isInt && !m.keepsInt(k) || !isInt && !m.keepsText(id) {
+			return false
+		}
+	}
+	return true
+}
+
+// textOf gives a member of a record that is a column of strings.
+func textOf(r *whosaw.Record, col ledger.Columns) string {
+	switch col {
+	case ledger.ColRealm:
+		return r.Realm
+	case ledger.ColSource:
+		return r.Source
+	case ledger.ColRoute:
+		return r.Route
+	case ledger.ColPrincipal:
+		return r.Principal
+	case ledger.ColCredential:
+		return r.Credential
+	case ledger.ColKey:
+		return r.Key
+	case ledger.ColClient:
+		return r.Client
+	case ledger.ColCountry:
+		return r.Country
+	case ledger.ColAgent:
+		return r.Agent
+	case ledger.ColTLS:
+		return r.TLS
+	}
+	panic("BUG: column " + strconv.Itoa(int(col)) + " is not of strings")
+}
+
+// errBlock says that a block turned out to be damaged after its rows were found.
+var errBlock = errors.New("a block is damaged")
+
+// recordsOfBlocks fills in the records of the spots that are rows of blocks.
+func (q *question) recordsOfBlocks(ctx context.Context, spots []spot, out []whosaw.Record, done []bool) error {
+	order := make([]int, 0, len(spots))
+	for i := range spots {
+		if spots[i].block != nil {
+			order = append(order, i)
+		}
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(spots[a].part, spots[b].part), cmp.Compare(spots[a].row, spots[b].row))
+	})
+	for len(order) > 0 {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		part := spots[order[0]].part
+		texts, err := q.view.Texts(part)
+		if err != nil {
+			return fmt.Errorf("read part %d: %w", part, err)
+		}
+		for len(order) > 0 && spots[order[0]].part == part && err == nil {
+			s := &spots[order[0]]
+			var r whosaw.Record
+			if r, _, err = s.block.Record(int(s.row), texts.At); err == nil {
+				out[order[0]], done[order[0]] = r.Clone(), true
+			}
+			order = order[1:]
+		}
+		if err = errors.Join(err, texts.Close()); err != nil {
+			var damage *index.DamageError
+			if errors.As(err, &damage) {
+				return errBlock
+			}
+			return fmt.Errorf("read part %d: %w", part, err)
+		}
+	}
+	return nil
+}
