@@ -44,6 +44,7 @@ func (q *question) newestInBlocks(ctx context.Context, id string, after place, n
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	rest = []int{} // none is not all
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range max(1, min(q.workers, len(order))) {

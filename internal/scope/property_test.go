@@ -183,6 +183,11 @@ func (s *scenario) try() (*built, error) {
 	if err := send(); err != nil {
 		return nil, err
 	}
+	if s.seed%3 == 0 { // nothing is left but whole segments
+		if err := b.ledger.Seal(context.Background()); err != nil {
+			return nil, err
+		}
+	}
 	if b.view, err = b.ledger.View(0); err != nil {
 		return nil, err
 	}
