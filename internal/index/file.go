@@ -18,7 +18,7 @@ const (
 	endMagic = "whosawIE"
 	headSize = 64
 	tailSize = 16
-	pageBits = 16 // of what a checksum is over
+	pageBits = 12 // of what a checksum is over
 	pageSize = 1 << pageBits
 	maxFile  = 1 << 33
 	maxTime  = 1 << 60

@@ -5,8 +5,8 @@ import "slices"
 // Where a subject's rows are: its number is hashed to a bucket, and each entry of a bucket says that a subject with these
 // bits of a hash has rows in this stretch. An entry may be another subject's: whoever asks looks at the rows.
 const (
-	stretchBits = 12 // of a row's number: its stretch has 4,096 rows
-	printBits   = 4  // of a hash, beside the bucket
+	stretchBits = 7  // of a row's number: its stretch has 128 rows
+	printBits   = 3  // of a hash, beside the bucket
 	bucketRows  = 16 // rows a bucket, on average
 )
 
@@ -73,6 +73,23 @@ func (b *Block) Find(number uint64) ([]Span, error) {
 		}
 	}
 	return out, nil
+}
+
+// RowsOf calls fn with the rows of a stretch that have a subject's number, and their shapes. A row without a subject has some number,
+// too.
+func (b *Block) RowsOf(s Span, number uint64, fn func(row int, shape uint64) error) error {
+	if err := b.CheckRows(s.From, s.To, false); err != nil {
+		return err
+	}
+	row := s.From - 1
+	for rows := b.Each(s.From, s.To); rows.Next(); {
+		if row++; rows.Subject == number {
+			if err := fn(row, rows.Shape); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // checkNumbers looks at the checksums of some numbers of a section.

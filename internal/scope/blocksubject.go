@@ -178,38 +178,40 @@ func (f *subjectFinder) rows(b *index.Block, shapes *index.Texts, w *newestWorke
 	}
 	var out []spot
 	for _, s := range spans {
-		if err := b.CheckRows(s.From, s.To, false); err != nil {
+		err := b.RowsOf(s, number, func(row int, shape uint64) error {
+			if !index.NamesSubject(shapes.At(int(shape) + 1)) {
+				return nil
+			}
+			x, ok, err := f.spot(b, w, row, part, p)
+			if ok {
+				out = append(out, x)
+			}
+			return err
+		})
+		if err != nil {
 			return nil, err
-		}
-		row := s.From - 1
-		for rows := b.Each(s.From, s.To); rows.Next(); {
-			if row++; rows.Subject != number || !index.NamesSubject(shapes.At(int(rows.Shape)+1)) {
-				continue
-			}
-			x := spot{part: part, row: uint32(row), block: b, seq: p.First}
-			if x.time, err = b.TimeOf(row); err != nil {
-				return nil, err
-			}
-			if w.full && x.time < w.bar || f.after.seq != 0 && x.time > f.after.time {
-				continue
-			}
-			seq, told, err := b.Seq(row)
-			if err != nil {
-				return nil, err
-			}
-			last := p.Last // a row that is alone with its time is any of the part's
-			if told {
-				x.seq, last = seq, seq
-			}
-			if f.after.seq != 0 && x.time == f.after.time && last >= f.after.seq {
-				continue
-			}
-			out = append(out, x)
 		}
 	}
 	slices.SortFunc(out, newer)
 	// An access may name its subject twice.
 	return slices.CompactFunc(out, func(x, y spot) bool { return x.time == y.time && x.seq == y.seq }), nil
+}
+
+// spot makes one of a row; ok is false if it is not asked for.
+func (f *subjectFinder) spot(b *index.Block, w *newestWorker, row, part int, p *ledger.Part) (x spot, ok bool, err error) {
+	x = spot{part: part, row: uint32(row), block: b, seq: p.First}
+	if x.time, err = b.TimeOf(row); err != nil {
+		return x, false, err
+	}
+	if w.full && x.time < w.bar || f.after.seq != 0 && x.time > f.after.time {
+		return x, false, nil
+	}
+	last := p.Last // a row that is alone with its time is any of the part's
+	seq, told, err := b.Seq(row)
+	if told {
+		x.seq, last = seq, seq
+	}
+	return x, f.after.seq == 0 || x.time != f.after.time || last < f.after.seq, err
 }
 
 // judge reports whether the access of a row matches one of the terms.
