@@ -13,7 +13,7 @@ import (
 // A block is a file: a header, sections one behind the other, a footer that says where they lie, and a tail.
 // docs/formats/ledger.md has the bytes.
 const (
-	version  = 4
+	version  = 5
 	magic    = "whosawIX"
 	endMagic = "whosawIE"
 	headSize = 64

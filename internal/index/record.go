@@ -69,11 +69,11 @@ func (b *Block) RealmOf(row int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	code, err := b.number(sectionMember+section(memberRealm), &b.members[memberRealm], o)
+	code, err := b.code(memberRealm, o)
 	if err != nil || code == 0 {
 		return "", err
 	}
-	return b.text(sectionDict+section(memberRealm), b.head.dicts[memberRealm], int(code)-1)
+	return b.text(sectionDict+section(memberRealm), b.head.dicts[memberRealm], code-1)
 }
 
 // Record gives the access of a row, as its source told it but for its position in the source, and the first row of the
