@@ -15,39 +15,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/report"
 	"github.com/whosaw/whosaw/internal/retention"
 )
-
-// removal is the answer of `whosaw retention --json`.
-type removal struct {
-	Applied bool        `json:"applied"`
-	Before  whosaw.Time `json:"before"`
-	Removed []removed   `json:"removed"` // what went; of a dry run what would go
-	Held    []removed   `json:"held"`    // old enough, and kept by holds
-	Mixed   int         `json:"mixed"`   // segments with records on both sides: they stay
-}
-
-type removed struct {
-	First    uint64      `json:"first"`
-	Last     uint64      `json:"last"`
-	From     whosaw.Time `json:"from"`
-	To       whosaw.Time `json:"to"`
-	Accesses int         `json:"accesses"`
-	Records  uint64      `json:"records"`
-	Bytes    int64       `json:"bytes"`
-	Holds    []uint64    `json:"holds,omitempty"`
-}
-
-func removedOf(p *ledger.Purged, holds []uint64) removed {
-	return removed{
-		First: p.First, Last: p.Last, From: whosaw.Time(p.MinTime), To: whosaw.Time(p.MaxTime),
-		Accesses: p.Accesses, Records: p.Last + 1 - p.First, Bytes: p.Bytes, Holds: holds,
-	}
-}
 
 func (m *Main) retentionCommand() *cobra.Command {
 	var (
@@ -70,14 +44,17 @@ Without --apply nothing is removed. There is no way back but a backup.`,
 			if err != nil {
 				return err
 			}
-			k, done, err := m.keeper(dir)
+			var answer retention.Removal
+			err = m.keep(cmd.Context(), dir, func(ctx context.Context, r *remote) error {
+				return r.call(ctx, "POST", "/v1/retention", api.RemovalSpec{Days: int(age / (24 * time.Hour)), Apply: apply}, &answer)
+			}, func(ctx context.Context, k *retention.Keeper) (err error) {
+				answer, err = k.Retain(ctx, m.Now().Add(-age).UnixMilli(), apply)
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			answer, err := m.remove(cmd.Context(), k, m.Now().Add(-age).UnixMilli(), apply)
-			if err = errors.Join(err, done()); err != nil {
-				return err
-			}
+			m.doubtClock(int64(answer.Newest))
 			if asJSON {
 				return writeJSON(m.Stdout, answer)
 			}
@@ -107,66 +84,39 @@ func parseAge(s string) (time.Duration, error) {
 	return 0, usagef("--older-than takes days or weeks, as in 400d or 60w")
 }
 
-// keeper opens a data directory to act on it; done closes it.
-func (m *Main) keeper(dir string) (k *retention.Keeper, done func() error, err error) {
+// keep acts through the server of a data directory or, where none runs, on the directory itself.
+func (m *Main) keep(ctx context.Context, dir string, asked func(context.Context, *remote) error, alone func(context.Context, *retention.Keeper) error) error {
 	if dir == "" {
-		return nil, nil, usagef("no data directory: give --data DIR")
+		return usagef("no data directory: give --data DIR")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "ledger")); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%s holds no ledger: name the directory that was given to --data before", dir)
+		return fmt.Errorf("%s holds no ledger: name the directory that was given to --data before", dir)
 	}
-	led, err := ledger.Open(ledger.Config{Dir: dir})
-	if err != nil {
-		return nil, nil, err
-	}
-	blocks := index.Attach(led, false)
-	k = &retention.Keeper{Ledger: led, Index: blocks, Who: "staff:" + operator(), Now: m.Now}
-	return k, func() error { return errors.Join(led.Close(), blocks.Close()) }, nil
-}
-
-func (m *Main) remove(ctx context.Context, k *retention.Keeper, before int64, apply bool) (removal, error) {
-	out := removal{Applied: apply, Before: whosaw.Time(before), Removed: []removed{}, Held: []removed{}}
-	if err := m.doubtClock(k.Ledger); err != nil {
-		return out, err
-	}
-	plan, err := k.Plan(before)
-	if err != nil {
-		return out, err
-	}
-	gone := plan.Go
-	if apply {
-		if gone, err = k.Remove(ctx, before); err != nil {
-			return out, err
-		}
-	}
-	for i := range gone {
-		out.Removed = append(out.Removed, removedOf(&gone[i], nil))
-	}
-	for i := range plan.Held {
-		out.Held = append(out.Held, removedOf(&plan.Held[i].Purged, plan.Held[i].Holds))
-	}
-	out.Mixed = plan.Mixed
-	return out, nil
-}
-
-// doubtClock says that the newest record is long ago: a clock that runs ahead makes everything look old.
-func (m *Main) doubtClock(led *ledger.Ledger) error {
-	view, err := led.View(0)
+	r, err := dial(ctx, dir)
 	if err != nil {
 		return err
 	}
-	newest := int64(0)
-	for _, p := range view.Parts() {
-		newest = max(newest, p.MaxTime)
+	if r != nil {
+		return errors.Join(asked(ctx, r), r.close())
 	}
+	led, err := ledger.Open(ledger.Config{Dir: dir})
+	if err != nil {
+		return err
+	}
+	blocks := index.Attach(led, false)
+	err = alone(ctx, &retention.Keeper{Ledger: led, Index: blocks, Who: "staff:" + operator(), Now: m.Now})
+	return errors.Join(err, led.Close(), blocks.Close())
+}
+
+// doubtClock says that the newest record is long ago: a clock that runs ahead makes everything look old.
+func (m *Main) doubtClock(newest int64) {
 	if days := m.Now().Sub(time.UnixMilli(newest)).Hours() / 24; newest > 0 && days > 30 {
 		fmt.Fprintf(m.Stderr, "whosaw: the newest record is of %s, %d days before this machine's clock: is the clock right?\n",
 			time.UnixMilli(newest).UTC().Format(time.DateOnly), int(days))
 	}
-	return view.Close()
 }
 
-func writeRemoval(w io.Writer, r *removal) error {
+func writeRemoval(w io.Writer, r *retention.Removal) error {
 	var b strings.Builder
 	verb := "Would be removed"
 	if r.Applied {
@@ -240,15 +190,18 @@ func (m *Main) holdAddCommand() *cobra.Command {
 					return err
 				}
 			}
-			k, done, err := m.keeper(dir)
+			var h retention.Hold
+			err = m.keep(cmd.Context(), dir, func(ctx context.Context, r *remote) error {
+				return r.call(ctx, "POST", "/v1/holds", api.HoldSpec{From: times[0], To: times[1], Reason: reason}, &h)
+			}, func(ctx context.Context, k *retention.Keeper) error {
+				set, err := k.Hold(ctx, int64(times[0]), int64(times[1]), reason)
+				h = retention.HoldOf(&set)
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			h, err := k.Hold(cmd.Context(), int64(times[0]), int64(times[1]), reason)
-			if err = errors.Join(err, done()); err != nil {
-				return err
-			}
-			return writeHolds(m.Stdout, []ledger.Hold{h})
+			return writeHolds(m.Stdout, []retention.Hold{h})
 		}),
 	}
 	addDir(cmd, &dir)
@@ -266,13 +219,20 @@ func (m *Main) holdListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "All holds, released ones too",
 		Args:  cobra.NoArgs,
-		RunE: run(func(_ *cobra.Command, _ []string) error {
-			k, done, err := m.keeper(dir)
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			holds := []retention.Hold{}
+			err := m.keep(cmd.Context(), dir, func(ctx context.Context, r *remote) error {
+				answer := struct {
+					Holds *[]retention.Hold `json:"holds"`
+				}{&holds}
+				return r.call(ctx, "GET", "/v1/holds", nil, &answer)
+			}, func(_ context.Context, k *retention.Keeper) error {
+				for _, h := range k.Ledger.Holds() {
+					holds = append(holds, retention.HoldOf(&h))
+				}
+				return nil
+			})
 			if err != nil {
-				return err
-			}
-			holds := append([]ledger.Hold{}, k.Ledger.Holds()...)
-			if err := done(); err != nil {
 				return err
 			}
 			if asJSON {
@@ -303,15 +263,21 @@ func (m *Main) holdReleaseCommand() *cobra.Command {
 			if reason == "" {
 				return usagef("releasing a hold needs a reason: give --reason")
 			}
-			k, done, err := m.keeper(dir)
+			var h retention.Hold
+			err = m.keep(cmd.Context(), dir, func(ctx context.Context, r *remote) error {
+				in := struct {
+					Reason string `json:"reason"`
+				}{reason}
+				return r.call(ctx, "POST", fmt.Sprintf("/v1/holds/%d/release", id), in, &h)
+			}, func(ctx context.Context, k *retention.Keeper) error {
+				released, err := k.Release(ctx, id, reason)
+				h = retention.HoldOf(&released)
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			h, err := k.Release(cmd.Context(), id, reason)
-			if err = errors.Join(err, done()); err != nil {
-				return err
-			}
-			return writeHolds(m.Stdout, []ledger.Hold{h})
+			return writeHolds(m.Stdout, []retention.Hold{h})
 		}),
 	}
 	addDir(cmd, &dir)
@@ -319,19 +285,19 @@ func (m *Main) holdReleaseCommand() *cobra.Command {
 	return cmd
 }
 
-func writeHolds(w io.Writer, holds []ledger.Hold) error {
+func writeHolds(w io.Writer, holds []retention.Hold) error {
 	var b strings.Builder
-	at := func(ms int64, open string) string {
-		if ms == 0 {
+	at := func(t *whosaw.Time, open string) string {
+		if t == nil {
 			return open
 		}
-		return time.UnixMilli(ms).UTC().Format(time.RFC3339)
+		return time.UnixMilli(int64(*t)).UTC().Format(time.RFC3339)
 	}
 	for i := range holds {
 		h := &holds[i]
-		fmt.Fprintf(&b, "hold %d: from %s to %s, set %s by %s: %s\n", h.ID, at(h.From, "the beginning"), at(h.To, "no end"), at(h.When, "-"),
+		fmt.Fprintf(&b, "hold %d: from %s to %s, set %s by %s: %s\n", h.ID, at(h.From, "the beginning"), at(h.To, "no end"), at(&h.When, "-"),
 			report.Safe(h.By), report.Safe(h.Reason))
-		if h.Released != 0 {
+		if h.Released != nil {
 			fmt.Fprintf(&b, "  released %s by %s: %s\n", at(h.Released, "-"), report.Safe(h.ReleasedBy), report.Safe(h.ReleasedWhy))
 		}
 	}

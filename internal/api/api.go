@@ -137,6 +137,10 @@ var routes = []route{
 	{"POST", "/v1/guard/decisions", admins, (*API).postDecision},
 	{"POST", "/v1/guard/decisions/{id}/undo", admins, (*API).postUndo},
 	{"GET", "/v1/guard/feed", senders, (*API).getFeed},
+	{"GET", "/v1/holds", readers, (*API).getHolds},
+	{"POST", "/v1/holds", admins, (*API).postHold},
+	{"POST", "/v1/holds/{id}/release", admins, (*API).postRelease},
+	{"POST", "/v1/retention", admins, (*API).postRetention},
 	{"GET", "/v1/openapi.yaml", anyone, (*API).getOpenAPI},
 
 	{"POST", "/v1/local/import", ownerOnly, (*API).postImport},

@@ -65,6 +65,11 @@ func TestContract(t *testing.T) {
 	w.ask(admin, "POST", "/v1/tokens", `{"name":"grafana","role":"read","days":30}`)
 	w.ask(admin, "GET", "/v1/tokens", "")
 	w.ask(admin, "DELETE", "/v1/tokens/grafana", "")
+	w.ask(admin, "POST", "/v1/holds", `{"reason":"order 17","from":"2026-01-01T00:00:00Z"}`)
+	w.ask(admin, "GET", "/v1/holds", "")
+	w.ask(admin, "POST", "/v1/retention", `{"days":1,"apply":true}`)
+	w.ask(admin, "POST", "/v1/holds/1/release", `{"reason":"closed"}`)
+	w.ask(admin, "POST", "/v1/retention", `{"days":36500}`)
 	w.ask("", "GET", "/v1/openapi.yaml", "")
 	w.guarded(ingest, admin)
 	w.watch(admin)
@@ -133,6 +138,7 @@ func TestWhoMayWhat(t *testing.T) {
 		}
 		sends := r.Path == "/v1/records" || strings.HasPrefix(r.Path, "/v1/decide") || r.Path == "/v1/guard/feed"
 		changes := r.Method == "DELETE" || r.Method == "POST" && strings.HasPrefix(r.Path, "/v1/guard/") || strings.Contains(r.Path, "token") ||
+			r.Method == "POST" && (strings.Contains(r.Path, "hold") || strings.Contains(r.Path, "retention")) ||
 			r.Method == "POST" && (strings.Contains(r.Path, "verdict") || strings.Contains(r.Path, "suppress") || strings.Contains(r.Path, "test"))
 		for who, secret := range tokens {
 			a := w.ask(secret, r.Method, path, "")

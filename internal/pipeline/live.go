@@ -160,6 +160,9 @@ func (l *Live) Close(ctx context.Context) error {
 // Ledger is the ledger itself.
 func (l *Live) Ledger() *ledger.Ledger { return l.ledger }
 
+// Index is what is derived from the ledger's segments.
+func (l *Live) Index() *index.Store { return l.index }
+
 // Catalog is what questions are answered with.
 func (l *Live) Catalog() *catalog.Catalog { return l.cfg.Catalog }
 

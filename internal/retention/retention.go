@@ -22,10 +22,15 @@ type Keeper struct {
 	Index  *index.Store
 	Who    string // the principal that acts, as "staff:kim"
 	Now    func() time.Time
+	// Act puts an act on record for whoever follows the ledger as it grows; nil: nobody does, and it is appended.
+	Act func(ctx context.Context, who string, act whosaw.Reference) error
 }
 
 // write puts an act on record.
 func (k *Keeper) write(ctx context.Context, ref whosaw.Reference) error {
+	if k.Act != nil {
+		return k.Act(ctx, k.Who, ref)
+	}
 	now := k.Now()
 	r := whosaw.Record{
 		Type: whosaw.TypeAct, Time: now.UnixMilli(), Source: "operator", Position: now.UnixNano(), Principal: k.Who, Ref: &ref,
