@@ -63,7 +63,7 @@ var importTable = map[string][]string{
 	"internal/store/sqlite": {"github.com/pressly/goose/v3", "modernc.org/sqlite"},
 	"internal/alarm":        {"", "internal/figure", "internal/report", "internal/store/sqlite", "github.com/wneessen/go-mail"},
 
-	"internal/rehearsal": {"", "internal/catalog", "internal/detect", "internal/rules"},
+	"internal/rehearsal": {"", "internal/catalog", "internal/ledger", "internal/detect", "internal/rules", "internal/scope"},
 
 	"internal/drill": {
 		"", "internal/catalog", "internal/ledger", "internal/detect", "internal/scope", "internal/pipeline", "internal/report", "internal/figure",

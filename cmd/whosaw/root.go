@@ -48,6 +48,7 @@ Nothing leaves this machine, but for what a server tells the channels you config
 		m.configCommand(),
 		m.rulesCommand(),
 		m.explainCommand(),
+		m.replayCommand(),
 		m.baselineCommand(),
 		m.drillCommand(),
 		m.simCommand(),
