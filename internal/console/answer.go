@@ -52,6 +52,15 @@ func (f *frame) fields(a *whosaw.ScopeAnswer) []fieldView {
 	return out
 }
 
+// capital begins a sentence.
+func capital(s string) string {
+	r := []rune(strings.TrimRight(s, "."))
+	if len(r) == 0 {
+		return ""
+	}
+	return strings.ToUpper(string(r[:1])) + string(r[1:])
+}
+
 func b2i(b bool) int {
 	if b {
 		return 1
@@ -63,7 +72,7 @@ func b2i(b bool) int {
 func (f *frame) gaps(gaps []whosaw.Gap) []string {
 	var out []string
 	for _, g := range gaps[:min(6, len(gaps))] {
-		says := safeTo(g.Says, 400)
+		says := capital(safeTo(g.Says, 400)) + "."
 		if f.lang != defaultLanguage {
 			period := ""
 			if g.From != nil && g.To != nil {

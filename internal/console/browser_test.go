@@ -125,6 +125,13 @@ func click(sel string) chromedp.Action[chromedp.Void] {
 	return chromedp.Click(chromedp.CSS(sel))
 }
 
+// key presses a key once the page hears it.
+func (b *tab) key(k string) {
+	b.t.Helper()
+	b.wait(`document.body.dataset.ready && document.readyState === "complete"`)
+	b.do(chromedp.KeyEvent(k))
+}
+
 // text is what the page shows.
 func (b *tab) text() string {
 	s, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.title + "\n" + document.body.innerText`))
@@ -195,7 +202,7 @@ func (b *tab) clean(name string, mustNot ...string) {
 	if out != "" {
 		b.t.Errorf("%s: axe-core finds\n%s", name, out)
 	}
-	wide, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.documentElement.scrollWidth > innerWidth + 1 ? "wider than the window: " + document.documentElement.scrollWidth : ""`))
+	wide, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.documentElement.scrollWidth > innerWidth + 1 ? "wider than the window: " + [...document.querySelectorAll("body *")].filter(e => !e.closest(".scrollx") && e.getBoundingClientRect().right > innerWidth + 1).slice(0, 3).map(e => e.outerHTML.slice(0, 120)).join(" | ") : ""`))
 	check(b.t, err)
 	if wide != "" {
 		b.t.Errorf("%s: the page is %s", name, wide)

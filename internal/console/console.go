@@ -68,6 +68,7 @@ type Console struct {
 	pages *template.Template
 	words dictionary
 	watch *watch
+	lists listings
 }
 
 // New gives a console.
@@ -105,6 +106,11 @@ func (c *Console) Register(mux *http.ServeMux) {
 		"GET /live":     c.live,
 		"GET /findings": c.findings, "GET /findings/{number}": c.finding, "GET /findings/{number}/figures": c.findingFigures,
 		"POST /findings/{number}/take": c.take, "POST /findings/{number}/verdict": c.verdict, "POST /findings/{number}/contain": c.contain,
+		"GET /scope": c.scopeStart, "GET /scope/{handle}": c.scope, "GET /scope/{handle}/counts": c.scopeCounts, "GET /scope/{handle}/course": c.scopeCourse,
+		"GET /scope/{handle}/narrow": c.scopeNarrow, "GET /scope/{handle}/list": c.scopeList, "POST /scope/{handle}/edit": c.scopeEdit,
+		"POST /scope/{handle}/save": c.scopeSave, "GET /scope/{handle}/compare": c.scopeCompare, "POST /scope/{handle}/why": c.scopeWhy,
+		"POST /scope/{handle}/export": c.scopeExport,
+		"GET /subject":                c.subjectAsk, "POST /subject": c.subjectGo, "GET /subject/{handle}": c.subject, "GET /subject/{handle}/more": c.subjectMore,
 		"GET /server": c.server, "POST /tokens": c.token,
 		"GET /settings": c.settings,
 	} {

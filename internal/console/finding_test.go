@@ -82,7 +82,7 @@ func TestFinding(t *testing.T) {
 	b.shows("customers were shown")
 
 	// Taken by a key, judged by clicks, contained by the key of acts with the preview in view.
-	b.do(chromedp.KeyEvent("t"))
+	b.key("t")
 	b.shows("taken by staff:admin")
 	b.do(click(`input[name=cut][value=cap]`))
 	b.shows("stops 4,063, hits 38")

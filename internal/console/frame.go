@@ -78,15 +78,20 @@ func (c *Console) lit(f *frame) {
 }
 
 // Title is the tab's: the plate where it is lit, then the page. No id stands in it.
-func (f *frame) Title() string {
-	t := f.T(f.TitleKey) + " · whosaw"
+func (f *frame) Title() string { return f.Lit() + f.Plain() }
+
+// Plain is the title without the plate.
+func (f *frame) Plain() string { return f.T(f.TitleKey) + " · whosaw" }
+
+// Lit is what the plate puts before a title.
+func (f *frame) Lit() string {
 	switch f.Level.Level {
 	case "harvest":
-		return "■ " + f.Level.Word + " " + f.Level.Figure + " · " + t
+		return "■ " + f.Level.Word + " " + f.Level.Figure + " · "
 	case "blind", "watch", "contained":
-		return f.Level.Word + " · " + t
+		return f.Level.Word + " · "
 	}
-	return t
+	return ""
 }
 
 // Clock and Date are now, in the server's zone.
@@ -175,6 +180,8 @@ func (f *frame) Menu() []item {
 	return []item{
 		{ID: "now", Path: "/", Key: "n"},
 		{ID: "findings", Path: "/findings", Key: "f"},
+		{ID: "scope", Path: "/scope", Key: "s"},
+		{ID: "subject", Path: "/subject", Key: "u"},
 		{ID: "server", Path: "/server", Key: "e", Gap: true},
 		{ID: "settings", Path: "/settings", Key: ","},
 	}
@@ -263,7 +270,7 @@ func (f *frame) HasPage(id string) bool {
 // Keys are those beside the menu's: the key, and what it does.
 func (f *frame) Keys() [][2]string {
 	return [][2]string{
-		{"j k", "key.rows"}, {"↵", "key.open"}, {"t", "key.take"}, {"c", "key.contain"}, {"y", "key.copy"}, {"Ctrl ↵", "key.act"}, {"?", "key.help"},
+		{"j k", "key.rows"}, {"↵", "key.open"}, {"t", "key.take"}, {"c", "key.contain"}, {"y", "key.copy"}, {"/", "key.filter"}, {"g", "key.goto"}, {"v", "key.save"}, {"d", "key.compare"}, {"x", "key.unexplained"}, {"Ctrl ↵", "key.act"}, {"?", "key.help"},
 	}
 }
 

@@ -447,10 +447,7 @@ func (w *watch) tell() {
 // event makes the parts of one language and page, as one message of the stream.
 func (c *Console) event(s *state, l listener) []byte {
 	sp := c.words.in(l.lang)
-	f := &frame{speech: sp, Page: l.page, TitleKey: "title." + l.page, Zone: c.cfg.Zone, At: s.at, Languages: c.words.languages()}
-	if _, ok := sp.words[f.TitleKey]; !ok {
-		f.TitleKey = "title.now"
-	}
+	f := &frame{speech: sp, Page: l.page, TitleKey: "title.now", Zone: c.cfg.Zone, At: s.at, Languages: c.words.languages()}
 	c.lit(f)
 	var out bytes.Buffer
 	data := any(f)

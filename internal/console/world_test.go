@@ -46,6 +46,7 @@ type site struct {
 	ledger  *ledger.Ledger
 	dir     string
 	stop    func() // the server, not the stores
+	honest  string // a customer who opened their own page
 
 	mu      sync.Mutex
 	started time.Time
@@ -231,6 +232,7 @@ func (s *site) visit(p *page, r *mrand.Rand, t time.Time, n int, add func(whosaw
 	rec := whosaw.Record{Time: t.UnixMilli(), Route: p.route, Status: 200, Fields: p.fields, Masked: p.masked, Subjects: []string{fmt.Sprint(id)}, Agent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"}
 	switch p.kind {
 	case "customer":
+		s.honest = fmt.Sprint(id)
 		rec.Principal, rec.Credential, rec.Key = fmt.Sprintf("customer:%d", id), fmt.Sprintf("c%d", n), "login-main"
 		rec.IP = netip.AddrFrom4([4]byte{100, 64, byte(id >> 8), byte(id)})
 		rec.ASN, rec.Country = 64496, "KR"

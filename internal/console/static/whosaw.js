@@ -30,7 +30,7 @@ function level() {
     plate.classList.add("fade");
     setTimeout(() => plate.classList.remove("fade"), 450);
   }
-  if (plate.dataset.title) document.title = plate.dataset.title;
+  document.title = plate.dataset.lit + body.dataset.title;
   if (plate.dataset.open !== undefined) document.querySelectorAll("[data-open]").forEach((el) => { if (el !== plate) el.textContent = plate.dataset.open; });
 }
 
@@ -137,3 +137,5 @@ document.addEventListener("change", (e) => {
   document.querySelector("#cutgo span").textContent = cut.dataset.button;
   document.getElementById("cutsays").textContent = cut.dataset.says;
 });
+
+body.dataset.ready = "yes";
