@@ -170,3 +170,19 @@ func (k *key) happen(kind, state, owner string, since, t int64) {
 		}
 	}
 }
+
+// KeyLife is what key records say of a key's life beside its state. 0 and "": no record says.
+type KeyLife struct {
+	Created, Rotated, Disposed int64
+	Owner                      string
+}
+
+// Life gives the life of a key, by all records so far.
+func (x *Index) Life(realm, key string) KeyLife {
+	g := x.realms[realm]
+	if g == nil || g.keys[key] == nil {
+		return KeyLife{}
+	}
+	k := g.keys[key]
+	return KeyLife{k.created, k.rotated, k.disposed, k.owner}
+}
