@@ -30,6 +30,7 @@ import (
 	"github.com/whosaw/whosaw/internal/door"
 	"github.com/whosaw/whosaw/internal/guard"
 	"github.com/whosaw/whosaw/internal/ingest"
+	"github.com/whosaw/whosaw/internal/keys"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/meter"
 	"github.com/whosaw/whosaw/internal/pipeline"
@@ -88,6 +89,7 @@ type server struct {
 	live   *pipeline.Live
 	guard  *guard.Guard // nil: it is off
 	doors  *door.Server
+	keys   *keys.Keeper
 	inputs inputs
 	api    *api.API
 	meter  *meter.Meter
@@ -189,6 +191,10 @@ func (s *server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.led = nil
+	s.keys = keys.New(keys.Config{
+		DB: s.db, View: func() (*ledger.View, error) { return s.live.Ledger().View(0) }, Write: s.live.State, Now: s.m.Now,
+		Within: time.Duration(s.cfg.Offboarding),
+	})
 	if err := s.openInputs(); err != nil {
 		return err
 	}
@@ -306,7 +312,7 @@ func (s *server) openAPI() error {
 	q := &s.cfg.Query
 	secure := s.cfg.TLS.Cert != "" || s.cfg.TLS.Off || strings.HasPrefix(s.url, "https:")
 	ac := api.Config{
-		Live: s.live, Auth: s.auth, Alarms: s.alarms, Guard: s.guard, Logger: s.log, Now: s.m.Now,
+		Keys: s.keys, Live: s.live, Auth: s.auth, Alarms: s.alarms, Guard: s.guard, Logger: s.log, Now: s.m.Now,
 		MaxBody: int64(s.cfg.Ingest.MaxBody), MaxDecompressed: int64(s.cfg.Ingest.MaxDecompressed), Zone: s.zone,
 		QueryTimeout: time.Duration(q.Timeout), QueryConcurrent: q.Concurrent, QueryWorkers: q.Workers, QueryMemory: int64(q.Memory),
 		URL: s.url, Hosts: s.hosts(), Secure: secure, Inputs: s.inputs.status, Disk: s.disk, Idle: s.m.idle, Backup: s.backup, Version: version(),
@@ -362,6 +368,7 @@ func (s *server) run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { s.alarms.Run(background) })
 	running.Go(func() { s.api.Run(background) })
+	running.Go(func() { s.nag(background) })
 	running.Go(func() { s.pages.Run(background) })
 	failed := make(chan error, 4)
 	s.runGuard(background, &running, failed)

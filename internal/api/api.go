@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"github.com/whosaw/whosaw/internal/auth"
 	"github.com/whosaw/whosaw/internal/guard"
 	"github.com/whosaw/whosaw/internal/ingest"
+	"github.com/whosaw/whosaw/internal/keys"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/scope"
 )
@@ -29,6 +31,7 @@ type Config struct {
 	Auth   *auth.Store
 	Alarms *alarm.Dispatcher
 	Guard  *guard.Guard // nil: it is off
+	Keys   *keys.Keeper
 	Logger *slog.Logger
 	Now    func() time.Time
 
@@ -108,7 +111,7 @@ type route struct {
 }
 
 // routes are all there are; openapi.yaml describes each.
-var routes = []route{
+var routes = slices.Concat(keyRoutes, []route{
 	{"POST", "/v1/records", senders, (*API).postRecords},
 	{"POST", "/v1/scope", readers, (*API).postScope},
 	{"POST", "/v1/scope/list", readers, (*API).postList},
@@ -148,7 +151,7 @@ var routes = []route{
 	{"GET", "/v1/local/study", ownerOnly, (*API).getStudy},
 	{"POST", "/v1/local/backup", ownerOnly, (*API).postBackup},
 	{"POST", "/v1/local/link", ownerOnly, (*API).postLink},
-}
+})
 
 // Register adds the routes to a mux. Over the unix socket (local) whoever connects owns the data directory.
 func (a *API) Register(mux *http.ServeMux, local bool) {

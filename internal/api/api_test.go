@@ -72,6 +72,7 @@ func TestContract(t *testing.T) {
 	w.ask(admin, "POST", "/v1/retention", `{"days":36500}`)
 	w.ask("", "GET", "/v1/openapi.yaml", "")
 	w.guarded(ingest, admin)
+	w.keyContract(admin)
 	w.watch(admin)
 	for _, r := range api.Routes() {
 		if r.Local {
@@ -136,8 +137,12 @@ func TestWhoMayWhat(t *testing.T) {
 		if r.Path == "/v1/live" || r.Path == "/v1/openapi.yaml" {
 			continue
 		}
+		if r.Path == "/jwks.json" || r.Path == "/.well-known/jwks.json" {
+			continue // public keys
+		}
+		ofKeys := strings.HasPrefix(r.Path, "/v1/key") || strings.Contains(r.Path, "people") || strings.Contains(r.Path, "offboarding")
 		sends := r.Path == "/v1/records" || strings.HasPrefix(r.Path, "/v1/decide") || r.Path == "/v1/guard/feed"
-		changes := r.Method == "DELETE" || r.Method == "POST" && strings.HasPrefix(r.Path, "/v1/guard/") || strings.Contains(r.Path, "token") ||
+		changes := r.Method == "DELETE" || ofKeys && r.Method != "GET" || r.Method == "POST" && strings.HasPrefix(r.Path, "/v1/guard/") || strings.Contains(r.Path, "token") ||
 			r.Method == "POST" && (strings.Contains(r.Path, "hold") || strings.Contains(r.Path, "retention")) ||
 			r.Method == "POST" && (strings.Contains(r.Path, "verdict") || strings.Contains(r.Path, "suppress") || strings.Contains(r.Path, "test"))
 		for who, secret := range tokens {

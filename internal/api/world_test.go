@@ -28,6 +28,7 @@ import (
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/guard"
 	"github.com/whosaw/whosaw/internal/ingest"
+	"github.com/whosaw/whosaw/internal/keys"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
@@ -42,6 +43,8 @@ type world struct {
 	live   *pipeline.Live
 	auth   *auth.Store
 	alarms *alarm.Dispatcher
+	keys   *keys.Keeper
+	guard  door
 	public *httptest.Server
 	local  *httptest.Server
 	dir    string
@@ -65,6 +68,21 @@ func (w *world) logged() string {
 	w.logMu.Lock()
 	defer w.logMu.Unlock()
 	return w.log.String()
+}
+
+// door stands for a guard: it refuses everything or nothing, and keeps what it was told to refuse.
+type door struct {
+	refuse bool
+	denied []whosaw.Filter
+}
+
+func (d *door) Try(context.Context, keys.Probe) (keys.Answer, error) {
+	return keys.Answer{Refused: d.refuse, Because: "test"}, nil
+}
+
+func (d *door) Deny(_ context.Context, f whosaw.Filter, _ time.Time, _, _ string) (string, error) {
+	d.denied = append(d.denied, f)
+	return "d-1", nil
 }
 
 // Send is a channel that keeps what it is told.
@@ -102,8 +120,9 @@ func newWorld(t *testing.T, change ...func(*api.Config)) *world {
 	})
 	check(t, err)
 	t.Cleanup(func() { w.live.Close(context.Background()) })
+	w.keys = keys.New(keys.Config{DB: db, View: func() (*ledger.View, error) { return w.live.Ledger().View(0) }, Write: w.live.State, Now: clock, Guard: &w.guard})
 	cfg := api.Config{
-		Live: w.live, Auth: w.auth, Alarms: w.alarms, Logger: logger, Now: clock,
+		Keys: w.keys, Live: w.live, Auth: w.auth, Alarms: w.alarms, Logger: logger, Now: clock,
 		MaxBody: 1 << 20, MaxDecompressed: 4 << 20, QueryTimeout: time.Minute, QueryConcurrent: 2, QueryWorkers: 1, QueryMemory: 1 << 30,
 		Formats: []ingest.StreamOptions{{Source: "nginx-1", Format: ingest.FormatNginx}},
 		Hosts:   []string{"127.0.0.1"}, Version: "test",
@@ -131,7 +150,7 @@ func text(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter
 }
 
 func init() {
-	for _, kind := range []string{"application/x-ndjson", "text/csv", "application/yaml"} {
+	for _, kind := range []string{"application/x-ndjson", "text/csv", "application/yaml", "application/jwk-set+json"} {
 		openapi3filter.RegisterBodyDecoder(kind, text)
 	}
 }

@@ -54,6 +54,8 @@ type Config struct {
 	JetStream []jetstream.Config `yaml:"jetstream"`
 	// Where the material of signing keys lies, so that the audit logs of Vault, OpenBao and AWS tell who read which key.
 	Keys ingest.KeyMap `yaml:"keys"`
+	// How long the offboarding of somebody who left may take before it is overdue, and somebody is told every day.
+	Offboarding Duration `yaml:"offboarding"`
 	// How much a question may cost: one analyst must not stop the records from coming in.
 	Query Query `yaml:"query"`
 	// How sensitive the detectors are, and how much they hold.
@@ -155,11 +157,12 @@ const DefaultListen = "127.0.0.1:8470"
 // Default is what holds where the file says nothing.
 func Default() *Config {
 	return &Config{
-		Listen: DefaultListen,
-		Zone:   "UTC",
-		Log:    Log{Level: "info", Format: "text"},
-		Ingest: Ingest{MaxBody: 64 << 20, MaxDecompressed: 1 << 30, Backlog: 1 << 17, RejectFile: 64 << 20, DiskReserve: ledger.DefaultReserve},
-		Query:  Query{Timeout: Duration(time.Minute), Concurrent: 2, Workers: 1, Memory: 1 << 30},
+		Listen:      DefaultListen,
+		Zone:        "UTC",
+		Offboarding: Duration(24 * time.Hour),
+		Log:         Log{Level: "info", Format: "text"},
+		Ingest:      Ingest{MaxBody: 64 << 20, MaxDecompressed: 1 << 30, Backlog: 1 << 17, RejectFile: 64 << 20, DiskReserve: ledger.DefaultReserve},
+		Query:       Query{Timeout: Duration(time.Minute), Concurrent: 2, Workers: 1, Memory: 1 << 30},
 		Detect: Detect{
 			TrialsPerMonth: 3e9, AlarmsPerMonth: 1, FeedLag: Duration(time.Minute), RetiredGrace: Duration(24 * time.Hour),
 			MaxUnits: 1 << 20, MaxPending: 1 << 17, MaxEvidence: 1 << 20,
@@ -272,6 +275,9 @@ func (c *Config) Check() error {
 		f.add("detect", "feed_lag, retired_grace, max_units, max_pending and max_evidence must be above zero")
 	}
 	c.checkSources(f)
+	if c.Offboarding < Duration(time.Hour) {
+		f.add("offboarding", "give at least 1h")
+	}
 	if err := c.Keys.Check(); err != nil {
 		f.add("keys", "%v", err)
 	}

@@ -43,9 +43,6 @@ func (k *Keeper) Preview(ctx context.Context, realm, name string, days int) (Pre
 	if days < 1 || days > 3650 {
 		return Preview{}, bad("give 1 to 3650", "days: out of range")
 	}
-	if _, err := k.Key(ctx, realm, name); err != nil {
-		return Preview{}, err
-	}
 	view, err := k.cfg.View()
 	if err != nil {
 		return Preview{}, err

@@ -235,6 +235,24 @@ func (l *Live) WriteAll(ctx context.Context, records []whosaw.Record) (first uin
 	return receipts[0].Sequence, nil
 }
 
+// State puts into the ledger what an operator says of the world, and behind it the act that says who said so, in one append.
+func (l *Live) State(ctx context.Context, act whosaw.Record, records ...whosaw.Record) error {
+	now := l.cfg.Now().UnixMilli()
+	all := append(slices.Clone(records), act)
+	for i := range all {
+		r := &all[i]
+		if (r.Type == whosaw.TypeAct) != (i == len(records)) {
+			panic("BUG: an operator's statement is records of the world and one act")
+		}
+		if r.Time == 0 || r.Type == whosaw.TypeAct {
+			r.Time = now
+		}
+		r.Source, r.Position = "operator", l.position.Add(1)
+	}
+	_, err := l.append(ctx, all)
+	return err
+}
+
 // TakeRecords makes records durable that the owner of the data directory hands in ready made, with their source and
 // position: an import that reads logs for a running server. Verdicts, decisions and acts are refused.
 func (l *Live) TakeRecords(ctx context.Context, records []whosaw.Record) ([]ledger.Receipt, error) {
