@@ -94,10 +94,10 @@ func (m *Main) showKill(p *keys.Preview) {
 		say("%s of it have expired already", figure.Of(p.Expired, "session", "sessions"))
 	}
 	if p.Unknown > 0 {
-		say("%s in use that nobody reports the issuance of: whether they are honest is not known", figure.Of(p.Unknown, "credential is", "credentials are"))
+		say("%s in use under it, and nobody reports issuances of this key: whether they are honest is not known", figure.Of(p.Unknown, "credential is", "credentials are"))
 	}
 	if p.Never > 0 {
-		say("%s in use that were never issued: --forged-only refuses these alone", figure.Of(p.Never, "credential is", "credentials are"))
+		say("%s in use and never issued: --forged-only refuses these alone", figure.Of(p.Never, "credential is", "credentials are"))
 	}
 	say("%.2f %% of all accesses with a credential in that time are under this key", 100*p.Share)
 }

@@ -191,10 +191,7 @@ func (s *server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.led = nil
-	s.keys = keys.New(keys.Config{
-		DB: s.db, View: func() (*ledger.View, error) { return s.live.Ledger().View(0) }, Write: s.live.State, Now: s.m.Now,
-		Within: time.Duration(s.cfg.Offboarding),
-	})
+	s.openKeys()
 	if err := s.openInputs(); err != nil {
 		return err
 	}

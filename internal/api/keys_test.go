@@ -58,7 +58,7 @@ func (w *world) keyContract(admin string) {
 	w.ask(admin, "GET", "/v1/offboardings", "")
 	w.ask(admin, "GET", "/v1/offboardings/kim", "")
 	w.ask(admin, "POST", "/v1/offboardings/kim/revoke", `{"reason":"accounts closed"}`)
-	w.guard.refuse = true
+	w.fake.refuse = true
 	w.ask(admin, "POST", "/v1/offboardings/kim/close", `{"reason":"all tried"}`)
 	w.ask(admin, "POST", "/v1/keys/main/deny-forged", `{"reason":"forged credentials"}`)
 }

@@ -44,7 +44,7 @@ type world struct {
 	auth   *auth.Store
 	alarms *alarm.Dispatcher
 	keys   *keys.Keeper
-	guard  door
+	fake   door
 	public *httptest.Server
 	local  *httptest.Server
 	dir    string
@@ -120,7 +120,7 @@ func newWorld(t *testing.T, change ...func(*api.Config)) *world {
 	})
 	check(t, err)
 	t.Cleanup(func() { w.live.Close(context.Background()) })
-	w.keys = keys.New(keys.Config{DB: db, View: func() (*ledger.View, error) { return w.live.Ledger().View(0) }, Write: w.live.State, Now: clock, Guard: &w.guard})
+	w.keys = keys.New(keys.Config{DB: db, View: func() (*ledger.View, error) { return w.live.Ledger().View(0) }, Write: w.live.State, Now: clock, Guard: &w.fake})
 	cfg := api.Config{
 		Keys: w.keys, Live: w.live, Auth: w.auth, Alarms: w.alarms, Logger: logger, Now: clock,
 		MaxBody: 1 << 20, MaxDecompressed: 4 << 20, QueryTimeout: time.Minute, QueryConcurrent: 2, QueryWorkers: 1, QueryMemory: 1 << 30,

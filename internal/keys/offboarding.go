@@ -346,7 +346,7 @@ func (k *Keeper) try(ctx context.Context, o *Offboarding, x *Item) (Tried, error
 		}
 		says := "the guard refuses it: " + a.Because
 		if !a.Refused {
-			says = "the guard lets it through"
+			says = "the guard lets it through: " + a.Because
 		}
 		return Tried{a.Refused, "guard", says}, nil
 	}

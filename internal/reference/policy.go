@@ -102,7 +102,7 @@ func (x *Index) Breaches(realm, name string, p KeyPolicy, t int64) []Breach {
 		if since > t || !Human(person) {
 			continue
 		}
-		if p.NoHumanReaders {
+		if p.NoHumanReaders && !ended {
 			out = append(out, Breach{HumanReader, person, since, since})
 		}
 		left := g.left(person, t)
