@@ -18,24 +18,25 @@ type accusation struct {
 	kind       kind // of the unit the filter names
 	unit       string
 	term       whosaw.Term
-	prefix     netip.Prefix // of term.IP
-	narrow     bool         // it could only name what was met so far
-	rank       int          // the lowest of those that crossed at a record is raised
-	accesses   int64
-	subjects   int64
-	statistic  float64
-	threshold  float64
-	says       string
-	first      int64 // event time of the first accused access
-	trials     int64
-	hits       int64
-	descending bool
+	prefix     netip.Prefix `state:"-"` // of term.IP
+	narrow     bool         `state:"-"` // it could only name what was met so far
+	rank       int          `state:"-"` // the lowest of those that crossed at a record is raised
+	accesses   int64        `state:"-"`
+	subjects   int64        `state:"-"`
+	statistic  float64      `state:"-"`
+	threshold  float64      `state:"-"`
+	says       string       `state:"-"`
+	first      int64        // event time of the first accused access
+	trials     int64        `state:"-"`
+	hits       int64        `state:"-"`
+	descending bool         `state:"-"`
 
 	id     uint64    // of the unit, once it covers
-	file   *dossier  // what it belongs to, once it covers
-	alone  bool      // it is a finding of its own, whatever else is known
-	cause  cause     // what the accused accesses came with, and
-	people []subject // whose data they showed: until it is raised
+	serial uint64    // in order of beginning to cover
+	file   *dossier  `state:"-"` // what it belongs to, once it covers
+	alone  bool      `state:"-"` // it is a finding of its own, whatever else is known
+	cause  cause     `state:"-"` // what the accused accesses came with, and
+	people []subject `state:"-"` // whose data they showed: until it is raised
 }
 
 // term gives the filter that is the unit itself.
@@ -431,9 +432,7 @@ func (e *Engine) raise(a *accusation, v *view) (raised bool) {
 	if !e.rule[a.d].on {
 		return
 	}
-	if p, err := whosaw.ParseNetwork(firstOf(a.term.IP)); err == nil {
-		a.prefix = p
-	}
+	a.fix()
 	if a.narrow {
 		e.hush(a.d, v)
 	} else {
@@ -474,6 +473,13 @@ func (e *Engine) raise(a *accusation, v *view) (raised bool) {
 		e.leaverKey(a, v)
 	}
 	return true
+}
+
+// fix works out what the filter is compared with.
+func (a *accusation) fix() {
+	if p, err := whosaw.ParseNetwork(firstOf(a.term.IP)); err == nil {
+		a.prefix = p
+	}
 }
 
 func firstOf(list []string) string {

@@ -17,8 +17,8 @@ import (
 // that meets another's bits.
 type archive struct {
 	parts []archivePart
-	state [sha256.Size]byte // over all credentials so far
-	who   []byte
+	hash  [sha256.Size]byte // over all credentials so far
+	who   []byte            `state:"-"` // in hand
 }
 
 // archivePart holds the issuances of a time: each part is four times as large as the one before, up to 64 MB.
@@ -52,13 +52,13 @@ func (a *archive) add(r *whosaw.Record) {
 		if n > 0 {
 			size = min(4*perLine*len(a.parts[n-1].lines), lastArchive)
 		}
-		a.parts = append(a.parts, archivePart{key: sha256.Sum256(a.state[:]), lines: make([][8]uint64, size/perLine), room: size})
+		a.parts = append(a.parts, archivePart{key: sha256.Sum256(a.hash[:]), lines: make([][8]uint64, size/perLine), room: size})
 	}
 	p := &a.parts[len(a.parts)-1]
 	p.room--
 	d := p.digest(r.Realm, r.Credential)
 	for i, b := range d {
-		a.state[i] ^= b
+		a.hash[i] ^= b
 	}
 	key, who := text(r.Key), text(r.Principal)
 	if r.Principal == "" && len(r.Subjects) > 0 {

@@ -14,7 +14,7 @@ type dossier struct {
 	d      detector
 	unit   string // as it was raised
 	realm  uint64
-	state  verdict
+	judged verdict
 	filter whosaw.Filter // as wide as it is now
 	parts  []*accusation // what covers: narrow ones do not
 
@@ -50,7 +50,7 @@ type cause struct {
 	credentials map[uint32]int32
 	networks    map[uint32]int32 // together with the agent class
 	prints      map[uint32]int32 // agent class and TLS fingerprint
-	accesses    int32            // how many entries it was gathered from
+	accesses    int32            `state:"-"` // how many entries an accusation gathered it from
 }
 
 const (
@@ -155,7 +155,7 @@ func (e *Engine) openDossier(a *accusation, v *view, id string) {
 func (e *Engine) forgetDossiers() {
 	excess := len(e.dossierList) - maxDossiers
 	e.dossierList = slices.DeleteFunc(e.dossierList, func(f *dossier) bool {
-		if excess > 0 && (f.state == cleared || f.state == harvested && len(f.parts) == 0) {
+		if excess > 0 && (f.judged == cleared || f.judged == harvested && len(f.parts) == 0) {
 			excess--
 			delete(e.dossiers, f.id)
 			return true
@@ -170,6 +170,8 @@ func (e *Engine) cover(f *dossier, a *accusation) {
 		return
 	}
 	a.file = f
+	e.covers++
+	a.serial = e.covers
 	f.parts = append(f.parts, a)
 	u := e.table.m.get(a.id)
 	if u == nil {
@@ -186,7 +188,7 @@ func (e *Engine) sameCause(a *accusation, v *view) (f *dossier, by string) {
 		return nil, ""
 	}
 	for _, f := range e.dossierList {
-		if f.state != notJudged || f.d != a.d || f.realm != v.realm || len(f.filter) >= maxTerms {
+		if f.judged != notJudged || f.d != a.d || f.realm != v.realm || len(f.filter) >= maxTerms {
 			continue
 		}
 		switch {
@@ -336,7 +338,7 @@ const maxPeople = 1 << 21
 // grow counts an access that meets the filter of a raised finding, once.
 func (e *Engine) grow(a *accusation, v *view) {
 	f := a.file
-	if f == nil || f.state == cleared || f.view == v.count {
+	if f == nil || f.judged == cleared || f.view == v.count {
 		return
 	}
 	f.view = v.count
@@ -399,19 +401,21 @@ func (e *Engine) judgement(r *whosaw.Record) {
 	}
 	switch r.Ref.Kind {
 	case "harvest":
-		if f.state == cleared {
+		if f.judged == cleared {
 			for _, a := range f.parts {
+				e.covers++
+				a.serial = e.covers
 				u := e.unitAgain(a)
 				u.open = append(u.open, a)
 				e.opened[a.d]++
 			}
 		}
-		f.state = harvested
+		f.judged = harvested
 	case "explained", "false":
-		if f.state != cleared {
+		if f.judged != cleared {
 			e.clear(f)
 		}
-		f.state = cleared
+		f.judged = cleared
 	}
 }
 
@@ -460,7 +464,7 @@ func (e *Engine) unitAgain(a *accusation) *unit {
 	return u
 }
 
-func sortedLessons(m map[lesson]lessons) []lesson {
+func sortedLessons[V any](m map[lesson]V) []lesson {
 	out := make([]lesson, 0, len(m))
 	for k := range m {
 		out = append(out, k)

@@ -10,12 +10,13 @@ import (
 	"github.com/whosaw/whosaw/internal/reference"
 )
 
-// Engine runs the detectors over one ledger. Not safe for concurrent use.
+// Engine runs the detectors over one ledger. Not safe for concurrent use. What is tagged `state:"-"` is made from the configuration, is a cache that
+// changes no answer, or is empty between two records: all else is walked over by State.
 type Engine struct {
-	cfg   Config
-	rule  [nDetectors]ruling
-	knobs knobs
-	cat   *catalog.Catalog
+	cfg   Config             `state:"-"`
+	rule  [nDetectors]ruling `state:"-"`
+	knobs knobs              `state:"-"`
+	cat   *catalog.Catalog   `state:"-"`
 	ref   *reference.Index
 
 	count uint64 // records observed
@@ -33,8 +34,8 @@ type Engine struct {
 	table    table
 	hot      [nDetectors][nKinds]int // units with an excursion
 	nosy     int                     // customers and their credentials among them, for unexplained
-	spare    []*excursion
-	evidence int // entries in all excursions
+	spare    []*excursion            `state:"-"`
+	evidence int                     // entries in all excursions
 
 	strata     map[uint64]*stratum
 	strataList []*stratum // in order of creation
@@ -53,13 +54,13 @@ type Engine struct {
 	judged     memory // credentials found never issued
 	daily      daily  // credentials counted today
 
-	drifts   bool                // a catalog that a person wrote says what pages show
-	drifted  map[uint64]struct{} // fields of routes that it does not list, and that are known
-	doors    map[uint64]*stratum // routes that have refused somebody without credential
-	spreads  map[uint64]*spread  // what actors were shown, without a reason, and, under budgets, at all
-	budgets  [nKinds]map[uint64]Budget
-	budgeted bool
-	pairs    int // in all spreads
+	drifts   bool                      `state:"-"` // a catalog that a person wrote says what pages show
+	drifted  map[uint64]struct{}       // fields of routes that it does not list, and that are known
+	doors    map[uint64]*stratum       // routes that have refused somebody without credential
+	spreads  map[uint64]*spread        // what actors were shown, without a reason, and, under budgets, at all
+	budgets  [nKinds]map[uint64]Budget `state:"-"`
+	budgeted bool                      `state:"-"`
+	pairs    int                       // in all spreads
 
 	policy      reference.KeyPolicy
 	policied    bool  // somebody has set it
@@ -67,42 +68,43 @@ type Engine struct {
 
 	archive archive // issuances that the reference records may have forgotten
 
-	known known // changes no answer, so its seed is no chance in the findings
-	texts struct{ key, client memo }
-	batch [ahead]expected // the records that come together
-	warm  uint64          // keeps the compiler from leaving reads out
+	known known                      `state:"-"` // changes no answer, so its seed is no chance in the findings
+	texts struct{ key, client memo } `state:"-"`
+	batch [ahead]expected            `state:"-"` // the records that come together
+	warm  uint64                     `state:"-"` // keeps the compiler from leaving reads out
 
-	routes  routeCache
-	classes map[string]agentClass
+	routes  routeCache            `state:"-"`
+	classes map[string]agentClass `state:"-"`
 
 	opened           [nDetectors]int // accusations that can cover an access
 	dossiers         map[string]*dossier
 	dossierList      []*dossier       // in order of raising
 	judgedNot        map[lesson]int32 // findings of a unit and detector that were judged explained or false
+	covers           uint64           // accusations that ever covered
 	seq              uint64           // of the record in hand
-	steps            []GrowthStep     // that nobody has taken
-	findings         []whosaw.Finding
-	crossed          [nKinds]*unit // at or above the threshold at the record in hand
-	scratch          []entry
-	near             [nKinds]nearness
-	asking           asking
-	lastWeights      weights
-	orderWeights     weights // of traversal
-	upward, downward uint8   // its tests
-	ofCustomers      []kind  // watched for customers who open others
-	views            uint64  // accesses looked at, now or later
+	steps            []GrowthStep     `state:"-"` // that nobody has taken
+	findings         []whosaw.Finding `state:"-"`
+	crossed          [nKinds]*unit    `state:"-"` // at or above the threshold at the record in hand
+	scratch          []entry          `state:"-"`
+	near             [nKinds]nearness `state:"-"`
+	asking           asking           `state:"-"`
+	lastWeights      weights          `state:"-"`
+	orderWeights     weights          `state:"-"` // of traversal
+	upward, downward uint8            `state:"-"` // its tests
+	ofCustomers      []kind           `state:"-"` // watched for customers who open others
+	views            uint64           // accesses looked at, now or later
 	stats            [nDetectors]stat
 	canaries         bool // a subject record has named one
-	now              view // the record in hand
-	held             view // a pending access that is judged now
+	now              view `state:"-"` // the record in hand
+	held             view `state:"-"` // a pending access that is judged now
 
-	trace     func(Touch) // nil: nobody asks
-	peak      rise        // for the trace
-	probe     *probe      // nil: nobody asks about one access
-	coveredBy string      // id of the finding that covered an access last
+	trace     func(Touch) `state:"-"` // nil: nobody asks
+	peak      rise        `state:"-"` // for the trace
+	probe     *probe      `state:"-"` // nil: nobody asks about one access
+	coveredBy string      `state:"-"` // id of the finding that covered an access last
 
-	onShown   func(*Shown) // nil: nobody asks
-	shown     Shown
+	onShown   func(*Shown)     `state:"-"` // nil: nobody asks
+	shown     Shown            `state:"-"`
 	climbs    map[string]Climb // by finding
 	climbList []string         // in order of raising
 }

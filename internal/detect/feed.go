@@ -25,6 +25,7 @@ type share struct {
 // feedScope is what is known of the credentials of one key, or of one client.
 type feedScope struct {
 	share
+	id      uint64
 	realm   *realm
 	name    string // key:NAME or client:NAME
 	since   int64  // event time of its first access
@@ -62,7 +63,7 @@ func (e *Engine) scope(v *view, k kind) *feedScope {
 	s := e.scopes[id]
 	if s == nil && len(e.scopes) < maxScopes {
 		_, name := e.term(k, v)
-		s = &feedScope{realm: e.realm(v.realm, v.r.Realm), name: name, since: v.r.Time}
+		s = &feedScope{id: id, realm: e.realm(v.realm, v.r.Realm), name: name, since: v.r.Time}
 		e.scopes[id] = s
 		e.scopeList = append(e.scopeList, s)
 	}

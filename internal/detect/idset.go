@@ -1,5 +1,7 @@
 package detect
 
+import "math/bits"
+
 // idset is a set of numbers that answers what lies near one. Neighbours share a block of 64, so dense sets are small.
 // The zero value is empty.
 type idset struct {
@@ -90,6 +92,26 @@ func (s *idset) add(x uint64) {
 		s.n++
 	} else {
 		s.slots[i].word |= bit
+	}
+}
+
+// addBlock adds a block that is not in.
+func (s *idset) addBlock(b idblock) {
+	first := b.word & -b.word
+	n := (b.block-1)*64 + uint64(bits.TrailingZeros64(first))
+	s.add(n)
+	if s.one.block == b.block {
+		s.one.word = b.word
+		return
+	}
+	for i := range s.slots {
+		if len(s.slots) > flatBlocks {
+			i = int(s.slot(b.block))
+		}
+		if s.slots[i].block == b.block {
+			s.slots[i].word = b.word
+			return
+		}
 	}
 }
 

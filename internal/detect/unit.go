@@ -44,12 +44,12 @@ type unit struct {
 
 	id       uint64
 	parent   uint64            // the unit it flows into; 0: none
-	place    int               // in table.list
+	place    int               `state:"-"` // in table.list
 	first    int64             // event time when the unit was made
 	canaries int32             // planted customers it opened
 	bare     int64             // disclosed accesses of staff, partners and programs that no reason explained once it was due
 	quiet    [nDetectors]int32 // day number until which no further narrow finding is raised
-	open     []*accusation     // findings whose filter names this unit
+	open     []*accusation     `state:"-"` // findings whose filter names this unit
 }
 
 func (u *unit) suspicious() bool {

@@ -11,7 +11,7 @@ import (
 // names numbers texts from 0 in the order they come. It is made for tens of millions of short ids: a
 // whole number takes 8 bytes, other texts their bytes and 8 more, each with 11 to 16 of hash table.
 type names struct {
-	table []uint64 // tag<<32 | number+1, open addressing; 0: free
+	table []uint64 `state:"-"` // tag<<32 | number+1, open addressing; 0: free
 	refs  []uint64 // by number: an integer id itself, or stringRef and a place in blocks
 	arena arena
 }
@@ -79,7 +79,11 @@ func place(h, size uint64) uint64 {
 }
 
 func (n *names) grow() {
-	size := max(16, len(n.table)+len(n.table)/2)
+	n.rebuild(max(16, len(n.table)+len(n.table)/2))
+}
+
+// rebuild makes the table of a size anew.
+func (n *names) rebuild(size int) {
 	n.table = make([]uint64, size)
 	for id := range n.refs {
 		h := n.hash(uint32(id))

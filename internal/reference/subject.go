@@ -137,6 +137,13 @@ func (h *history) add(e event) {
 	list := *h
 	at := sort.Search(len(list), func(i int) bool { return list[i].since > e.since })
 	list = slices.Insert(list, at, e)
+	*h = list
+	h.settle(at)
+}
+
+// settle works out what holds from an event on.
+func (h *history) settle(at int) {
+	list := *h
 	for i := at; i < len(list); i++ {
 		e := &list[i]
 		e.now.state, e.now.since, e.now.lastLogin, e.now.into, e.now.contacts = e.state, e.since, e.lastLogin, e.into, e.contacts
@@ -155,7 +162,6 @@ func (h *history) add(e event) {
 			e.now.contacts = was.contacts
 		}
 	}
-	*h = list
 }
 
 // at gives the event that holds at time t, nil before the first.

@@ -1,0 +1,129 @@
+package detect
+
+import (
+	"bytes"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/whosaw/whosaw/internal/snapshot"
+)
+
+// passing is the tag of members that are no part of the state.
+func passing(f reflect.StructField) bool { return f.Tag.Get("state") == "-" }
+
+// DiffStates compares all that two engines hold, but for what is tagged.
+func DiffStates(a, b *Engine) string {
+	return gocmp.Diff(a, b,
+		gocmp.Exporter(func(reflect.Type) bool { return true }), cmpopts.EquateEmpty(),
+		gocmp.FilterPath(func(p gocmp.Path) bool {
+			f, ok := p.Last().(gocmp.StructField)
+			if !ok {
+				return false
+			}
+			t := p.Index(-2).Type()
+			if t.Kind() == reflect.Pointer {
+				t = t.Elem()
+			}
+			field, _ := t.FieldByName(f.Name())
+			return passing(field)
+		}, gocmp.Ignore()),
+		gocmp.FilterValues(func(a, b []uint64) bool { return len(a)+len(b) > 0 }, gocmp.Comparer(slices.Equal[[]uint64])),
+		// Where their entries lie hangs on how they were filled, which no answer does.
+		gocmp.Transformer("table", func(s slots) (out map[uint64]*unit) {
+			out = map[uint64]*unit{}
+			for _, x := range s.list {
+				if x.id != 0 {
+					out[x.id] = x.u
+				}
+			}
+			return out
+		}),
+		gocmp.Transformer("idset", func(s idset) map[uint64]uint64 {
+			out := map[uint64]uint64{}
+			for _, b := range append([]idblock{s.one}, s.slots...) {
+				if b.block != 0 {
+					out[b.block] = b.word
+				}
+			}
+			return out
+		}),
+	)
+}
+
+// SaveState gives the bytes of an engine's state.
+func SaveState(t testing.TB, e *Engine) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	c := snapshot.Writer(&b)
+	e.State(c)
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// LoadState reads them into an engine.
+func LoadState(e *Engine, b []byte) error {
+	c := snapshot.Reader(bytes.NewReader(b))
+	e.State(c)
+	return c.Err()
+}
+
+// Met collects the members of the package's types that held something.
+type Met map[string]bool
+
+// Look goes through an engine and notes which members hold something. What it never meets is in no test of the state.
+func (m Met) Look(e *Engine) { m.look(reflect.ValueOf(e), map[any]bool{}) }
+
+// Missing lists the members that held nothing.
+func (m Met) Missing() (out []string) {
+	for name, met := range m {
+		if !met {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func (m Met) look(v reflect.Value, been map[any]bool) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() || been[v.Pointer()] {
+			return
+		}
+		been[v.Pointer()] = true
+		m.look(v.Elem(), been)
+	case reflect.Interface:
+		return
+	case reflect.Slice, reflect.Array:
+		if k := v.Type().Elem().Kind(); k == reflect.Struct || k == reflect.Pointer || k == reflect.Slice || k == reflect.Array || k == reflect.Map {
+			for i := range v.Len() {
+				m.look(v.Index(i), been)
+			}
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			m.look(it.Key(), been)
+			m.look(it.Value(), been)
+		}
+	case reflect.Struct:
+		t := v.Type()
+		if p := t.PkgPath(); !strings.HasSuffix(p, "/detect") && !strings.HasSuffix(p, "/reference") {
+			return
+		}
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if passing(f) {
+				continue
+			}
+			name := t.Name() + "." + f.Name
+			m[name] = m[name] || !v.Field(i).IsZero()
+			m.look(v.Field(i), been)
+		}
+	}
+}
