@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/config"
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/pipeline"
@@ -194,7 +195,11 @@ func (m *Main) study(ctx context.Context, logs []string, in *inputFlags, catalog
 			return s, nil
 		}
 	}
-	c, err := pipeline.Open(ctx, pipeline.Config{Dir: dir, TempDir: opts.TempDir, Catalog: cat})
+	dc, err := engineConfig(config.Default(), dir)
+	if err != nil {
+		return nil, err
+	}
+	c, err := pipeline.Open(ctx, pipeline.Config{Dir: dir, TempDir: opts.TempDir, Catalog: cat, Detect: dc})
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/config"
 	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/figure"
@@ -119,7 +122,8 @@ type ruleRow struct {
 	P1             []float64 `json:"p1"`
 	Floor          float64   `json:"p0_floor"`
 	Ceiling        float64   `json:"p0_ceiling"`
-	H              float64   `json:"h"` // of sequential tests; 0: it states facts or counts
+	H              float64   `json:"h"`            // of sequential tests; 0: it states facts or counts
+	SilentBelow    float64   `json:"silent_below"` // the rate of hits under which S falls on average
 	AlarmsPerMonth float64   `json:"alarms_per_month"`
 	Action         string    `json:"action"`
 	Attack         []string  `json:"attack"`
@@ -150,19 +154,20 @@ func (m *Main) rulesList() *cobra.Command {
 			if asJSON {
 				return writeJSON(m.Stdout, rows)
 			}
-			t := report.NewTable("rule", "units", "p0 from", "p1", "h", "alarms a month", "does", "cases", "from")
-			t.Right(2, 4, 7)
+			t := report.NewTable("rule", "units", "p0 from", "p1", "h", "silent below", "alarms a month", "does", "cases", "from")
+			t.Right(2, 4, 5, 8)
 			for _, r := range rows {
 				if r.Off != "" {
-					t.Row(r.Rule, "off: "+r.Off, "", "", "", "", "", "", r.File)
+					t.Row(r.Rule, "off: "+r.Off, "", "", "", "", "", "", "", r.File)
 					continue
 				}
-				row := []string{r.Rule, strings.Join(r.Units, " "), "", "", "fact", "", r.Action, figure.Int(int64(r.Cases)), r.File}
+				row := []string{r.Rule, strings.Join(r.Units, " "), "", "", "fact", "", "", r.Action, figure.Int(int64(r.Cases)), r.File}
 				if r.H > 0 {
 					row[2], row[3], row[4] = number(r.Floor), numbers(r.P1), fmt.Sprintf("%.1f", r.H)
-					row[5] = "its share of " + number(dc.AlarmsPerMonth)
+					row[5] = fmt.Sprintf("%.3g", r.SilentBelow)
+					row[6] = "its share of " + number(dc.AlarmsPerMonth)
 					if r.AlarmsPerMonth > 0 {
-						row[5] = number(r.AlarmsPerMonth)
+						row[6] = number(r.AlarmsPerMonth)
 					}
 				}
 				t.Row(row...)
@@ -178,7 +183,7 @@ func (m *Main) rulesList() *cobra.Command {
 func newRuleRow(dc detect.Config, r *rules.Rule) ruleRow {
 	row := ruleRow{
 		Rule: r.Name, Detector: r.Detector, Off: r.Off, Units: list(r.Units), P1: list(r.P1), Floor: r.P0.Floor, Ceiling: r.P0.Ceiling,
-		AlarmsPerMonth: r.AlarmsPerMonth, Action: r.Action, Attack: list(r.Attack), OWASP: list(r.OWASP), Cases: len(r.Cases), File: r.File, Text: r.Text,
+		SilentBelow: r.SilentBelow(), AlarmsPerMonth: r.AlarmsPerMonth, Action: r.Action, Attack: list(r.Attack), OWASP: list(r.OWASP), Cases: len(r.Cases), File: r.File, Text: r.Text,
 	}
 	if r.Off == "" {
 		row.H = dc.ThresholdOf(r.Detector)
@@ -313,26 +318,41 @@ func (m *Main) writeCases(results []rehearsal.Result) error {
 	return nil
 }
 
-// keepRules keeps the rules in the data directory, in one file, so that commands without the configuration ask by the same ones.
-func keepRules(path, dir string) error {
+// ruleFiles joins the files of a rules directory to one, as the data directory keeps them.
+func ruleFiles(path string) ([]byte, error) {
 	files, err := rules.Files(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var all []byte
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return fmt.Errorf("keep the rules: %w", err)
+			return nil, fmt.Errorf("keep the rules: %w", err)
 		}
 		all = append(append(append(all, "---\n# "+filepath.Base(file)+"\n"...), data...), '\n')
 	}
-	kept := filepath.Join(dir, rulesName)
-	if filepath.Clean(path) == kept {
+	return all, nil
+}
+
+// keepRules keeps the rules in the data directory, so that commands without the configuration ask by the same ones. Whoever changes
+// what the detectors go by is in the ledger, before it is so.
+func (s *server) keepRules(ctx context.Context) error {
+	path, kept := s.cfg.Path(s.cfg.Rules), filepath.Join(s.dir, rulesName)
+	if path == "" || filepath.Clean(path) == kept {
 		return nil
+	}
+	all, err := ruleFiles(path)
+	if err != nil {
+		return err
 	}
 	if old, err := os.ReadFile(kept); err == nil && bytes.Equal(old, all) {
 		return nil
+	}
+	who := "staff:" + operator()
+	act := whosaw.Record{Type: whosaw.TypeAct, Principal: who, Ref: &whosaw.Reference{Kind: "rules_changed", Person: who, Note: fmt.Sprintf("SHA-256 %x", sha256.Sum256(all))}}
+	if _, err := s.live.Write(ctx, act); err != nil {
+		return fmt.Errorf("record that the rules changed: %w", err)
 	}
 	return writeWhole(kept, all)
 }

@@ -153,11 +153,6 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.cfg.Rules != "" {
-		if err := keepRules(s.cfg.Path(s.cfg.Rules), s.dir); err != nil {
-			return err
-		}
-	}
 	if s.db, err = sqlite.Open(ctx, filepath.Join(s.dir, "state.db")); err != nil {
 		return err
 	}
@@ -192,6 +187,9 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	s.led = nil
 	s.openKeys()
+	if err := s.keepRules(ctx); err != nil {
+		return err
+	}
 	if err := s.openInputs(); err != nil {
 		return err
 	}
@@ -384,7 +382,7 @@ func (s *server) run(ctx context.Context) error {
 			}
 		})
 	}
-	err := s.welcome(ctx)
+	err := s.welcome(context.WithoutCancel(ctx)) // who is told to stop meanwhile stops in order
 	if err == nil {
 		select {
 		case <-ctx.Done():

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,6 +50,19 @@ type P0 struct {
 
 // Sequential reports whether the rule runs sequential tests, to which the bound on false alarms applies.
 func (r *Rule) Sequential() bool { return len(r.P1) > 0 }
+
+// SilentBelow is the rate of hits below which the rule's statistics fall on average, at the floor of p0: who stays under it in every unit is
+// never found by this rule, however long it takes. 0: the rule runs no tests.
+func (r *Rule) SilentBelow() float64 {
+	least := 0.0
+	for _, p1 := range r.P1 {
+		up, down := math.Log(p1/r.P0.Floor), math.Log((1-p1)/(1-r.P0.Floor))
+		if q := down / (down - up); least == 0 || q < least {
+			least = q
+		}
+	}
+	return least
+}
 
 // Technique is what a finding names: the first ATT&CK id, else the first of OWASP's API list.
 func (r *Rule) Technique() string {
