@@ -34,7 +34,7 @@ var importTable = map[string][]string{
 	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/guard", "internal/ingest", "internal/jetstream", "internal/ledger", "github.com/goccy/go-yaml"},
 	"internal/api": {
 		"", "internal/alarm", "internal/auth", "internal/catalog", "internal/detect", "internal/ingest", "internal/keys", "internal/ledger", "internal/pipeline", "internal/reference",
-		"internal/retention", "internal/scope", "internal/guard", "internal/door", "internal/store/sqlite", "github.com/prometheus/client_golang", "golang.org/x/sys",
+		"internal/retention", "internal/regime", "internal/incident", "internal/scope", "internal/guard", "internal/door", "internal/store/sqlite", "github.com/prometheus/client_golang", "golang.org/x/sys",
 	},
 	"internal/meter": {"internal/detect", "github.com/cespare/xxhash/v2"},
 	"internal/console": {

@@ -45,6 +45,8 @@ type Config struct {
 	QueryWorkers    int
 	QueryMemory     int64
 
+	Incidents Incidents
+
 	URL string // under which people reach the server
 	// Hosts are the names, without port, under which pages may be asked; none: any.
 	Hosts []string
@@ -140,6 +142,14 @@ var routes = slices.Concat(keyRoutes, []route{
 	{"POST", "/v1/guard/decisions", admins, (*API).postDecision},
 	{"POST", "/v1/guard/decisions/{id}/undo", admins, (*API).postUndo},
 	{"GET", "/v1/guard/feed", senders, (*API).getFeed},
+	{"GET", "/v1/incidents", readers, (*API).getIncidents},
+	{"POST", "/v1/incidents", admins, (*API).postIncident},
+	{"GET", "/v1/incidents/{id}", readers, (*API).getIncident},
+	{"POST", "/v1/incidents/{id}/events", admins, (*API).postEvent},
+	{"POST", "/v1/incidents/{id}/versions", admins, (*API).postVersion},
+	{"POST", "/v1/incidents/{id}/versions/{version}/list", readers, (*API).postVersionList},
+	{"GET", "/v1/clocks", readers, (*API).getClocks},
+	{"GET", "/v1/questions", readers, (*API).getQuestions},
 	{"GET", "/v1/holds", readers, (*API).getHolds},
 	{"POST", "/v1/holds", admins, (*API).postHold},
 	{"POST", "/v1/holds/{id}/release", admins, (*API).postRelease},

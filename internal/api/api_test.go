@@ -65,6 +65,16 @@ func TestContract(t *testing.T) {
 	w.ask(admin, "POST", "/v1/tokens", `{"name":"grafana","role":"read","days":30}`)
 	w.ask(admin, "GET", "/v1/tokens", "")
 	w.ask(admin, "DELETE", "/v1/tokens/grafana", "")
+	w.ask(admin, "POST", "/v1/incidents", `{"title":"the backup key","findings":["`+id+`"]}`)
+	w.ask(admin, "GET", "/v1/incidents?lang=ko", "")
+	w.ask(admin, "POST", "/v1/incidents/1/events", `{"kind":"marked","moment":"aware","when":"2026-11-18T00:00:00Z","note":"the responder read the finding"}`)
+	w.ask(admin, "POST", "/v1/incidents/1/events", `{"kind":"answered","fact":"intrusion","answer":"yes","note":"forged tokens"}`)
+	w.ask(admin, "POST", "/v1/incidents/1/versions", `{"reason":"by cause"}`)
+	w.ask(admin, "POST", "/v1/incidents/1/versions", `{"filter":{"key":["backup"]},"reason":"the whole key"}`)
+	w.ask(admin, "POST", "/v1/incidents/1/versions/2/list", `{"form":"csv"}`)
+	w.ask(admin, "GET", "/v1/incidents/1", "")
+	w.ask(admin, "GET", "/v1/clocks", "")
+	w.ask(admin, "GET", "/v1/questions?lang=ko", "")
 	w.ask(admin, "POST", "/v1/holds", `{"reason":"order 17","from":"2026-01-01T00:00:00Z"}`)
 	w.ask(admin, "GET", "/v1/holds", "")
 	w.ask(admin, "POST", "/v1/retention", `{"days":1,"apply":true}`)
@@ -78,7 +88,7 @@ func TestContract(t *testing.T) {
 		if r.Local {
 			continue
 		}
-		path := strings.NewReplacer("{id}", "1", "{name}", "x").Replace(r.Path)
+		path := strings.NewReplacer("{id}", "1", "{name}", "x", "{version}", "1").Replace(r.Path)
 		req, err := http.NewRequest(r.Method, w.public.URL+path, nil)
 		check(t, err)
 		route, _, err := w.router.FindRoute(req)
@@ -133,7 +143,7 @@ func TestWhoMayWhat(t *testing.T) {
 		"admin": w.token(auth.Spec{Name: "a", Role: auth.RoleAdmin}),
 	}
 	for _, r := range api.Routes() {
-		path := strings.NewReplacer("{id}", "1", "{name}", "x").Replace(r.Path)
+		path := strings.NewReplacer("{id}", "1", "{name}", "x", "{version}", "1").Replace(r.Path)
 		if r.Path == "/v1/live" || r.Path == "/v1/openapi.yaml" {
 			continue
 		}
@@ -143,7 +153,7 @@ func TestWhoMayWhat(t *testing.T) {
 		ofKeys := strings.HasPrefix(r.Path, "/v1/key") || strings.Contains(r.Path, "people") || strings.Contains(r.Path, "offboarding")
 		sends := r.Path == "/v1/records" || strings.HasPrefix(r.Path, "/v1/decide") || r.Path == "/v1/guard/feed"
 		changes := r.Method == "DELETE" || ofKeys && r.Method != "GET" || r.Method == "POST" && strings.HasPrefix(r.Path, "/v1/guard/") || strings.Contains(r.Path, "token") ||
-			r.Method == "POST" && (strings.Contains(r.Path, "hold") || strings.Contains(r.Path, "retention")) ||
+			r.Method == "POST" && (strings.Contains(r.Path, "hold") || strings.Contains(r.Path, "retention") || strings.HasPrefix(r.Path, "/v1/incidents") && !strings.HasSuffix(r.Path, "/list")) ||
 			r.Method == "POST" && (strings.Contains(r.Path, "verdict") || strings.Contains(r.Path, "suppress") || strings.Contains(r.Path, "test"))
 		for who, secret := range tokens {
 			a := w.ask(secret, r.Method, path, "")

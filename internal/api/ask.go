@@ -137,11 +137,11 @@ func (a *API) postList(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer end()
-	return a.sendList(ctx, w, ask, q)
+	return a.sendList(ctx, w, q.Form, func(yield func(whosaw.ListRow) error) error { return ask.List(ctx, q.Filter, yield) })
 }
 
 // sendList streams the list. An answer that was begun and could not be ended is broken off, so that nobody takes it for whole.
-func (a *API) sendList(ctx context.Context, w http.ResponseWriter, ask *pipeline.Question, q *Question) error {
+func (a *API) sendList(ctx context.Context, w http.ResponseWriter, form string, each func(yield func(whosaw.ListRow) error) error) error {
 	out := bufio.NewWriterSize(w, 1<<16)
 	begun := false
 	begin := func() {
@@ -151,14 +151,14 @@ func (a *API) sendList(ctx context.Context, w http.ResponseWriter, ask *pipeline
 		begun = true
 		h := w.Header()
 		h.Set("Content-Type", "application/x-ndjson")
-		if q.Form == "csv" {
+		if form == "csv" {
 			h.Set("Content-Type", "text/csv; charset=utf-8")
 		}
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
 	}
-	rows := scope.NewListWriter(out, q.Form == "csv")
-	err := ask.List(ctx, q.Filter, func(row whosaw.ListRow) error {
+	rows := scope.NewListWriter(out, form == "csv")
+	err := each(func(row whosaw.ListRow) error {
 		begin()
 		return rows.Row(row)
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/retention"
 )
 
@@ -23,10 +24,9 @@ type HoldSpec struct {
 const maxHoldReason = 4000
 
 // keeper acts on the ledger in the name of whoever asks.
-func (a *API) keeper(who string) *retention.Keeper {
-	live := a.cfg.Live
+func keeper(live *pipeline.Live, who string, now func() time.Time) *retention.Keeper {
 	return &retention.Keeper{
-		Ledger: live.Ledger(), Index: live.Index(), Who: who, Now: a.cfg.Now,
+		Ledger: live.Ledger(), Index: live.Index(), Who: who, Now: now,
 		Act: func(ctx context.Context, who string, act whosaw.Reference) error {
 			_, err := live.Write(ctx, whosaw.Record{Type: whosaw.TypeAct, Principal: who, Ref: &act})
 			return err
@@ -55,7 +55,7 @@ func (a *API) postHold(w http.ResponseWriter, r *http.Request) error {
 	case in.To != 0 && in.To <= in.From:
 		return invalid("give a later end, or leave it out", "to: the end is not after the beginning")
 	}
-	h, err := a.keeper(whoOf(r).Name).Hold(r.Context(), int64(in.From), int64(in.To), in.Reason)
+	h, err := keeper(a.cfg.Live, whoOf(r).Name, a.cfg.Now).Hold(r.Context(), int64(in.From), int64(in.To), in.Reason)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (a *API) postRelease(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return invalid("give its number", "there is no such hold")
 	}
-	h, err := a.keeper(whoOf(r).Name).Release(r.Context(), id, in.Reason)
+	h, err := keeper(a.cfg.Live, whoOf(r).Name, a.cfg.Now).Release(r.Context(), id, in.Reason)
 	if errors.Is(err, ledger.ErrNoHold) {
 		return &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: err.Error()}
 	}
@@ -103,7 +103,7 @@ func (a *API) postRetention(w http.ResponseWriter, r *http.Request) error {
 		return invalid("give 1 to 36500", "days: out of range")
 	}
 	before := a.cfg.Now().Add(-time.Duration(in.Days) * 24 * time.Hour).UnixMilli()
-	out, err := a.keeper(whoOf(r).Name).Retain(r.Context(), before, in.Apply)
+	out, err := keeper(a.cfg.Live, whoOf(r).Name, a.cfg.Now).Retain(r.Context(), before, in.Apply)
 	if err != nil {
 		return err
 	}

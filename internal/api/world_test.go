@@ -27,10 +27,12 @@ import (
 	"github.com/whosaw/whosaw/internal/auth"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/guard"
+	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/keys"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/pipeline"
+	"github.com/whosaw/whosaw/internal/regime"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
 
@@ -127,6 +129,9 @@ func newWorld(t *testing.T, change ...func(*api.Config)) *world {
 		Formats: []ingest.StreamOptions{{Source: "nginx-1", Format: ingest.FormatNginx}},
 		Hosts:   []string{"127.0.0.1"}, Version: "test",
 	}
+	laws, err := regime.Shipped()
+	check(t, err)
+	cfg.Incidents = api.Incidents{Laws: laws, Book: api.OpenIncidents(w.live, incident.Config{DB: db, Dir: filepath.Join(w.dir, "incident"), Now: clock})}
 	for _, fn := range change {
 		fn(&cfg)
 	}

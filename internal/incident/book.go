@@ -44,7 +44,7 @@ func (b *Book) Open(ctx context.Context, who string, body Body, suspected time.T
 		return 0, err
 	}
 	if who == "" {
-		return 0, errors.New("open incident: say who opens it")
+		return 0, invalid(errors.New("open incident: say who opens it"))
 	}
 	if err := b.notAhead(suspected); err != nil {
 		return 0, err
@@ -81,7 +81,7 @@ func (b *Book) Open(ctx context.Context, who string, body Body, suspected time.T
 // Record adds an event and gives its number.
 func (b *Book) Record(ctx context.Context, incident int64, who string, kind Kind, body Body) (int64, error) {
 	if kind == Opened || kind == Scoped {
-		return 0, fmt.Errorf("record event: %s has a way of its own", kind)
+		return 0, invalid(fmt.Errorf("record event: %s has a way of its own", kind))
 	}
 	if body.When != nil {
 		if err := b.notAhead(*body.When); err != nil {
@@ -96,7 +96,7 @@ func (b *Book) record(ctx context.Context, incident int64, who string, kind Kind
 		return 0, err
 	}
 	if who == "" {
-		return 0, fmt.Errorf("%s: say who", kind)
+		return 0, invalid(fmt.Errorf("%s: say who", kind))
 	}
 	var number int64
 	err := b.cfg.DB.Write(ctx, func(tx *sql.Tx) (err error) {
@@ -118,9 +118,9 @@ const ahead = time.Minute
 func (b *Book) notAhead(t time.Time) error {
 	switch now := b.cfg.Now(); {
 	case t.After(now.Add(ahead)):
-		return fmt.Errorf("%s has not come yet: give the time at which it happened", t.UTC().Format(time.RFC3339))
+		return invalid(fmt.Errorf("%s has not come yet: give the time at which it happened", t.UTC().Format(time.RFC3339)))
 	case t.UnixMilli() < whosaw.MinTime:
-		return fmt.Errorf("%s is before 2000: give the time at which it happened", t.UTC().Format(time.RFC3339))
+		return invalid(fmt.Errorf("%s is before 2000: give the time at which it happened", t.UTC().Format(time.RFC3339)))
 	}
 	return nil
 }
@@ -136,7 +136,7 @@ func refers(ctx context.Context, tx *sql.Tx, incident int64, kind Kind, body *Bo
 	}
 	if kind == Linked {
 		if body.Incident == incident {
-			return errors.New("linked: an incident is not earlier than itself")
+			return invalid(errors.New("linked: an incident is not earlier than itself"))
 		}
 		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incident_event WHERE incident = ?", body.Incident).Scan(&n); err != nil || n == 0 {
 			return errors.Join(fmt.Errorf("incident %d: %w", body.Incident, ErrUnknown), err)
@@ -159,7 +159,7 @@ func refers(ctx context.Context, tx *sql.Tx, incident int64, kind Kind, body *Bo
 			return nil
 		}
 	}
-	return fmt.Errorf("%s: event %d is %s, not one of %v", kind, body.Of, is, want)
+	return invalid(fmt.Errorf("%s: event %d is %s, not one of %v", kind, body.Of, is, want))
 }
 
 func (b *Book) add(ctx context.Context, tx *sql.Tx, incident int64, who string, kind Kind, body *Body) (int64, error) {

@@ -146,7 +146,22 @@ func (k Kind) check(b *Body) error {
 	default:
 		errs = append(errs, fmt.Errorf("%q is no kind of event", k))
 	}
-	return errors.Join(errs...)
+	return invalid(errors.Join(errs...))
+}
+
+// ErrInvalid is what somebody asked for that cannot be recorded; the error says the cure.
+var ErrInvalid = errors.New("not as it must be")
+
+type fault struct{ error }
+
+func (f fault) Is(target error) bool { return target == ErrInvalid }
+func (f fault) Unwrap() error        { return f.error }
+
+func invalid(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fault{err}
 }
 
 // chain gives the hash of an event: SHA-256 over the hash before, incident, number, time in milliseconds, and who, kind and body with their lengths before them.

@@ -9,6 +9,9 @@ import (
 	"github.com/whosaw/whosaw/internal/regime"
 )
 
+// StateClosed is the state of an incident that is over.
+const StateClosed = "closed"
+
 // Incident is what the events come to. Times are UTC.
 type Incident struct {
 	Number   int64     `json:"number"`
@@ -135,7 +138,7 @@ func fold(number int64, events []Event) *Incident {
 		}
 	}
 	if closed {
-		in.State = "closed"
+		in.State = StateClosed
 	}
 	return in
 }

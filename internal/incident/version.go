@@ -52,7 +52,7 @@ func (b *Book) MakeVersion(ctx context.Context, incident int64, who string, engi
 		return nil, err
 	}
 	if strings.TrimSpace(reason) == "" {
-		return nil, errors.New("scope version: give a reason: who reads it later was not there")
+		return nil, invalid(errors.New("scope version: give a reason: who reads it later was not there"))
 	}
 	filter = slices.Clone(filter)
 	for i := range filter {

@@ -86,8 +86,7 @@ type Incident struct {
 	Jurisdictions []string
 }
 
-// Evaluate gives the clocks at now: those that are overdue first, then by what is due next, then those without a number, then the rest.
-// Names and texts are in lang, else in English.
+// Evaluate gives the clocks at now, in the order of [Urgency]. Names and texts are in lang, else in English.
 func Evaluate(laws []*Law, in *Incident, now time.Time, lang string) []Clock {
 	marks := slices.DeleteFunc(slices.Clone(in.Marks), func(m Mark) bool { return m.At.After(now) })
 	slices.SortStableFunc(marks, func(a, b Mark) int { return a.At.Compare(b.At) })
@@ -108,13 +107,16 @@ func Evaluate(laws []*Law, in *Incident, now time.Time, lang string) []Clock {
 			}
 		}
 	}
-	slices.SortStableFunc(clocks, func(a, b Clock) int {
-		if c := cmp.Compare(urgency(&a), urgency(&b)); c != 0 {
-			return c
-		}
-		return a.Due.Compare(b.Due)
-	})
+	slices.SortStableFunc(clocks, func(a, b Clock) int { return Urgency(&a, &b) })
 	return clocks
+}
+
+// Urgency orders clocks: those that are overdue first, then by what is due next, then those without a number, then the rest.
+func Urgency(a, b *Clock) int {
+	if c := cmp.Compare(urgency(a), urgency(b)); c != 0 {
+		return c
+	}
+	return a.Due.Compare(b.Due)
 }
 
 func urgency(c *Clock) int {

@@ -82,12 +82,13 @@ func (cs Conditions) check(name string, bad func(string, ...any)) {
 			bad("%s: condition %d must have exactly one of people_over, people_at_least, residents_over, fields and fact", name, i+1)
 		}
 		if _, ok := Questions[c.Fact]; c.Fact != "" && !ok {
-			bad("%s: %q is no fact that anybody is asked for: one of %s", name, c.Fact, strings.Join(questionNames(), ", "))
+			bad("%s: %q is no fact that anybody is asked for: one of %s", name, c.Fact, strings.Join(QuestionNames(), ", "))
 		}
 	}
 }
 
-func questionNames() []string {
+// QuestionNames gives the facts that people are asked for, in order.
+func QuestionNames() []string {
 	var names []string
 	for n := range Questions {
 		names = append(names, n)

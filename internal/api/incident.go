@@ -1,0 +1,348 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/alarm"
+	"github.com/whosaw/whosaw/internal/incident"
+	"github.com/whosaw/whosaw/internal/pipeline"
+	"github.com/whosaw/whosaw/internal/regime"
+)
+
+// Incidents is what the server knows of incidents and of the law.
+type Incidents struct {
+	Book          *incident.Book
+	Laws          []*regime.Law
+	Jurisdictions []string // whose laws are looked at; none: all
+}
+
+// OpenIncidents opens the book of incidents in a state file, on a ledger that runs: its acts and holds are that ledger's.
+func OpenIncidents(live *pipeline.Live, cfg incident.Config) *incident.Book {
+	cfg.Act = func(ctx context.Context, who string, act whosaw.Reference) (uint64, error) {
+		return live.Write(ctx, whosaw.Record{Type: whosaw.TypeAct, Principal: who, Ref: &act})
+	}
+	cfg.Hold = func(ctx context.Context, who, reason string) (uint64, error) {
+		h, err := keeper(live, who, cfg.Now).Hold(ctx, 0, 0, reason)
+		return h.ID, err
+	}
+	return incident.NewBook(cfg)
+}
+
+// IncidentSpec opens an incident: from a finding, or by hand, as after a complaint.
+type IncidentSpec struct {
+	Title    string   `json:"title"`
+	Findings []string `json:"findings,omitempty"`
+	Note     string   `json:"note,omitempty"` // without a finding: what was reported, and by whom
+	// When it was first suspected; missing: when the first finding was seen, else now.
+	Suspected *time.Time `json:"suspected,omitempty"`
+}
+
+// IncidentAnswer is an incident with its clocks.
+type IncidentAnswer struct {
+	*incident.Incident
+	Clocks  []regime.Clock `json:"clocks"`
+	Counsel string         `json:"counsel"`
+}
+
+// IncidentRow is an incident in a list.
+type IncidentRow struct {
+	Number   int64         `json:"number"`
+	Title    string        `json:"title"`
+	State    string        `json:"state"`
+	Opened   time.Time     `json:"opened"`
+	Owner    string        `json:"owner,omitempty"`
+	Versions int           `json:"versions"`
+	Next     *regime.Clock `json:"next"` // the clock that is due first; null: none runs
+}
+
+func (a *API) incidentFault(err error) error {
+	switch {
+	case errors.Is(err, incident.ErrUnknown):
+		return &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: err.Error()}
+	case errors.Is(err, incident.ErrInvalid):
+		return invalid("", "%v", err)
+	}
+	return err
+}
+
+func (a *API) getIncidents(w http.ResponseWriter, r *http.Request) error {
+	rows, err := a.IncidentRows(r.Context(), langOf(r))
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"incidents": rows})
+	return nil
+}
+
+// IncidentRows lists the incidents, the newest first.
+func (a *API) IncidentRows(ctx context.Context, lang string) ([]IncidentRow, error) {
+	list, err := a.cfg.Incidents.Book.Incidents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]IncidentRow, len(list))
+	for i, in := range list {
+		rows[i] = IncidentRow{Number: in.Number, Title: in.Title, State: in.State, Opened: in.Opened, Owner: in.Owner, Versions: len(in.Versions)}
+		if c := a.clocks(in, lang); len(c) > 0 && (c[0].State == regime.Overdue || c[0].State == regime.Running) {
+			rows[i].Next = &c[0]
+		}
+	}
+	return rows, nil
+}
+
+func (a *API) clocks(in *incident.Incident, lang string) []regime.Clock {
+	if in.State == incident.StateClosed {
+		return []regime.Clock{}
+	}
+	clocks := in.Clocks(a.cfg.Incidents.Laws, a.cfg.Incidents.Jurisdictions, a.cfg.Now(), lang)
+	if clocks == nil {
+		clocks = []regime.Clock{}
+	}
+	return clocks
+}
+
+// langOf is the language that texts of the law are asked in.
+func langOf(r *http.Request) string {
+	if r.URL.Query().Get("lang") == "ko" {
+		return "ko"
+	}
+	return "en"
+}
+
+func (a *API) postIncident(w http.ResponseWriter, r *http.Request) error {
+	var in IncidentSpec
+	if err := readBody(w, r, 1<<20, &in); err != nil {
+		return err
+	}
+	suspected := a.cfg.Now()
+	for i, id := range in.Findings {
+		f, err := a.cfg.Alarms.Finding(r.Context(), id)
+		if err != nil {
+			return alarmFault(err)
+		}
+		if seen := time.UnixMilli(int64(f.Finding.Seen)); i == 0 || seen.Before(suspected) {
+			suspected = seen
+		}
+	}
+	if in.Suspected != nil {
+		suspected = *in.Suspected
+	}
+	n, err := a.cfg.Incidents.Book.Open(r.Context(), whoOf(r).Name, incident.Body{Title: in.Title, Findings: in.Findings, Note: in.Note}, suspected)
+	if err != nil {
+		return a.incidentFault(err)
+	}
+	return a.sendIncident(w, r, http.StatusCreated, n)
+}
+
+func (a *API) sendIncident(w http.ResponseWriter, r *http.Request, status int, n int64) error {
+	in, err := a.Incident(r.Context(), n, langOf(r))
+	if err != nil {
+		return err
+	}
+	writeJSON(w, status, in)
+	return nil
+}
+
+// Incident gives an incident with its clocks.
+func (a *API) Incident(ctx context.Context, n int64, lang string) (*IncidentAnswer, error) {
+	in, err := a.cfg.Incidents.Book.Incident(ctx, n)
+	if err != nil {
+		return nil, a.incidentFault(err)
+	}
+	return &IncidentAnswer{Incident: in, Clocks: a.clocks(in, lang), Counsel: regime.Counsel}, nil
+}
+
+func incidentNumber(r *http.Request) (int64, error) {
+	n, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil || n < 1 {
+		return 0, &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: "there is no such incident", Cure: "give its number, as GET /v1/incidents lists it"}
+	}
+	return n, nil
+}
+
+func (a *API) getIncident(w http.ResponseWriter, r *http.Request) error {
+	n, err := incidentNumber(r)
+	if err != nil {
+		return err
+	}
+	return a.sendIncident(w, r, http.StatusOK, n)
+}
+
+// EventSpec is something that happened in an incident.
+type EventSpec struct {
+	Kind incident.Kind `json:"kind"`
+	incident.Body
+}
+
+func (a *API) postEvent(w http.ResponseWriter, r *http.Request) error {
+	n, err := incidentNumber(r)
+	if err != nil {
+		return err
+	}
+	var in EventSpec
+	if err := readBody(w, r, 1<<20, &in); err != nil {
+		return err
+	}
+	if in.Kind == incident.Joined {
+		for _, id := range in.Findings {
+			if _, err := a.cfg.Alarms.Finding(r.Context(), id); err != nil {
+				return alarmFault(err)
+			}
+		}
+	}
+	if _, err := a.cfg.Incidents.Book.Record(r.Context(), n, whoOf(r).Name, in.Kind, in.Body); err != nil {
+		return a.incidentFault(err)
+	}
+	return a.sendIncident(w, r, http.StatusOK, n)
+}
+
+// VersionSpec asks for the next scope version of an incident.
+type VersionSpec struct {
+	Filter whosaw.Filter `json:"filter,omitempty"` // missing: by cause, the filters of the incident's findings
+	Reason string        `json:"reason"`
+}
+
+func (a *API) postVersion(w http.ResponseWriter, r *http.Request) error {
+	n, err := incidentNumber(r)
+	if err != nil {
+		return err
+	}
+	var in VersionSpec
+	if err := readBody(w, r, maxQuestion, &in); err != nil {
+		return err
+	}
+	if in.Filter == nil {
+		if in.Filter, err = a.cause(r.Context(), n); err != nil {
+			return err
+		}
+	}
+	if err := in.Filter.Validate(); err != nil {
+		return invalid("", "filter: %v", err)
+	}
+	if err := a.record(r, "scope_version", in.Filter); err != nil {
+		return err
+	}
+	ctx, ask, end, err := a.query(r, "")
+	if err != nil {
+		return err
+	}
+	defer end()
+	v, err := a.cfg.Incidents.Book.MakeVersion(ctx, n, whoOf(r).Name, ask.Engine, ask.View.Last(), in.Filter, in.Reason)
+	if err != nil {
+		return a.incidentFault(askFault(ctx, err))
+	}
+	writeJSON(w, http.StatusCreated, v)
+	return nil
+}
+
+// cause is what the findings of an incident accuse. One that was judged false or explained accuses nothing any more.
+func (a *API) cause(ctx context.Context, n int64) (whosaw.Filter, error) {
+	in, err := a.cfg.Incidents.Book.Incident(ctx, n)
+	if err != nil {
+		return nil, a.incidentFault(err)
+	}
+	var f whosaw.Filter
+	for _, id := range in.Findings {
+		found, err := a.cfg.Alarms.Finding(ctx, id)
+		if err != nil {
+			return nil, alarmFault(err)
+		}
+		if found.State != alarm.False && found.State != alarm.Explained {
+			f = append(f, found.Finding.Filter...)
+		}
+	}
+	if len(f) == 0 {
+		return nil, invalid("give a filter, or record a joined event with the findings first", "filter: the incident has no finding that says what the cause is")
+	}
+	return f, nil
+}
+
+func (a *API) postVersionList(w http.ResponseWriter, r *http.Request) error {
+	n, err := incidentNumber(r)
+	if err != nil {
+		return err
+	}
+	number, err := strconv.Atoi(r.PathValue("version"))
+	if err != nil {
+		number = -1
+	}
+	var in struct {
+		Form string `json:"form"`
+	}
+	if err := readBody(w, r, 1<<20, &in); err != nil {
+		return err
+	}
+	if in.Form != "" && in.Form != "jsonl" && in.Form != "csv" {
+		return invalid("give jsonl or csv", "form: there is no such form")
+	}
+	book := a.cfg.Incidents.Book
+	inc, err := book.Incident(r.Context(), n)
+	if err != nil {
+		return a.incidentFault(err)
+	}
+	v, err := inc.Version(number)
+	if err != nil {
+		return a.incidentFault(err)
+	}
+	who := whoOf(r).Name
+	if err := a.note(r, whosaw.Reference{Kind: "incident_list", Of: fmt.Sprintf("incident %d, scope version %d", n, v.Number), Person: who}); err != nil {
+		return err
+	}
+	return a.incidentFault(a.sendList(r.Context(), w, in.Form, func(yield func(whosaw.ListRow) error) error {
+		return book.List(r.Context(), n, v, yield)
+	}))
+}
+
+// ClockRow is a clock of an incident.
+type ClockRow struct {
+	Incident int64  `json:"incident"`
+	Title    string `json:"title"`
+	regime.Clock
+}
+
+func (a *API) getClocks(w http.ResponseWriter, r *http.Request) error {
+	rows, err := a.ClockRows(r.Context(), langOf(r))
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"clocks": rows, "counsel": regime.Counsel, "jurisdictions": a.cfg.Incidents.Jurisdictions})
+	return nil
+}
+
+// ClockRows gives the clocks of all incidents that are not closed, what is due first at the top.
+func (a *API) ClockRows(ctx context.Context, lang string) ([]ClockRow, error) {
+	list, err := a.cfg.Incidents.Book.Incidents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows := []ClockRow{}
+	for _, in := range list {
+		for _, c := range a.clocks(in, lang) {
+			rows = append(rows, ClockRow{Incident: in.Number, Title: in.Title, Clock: c})
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b ClockRow) int { return regime.Urgency(&a.Clock, &b.Clock) })
+	return rows, nil
+}
+
+// questions are what the laws ask people, for whoever answers.
+func (a *API) getQuestions(w http.ResponseWriter, r *http.Request) error {
+	lang := langOf(r)
+	type question struct {
+		Fact string `json:"fact"`
+		Says string `json:"says"`
+	}
+	out := []question{}
+	for _, name := range regime.QuestionNames() {
+		out = append(out, question{name, regime.Questions[name].In(lang)})
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"questions": out})
+	return nil
+}
