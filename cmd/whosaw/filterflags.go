@@ -71,6 +71,16 @@ func addZone(flags *pflag.FlagSet, zone *string) {
 }
 
 // filter reads the flags into a filter. Without any, it is the filter of every access.
+// given says whether any member of a filter was asked for.
+func (f *filterFlags) given(cmd *cobra.Command) bool {
+	for _, name := range append([]string{"filter", "issued", "explained", "from", "to", "as-of"}, listNames()...) {
+		if cmd.Flags().Changed(name) {
+			return true
+		}
+	}
+	return false
+}
+
 func (f *filterFlags) filter(cmd *cobra.Command, stdin io.Reader) (whosaw.Filter, *time.Location, error) {
 	zone, err := loadZone(f.zone)
 	if err != nil {

@@ -41,6 +41,8 @@ Nothing leaves this machine, but for what a server tells the channels you config
 		m.restoreCommand(),
 		m.statusCommand(),
 		m.findingCommand(),
+		m.incidentCommand(),
+		m.clockCommand(),
 		m.suppressCommand(),
 		m.keysCommand(),
 		m.peopleCommand(),

@@ -29,6 +29,7 @@ import (
 	"github.com/whosaw/whosaw/internal/console"
 	"github.com/whosaw/whosaw/internal/door"
 	"github.com/whosaw/whosaw/internal/guard"
+	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/keys"
 	"github.com/whosaw/whosaw/internal/ledger"
@@ -92,6 +93,9 @@ type server struct {
 	keys   *keys.Keeper
 	inputs inputs
 	api    *api.API
+
+	incidents *incident.Book
+
 	meter  *meter.Meter
 	pages  *console.Console
 	local  *http.Server
@@ -315,7 +319,12 @@ func (s *server) openAPI() error {
 	for _, f := range s.cfg.Ingest.Sources {
 		ac.Formats = append(ac.Formats, ingest.StreamOptions{Source: f.Name, Format: f.Format, Mapping: s.cfg.Path(f.Mapping), Keys: &s.cfg.Keys})
 	}
-	var err error
+	laws, err := s.cfg.Regimes()
+	if err != nil {
+		return err
+	}
+	s.incidents = api.OpenIncidents(s.live, incident.Config{DB: s.db, Dir: filepath.Join(s.dir, "incident"), Now: s.m.Now})
+	ac.Incidents = api.Incidents{Book: s.incidents, Laws: laws, Jurisdictions: s.cfg.Incident.Jurisdictions}
 	if s.api, err = api.New(ac); err != nil {
 		return err
 	}
@@ -362,6 +371,12 @@ func (s *server) run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { s.alarms.Run(background) })
+	running.Go(func() {
+		// What a crash left without its act in the ledger.
+		if err := s.incidents.Anchor(background); err != nil && background.Err() == nil {
+			s.log.Error("events of incidents are not in the ledger yet", "error", err)
+		}
+	})
 	running.Go(func() { s.api.Run(background) })
 	running.Go(func() { s.nag(background) })
 	running.Go(func() { s.pages.Run(background) })

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/jetstream"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/regime"
 )
 
 // Config is whosaw.yaml.
@@ -64,9 +66,46 @@ type Config struct {
 	Alarm alarm.Config `yaml:"alarm"`
 	// What judges requests before data is shown.
 	Guard guard.Config `yaml:"guard"`
+	// What the law asks for after a breach.
+	Incident Incident `yaml:"incident"`
 
 	file string
 	text []byte // of the file
+}
+
+// Incident is what the law asks for after a breach.
+type Incident struct {
+	// The jurisdictions whose laws are looked at, as in KR, EU, US-CA, US, JP. Empty: every law that is known.
+	Jurisdictions []string `yaml:"jurisdictions"`
+	// A directory with laws of your own, YAML files as internal/regime/laws has them: a law there replaces the shipped one with its id. A relative
+	// path begins at this file.
+	Laws string `yaml:"laws"`
+}
+
+// Regimes are the laws that are looked at.
+func (c *Config) Regimes() ([]*regime.Law, error) {
+	dir := c.Incident.Laws
+	if dir != "" {
+		dir = c.Path(dir)
+	}
+	return regime.Load(dir)
+}
+
+func (c *Config) checkIncident(f *faults) {
+	laws, err := c.Regimes()
+	if err != nil {
+		f.add("incident.laws", "%v", err)
+		return
+	}
+	known := map[string]bool{}
+	for _, l := range laws {
+		known[l.Jurisdiction] = true
+	}
+	for i, j := range c.Incident.Jurisdictions {
+		if !known[j] {
+			f.add(fmt.Sprintf("incident.jurisdictions[%d]", i), "%q: no law of it is known; known are %s", j, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+	}
 }
 
 // TLS names a certificate.
@@ -286,6 +325,7 @@ func (c *Config) Check() error {
 			f.add(fmt.Sprintf("detect.budgets[%d]", i), "%v", err)
 		}
 	}
+	c.checkIncident(f)
 	for _, x := range c.Guard.Check() {
 		f.add("guard."+x.Key, "%s", x.Says)
 	}

@@ -19,7 +19,7 @@ type Kind string
 // The kinds of events, with the members of [Event] they use.
 const (
 	Opened    Kind = "opened"    // Title; Findings, or Complaint in Note
-	Marked    Kind = "marked"    // Moment, When, Note: a moment came
+	Marked    Kind = "marked"    // Moment, When, Note: a moment came; Person: who says so, if not who records it
 	Withdrawn Kind = "withdrawn" // Of (a mark or statement), Note: it was wrong
 	Joined    Kind = "joined"    // Findings: they belong here too
 	Owned     Kind = "owned"     // Person

@@ -122,7 +122,11 @@ func fold(number int64, events []Event) *Incident {
 		}
 		switch e.Kind {
 		case Marked:
-			in.Marks = append(in.Marks, Mark{Event: e.Number, Recorded: e.At, Withdrawn: why, Mark: regime.Mark{Moment: e.Moment, At: e.When.UTC(), By: e.Who, Why: e.Note}})
+			by := e.Person
+			if by == "" {
+				by = e.Who
+			}
+			in.Marks = append(in.Marks, Mark{Event: e.Number, Recorded: e.At, Withdrawn: why, Mark: regime.Mark{Moment: e.Moment, At: e.When.UTC(), By: by, Why: e.Note}})
 		case Closed:
 			closed = true
 		case Reopened:
