@@ -94,13 +94,12 @@ func (r *Register) offboardings(now int64, within time.Duration) []Offboarding {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []Offboarding
-	for at, p := range r.people {
+	for at := range r.people {
 		left := r.ref.Left(at.realm, at.name, now)
 		if left == 0 {
 			continue
 		}
 		o := Offboarding{ID: offboardingID(at, left), Realm: at.realm, Person: at.name, Left: whosaw.Time(left), Due: whosaw.Time(left + within.Milliseconds()), State: "open"}
-		_ = p
 		o.Items = r.items(at, left, now)
 		o.count()
 		if c, ok := r.closed[at]; ok && int64(c.Left) == left {
@@ -288,7 +287,7 @@ func (k *Keeper) Close(ctx context.Context, who, realm, name, reason string) (Of
 	if o.State == "closed" {
 		return o, conflict("", "the offboarding is closed already")
 	}
-	how, missing := map[string]int{}, ""
+	how, missing, accepted := map[string]int{}, "", ""
 	for i := range o.Items {
 		x := &o.Items[i]
 		if !x.Done {
@@ -302,10 +301,10 @@ func (k *Keeper) Close(ctx context.Context, who, realm, name, reason string) (Of
 		x.Tried = &t
 		how[t.How]++
 		if !t.Refused {
-			missing = cmp.Or(missing, x.Item+" is not refused: "+t.Says)
+			accepted = cmp.Or(accepted, x.Item+" is not refused: "+t.Says)
 		}
 	}
-	if missing != "" {
+	if missing = cmp.Or(missing, accepted); missing != "" {
 		return o, conflict("work each item, then close it again; whosaw offboarding show "+name+" lists them", "it stays open: %s", missing)
 	}
 	a := act(ActClosed, who, realm, "", reason, fmt.Sprintf("%d tried at the guard, %d refused in the ledger, %d expired", how["guard"], how["ledger"], how["expired"]))

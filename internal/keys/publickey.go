@@ -170,7 +170,7 @@ func (k *PublicKey) check() error {
 		}
 		return b
 	}
-	algorithms := []string{}
+	var algorithms []string
 	switch k.Type {
 	case "RSA":
 		n, e := new(big.Int).SetBytes(num(k.N)), new(big.Int).SetBytes(num(k.E))

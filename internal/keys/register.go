@@ -56,12 +56,11 @@ type entry struct {
 	readers   map[string]*Reader
 	events    []Event
 	left      int // events that are not held any more
-	life      int64
 }
 
 type person struct {
 	state      string
-	since, seq int64
+	since      int64
 	principals map[string]bool
 	keys       map[string]bool
 }
