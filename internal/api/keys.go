@@ -149,6 +149,9 @@ func (a *API) getKill(w http.ResponseWriter, r *http.Request) error {
 			return invalid("give 1 to 3650", "days: it is no number")
 		}
 	}
+	if err := a.note(r, whosaw.Reference{Kind: "key_preview", Of: r.PathValue("id"), Person: whoOf(r).Name}); err != nil {
+		return err
+	}
 	p, err := a.cfg.Keys.Preview(r.Context(), realmOf(r), r.PathValue("id"), days)
 	return answerKeys(w, p, err)
 }
@@ -244,6 +247,9 @@ func (a *API) getOffboardings(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) getOffboarding(w http.ResponseWriter, r *http.Request) error {
+	if err := a.note(r, whosaw.Reference{Kind: "offboarding_shown", Of: r.PathValue("name"), Person: whoOf(r).Name}); err != nil {
+		return err
+	}
 	o, err := a.cfg.Keys.Offboarding(r.Context(), realmOf(r), r.PathValue("name"))
 	return answerKeys(w, o, err)
 }
