@@ -36,6 +36,41 @@ type actor struct {
 	seen  map[uint64]uint16 // customer to the last day
 	day   uint16            // of counts[0]
 	count [monthDays]uint32 // new customers by day, today first
+	open  []opened          // those counted, whom a reason that comes later may yet explain; at most maxOpen
+	swept time.Time         // when they were last asked about
+}
+
+// opened is a customer that was counted.
+type opened struct {
+	subject string
+	day     uint16
+	at      int64 // milliseconds
+}
+
+const (
+	maxOpen   = 4096        // beyond it a reason that comes late gives nothing back
+	sweepEach = time.Second // at most, where the budget is spent
+)
+
+// refund gives back what reasons have explained since. Tickets and orders are often written after the page was opened. mu must be held.
+func (a *actor) refund(explained func(subject string, at int64) bool, now time.Time) {
+	if now.Sub(a.swept) < sweepEach && !a.swept.IsZero() {
+		return
+	}
+	a.swept = now
+	kept := a.open[:0]
+	for _, o := range a.open {
+		back := int(a.day) - int(o.day)
+		switch {
+		case back >= monthDays || back < 0:
+		case explained(o.subject, o.at):
+			a.count[back] -= min(a.count[back], 1)
+		default:
+			kept = append(kept, o)
+		}
+	}
+	clear(a.open[len(kept):])
+	a.open = kept
 }
 
 func newBudgets(list []Budget) *budgets {
@@ -132,10 +167,14 @@ func (a *actor) left(b *Budget) int64 {
 	return max(0, left)
 }
 
-func (a *actor) over(b *Budget, now time.Time) bool {
+func (a *actor) over(b *Budget, explained func(string, int64) bool, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.turn(dayOf(now))
+	if a.left(b) > 0 {
+		return false
+	}
+	a.refund(explained, now)
 	return a.left(b) == 0
 }
 
@@ -152,7 +191,7 @@ func (a *actor) isNew(subject uint64, today uint16) bool {
 }
 
 // spend adds customers if the budget allows all of the new ones.
-func (a *actor) spend(all *budgets, b *Budget, subjects []string, now time.Time) bool {
+func (a *actor) spend(all *budgets, b *Budget, subjects []string, explained func(string, int64) bool, now time.Time) bool {
 	today := dayOf(now)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -164,19 +203,25 @@ func (a *actor) spend(all *budgets, b *Budget, subjects []string, now time.Time)
 		}
 	}
 	if n > a.left(b) {
-		return false
+		if a.refund(explained, now); n > a.left(b) {
+			return false
+		}
 	}
 	for _, s := range subjects {
-		a.add(all, all.hash(s), today)
+		a.add(all, s, today, now.UnixMilli())
 	}
 	return true
 }
 
 // add notes that the actor was shown a customer on a day. mu must be held.
-func (a *actor) add(all *budgets, subject uint64, day uint16) {
+func (a *actor) add(all *budgets, name string, day uint16, at int64) {
+	subject := all.hash(name)
 	if a.isNew(subject, day) {
 		if back := int(a.day) - int(day); back >= 0 && back < monthDays {
 			a.count[back]++
+			if len(a.open) < maxOpen {
+				a.open = append(a.open, opened{strings.Clone(name), day, at})
+			}
 		}
 	}
 	if last, ok := a.seen[subject]; ok {
@@ -208,7 +253,7 @@ func (b *budgets) see(id *Identity, subjects []string, at, now time.Time) {
 		defer a.mu.Unlock()
 		a.turn(dayOf(now))
 		for _, s := range subjects {
-			a.add(b, b.hash(s), dayOf(at))
+			a.add(b, s, dayOf(at), at.UnixMilli())
 		}
 	})
 }

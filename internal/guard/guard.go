@@ -260,6 +260,7 @@ func (g *Guard) judge(ctx context.Context, q *Request, subjects []string, p *Pol
 	d.Identity = id
 	c := candidate{
 		id: &d.Identity, route: d.Route, subjects: subjects, ip: q.IP.Unmap(), country: q.Country, asn: asnText(q.ASN), agent: q.Agent, tls: q.TLS, now: ms,
+		later: g.doors[q.Door].Kind.Can().Has(CanCount),
 	}
 	g.judgeStanding(&c, p, d)
 	if g.budgets.any() && id.Scheme != SchemeNone && why == nil {
@@ -391,7 +392,7 @@ func (g *Guard) judgeStanding(c *candidate, p *Policy, d *Decision) {
 // judgeBudget weighs what the actor has left, before it is known what the answer shows.
 func (g *Guard) judgeBudget(id *Identity, subjects []string, d *Decision, now time.Time) {
 	g.budgets.each(id, func(b *Budget, a *actor) {
-		if !a.over(b, now) {
+		if !a.over(b, g.explains(id), now) {
 			return
 		}
 		fresh := len(subjects) == 0
@@ -403,6 +404,11 @@ func (g *Guard) judgeBudget(id *Identity, subjects []string, d *Decision, now ti
 			d.weigh(b.Action, Reason{Code: CodeBudget, Says: says[CodeBudget]})
 		}
 	})
+}
+
+// explains gives whether a reason explains what an actor was shown.
+func (g *Guard) explains(id *Identity) func(subject string, at int64) bool {
+	return func(subject string, at int64) bool { return g.state.explained(id, subject, at) }
 }
 
 // Observe judges an answer before it leaves: whose data it shows, and which fields. Only doors that can count ask it.
@@ -440,6 +446,9 @@ func (g *Guard) Observe(ctx context.Context, a *Answer) Decision {
 		id: &d.Identity, route: d.Route, subjects: subjects, ip: a.IP.Unmap(), country: a.Country, asn: asnText(a.ASN), agent: a.Agent, tls: a.TLS,
 		now: now.UnixMilli(),
 	}
+	if len(subjects) == 0 {
+		c.explained = func() bool { return true } // nobody is shown, so there is nothing to explain
+	}
 	g.judgeStanding(&c, p, &d)
 	if g.budgets.any() && len(subjects) > 0 && d.Would <= Mask && len(a.Fields)+len(a.Masked) > 0 {
 		g.spend(&d.Identity, subjects, &d, now)
@@ -466,7 +475,7 @@ func (g *Guard) spend(id *Identity, subjects []string, d *Decision, now time.Tim
 		return
 	}
 	g.budgets.each(id, func(b *Budget, a *actor) {
-		if !a.spend(g.budgets, b, open, now) {
+		if !a.spend(g.budgets, b, open, g.explains(id), now) {
 			d.Retry = untilTomorrow(now)
 			d.weigh(b.Action, Reason{Code: CodeBudget, Says: says[CodeBudget]})
 		}

@@ -23,6 +23,7 @@ type candidate struct {
 	classed   bool
 	tls       string
 	explained func() bool
+	later     bool // the door asks again when it knows whom the answer shows: terms that go by that wait
 	now       int64
 }
 
@@ -166,6 +167,9 @@ func (t *term) holds(c *candidate) bool {
 		return false
 	}
 	if t.issued != nil && *t.issued != id.Issued {
+		return false
+	}
+	if c.later && len(c.subjects) == 0 && (t.subject.given() || t.explained != nil) {
 		return false
 	}
 	if t.subject.given() && !slices.ContainsFunc(c.subjects, t.subject.hold) {
