@@ -373,3 +373,70 @@ func (b *Block) Seq(row int) (seq uint64, ok bool, err error) {
 	}
 	return b.head.firstSeq + b.tieSeqs.At(at), true, nil
 }
+
+// Principals are who claimed to ask, by row. Codes are of the block: 0 is missing.
+type Principals struct {
+	Runs     // code 1 stands for the code of the access's first subject
+	literal  Texts
+	base     uint64
+	subjects Subjects
+}
+
+// PrincipalOwn is the code of a row whose principal is the customer that its access names first.
+const PrincipalOwn = principalOwn
+
+// Principals gives the principals of the rows.
+func (b *Block) Principals() (p Principals, err error) {
+	p.Runs, p.base = b.rest[rowPrincipal], uint64(principalLiteral+b.head.principals)
+	if err = b.whole(sectionRow + section(rowPrincipal)); err == nil {
+		p.literal, err = b.texts(sectionPrincipals, b.head.principals)
+	}
+	if err == nil {
+		p.subjects, err = b.Subjects()
+	}
+	return p, err
+}
+
+// Own gives the code of a customer by the subject's number.
+func (p *Principals) Own(number uint64) uint64 { return p.base + number }
+
+// Value gives the principal of a code that is not PrincipalOwn.
+func (p *Principals) Value(code uint64) string {
+	switch {
+	case code < principalLiteral:
+		return ""
+	case code < p.base:
+		return p.literal.At(int(code-principalLiteral) + 1)
+	}
+	return ownPrefix + p.subjects.name(code-p.base)
+}
+
+// Find gives the code of a principal, 0 if it has none.
+func (p *Principals) Find(value string) uint64 {
+	if code := p.literal.Find(value); code > 0 {
+		return uint64(code-1) + principalLiteral
+	}
+	id, ok := strings.CutPrefix(value, ownPrefix)
+	if !ok {
+		return 0
+	}
+	var number uint64
+	if n, isInt := integer(id); isInt {
+		number, ok = p.subjects.FindInt(n)
+	} else {
+		number, ok = p.subjects.FindText(id)
+	}
+	if !ok {
+		return 0
+	}
+	return p.base + number
+}
+
+// Limit is above every code.
+func (p *Principals) Limit() uint64 { return p.base + p.subjects.Limit() }
+
+// Credentials gives for each row the code that the segment has for its credential, and a number above every code.
+func (b *Block) Credentials() (Runs, uint64, error) {
+	r := b.rest[rowCredential]
+	return r, r.values.mask + 1, b.whole(sectionRow + section(rowCredential))
+}

@@ -227,3 +227,28 @@ func (l *segmentLoader) readPage(info *sectionInfo, number int) ([]string, error
 	values := d.page(nil, text(b), min(pageStrings, info.size-number*pageStrings), l.zip)
 	return values, d.err
 }
+
+// Each calls fn with the strings of a column by their codes, in order, until it returns false.
+func (t *Texts) Each(col TextColumn, fn func(code uint32, s string) bool) error {
+	info := t.l.seg.info(column(col), sectionDict)
+	if info == nil {
+		return nil
+	}
+	n := uint32(info.size)
+	if info.method != storedPages {
+		if _, err := t.At(col, 1); err != nil {
+			return err
+		}
+		n = uint32(len(t.last[col].values))
+	}
+	for code := uint32(1); code <= n; code++ {
+		s, err := t.At(col, code)
+		if err != nil {
+			return err
+		}
+		if !fn(code, s) {
+			return nil
+		}
+	}
+	return nil
+}

@@ -3,276 +3,433 @@ package scope
 import (
 	"cmp"
 	"context"
-	"net/netip"
+	"errors"
+	"math"
 	"slices"
-	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
+	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/index"
+	"github.com/whosaw/whosaw/internal/ledger"
 )
 
-// How the largest groups are found without counting all: a group's rows in a block that disclosed somebody are at least
-// as many as its subjects there. So the few groups with the most such rows are counted out first. They set a
-// bar; of the rest, only those are counted out that could reach it. If a day's rows lie in m blocks, a group that reaches
-// the bar has a share of at least 1/m of it in one of them.
-const topCells = 1 << 26 // days times values that are counted in a block
+// How the largest groups are found without counting all. What a group has in a block is at most how often the subject changes
+// from one of its rows to the next: its changes. First the values with the most changes are counted out in each block, day by day;
+// what they have sets a bar. Of the others, only groups that can reach it are counted out: those with enough changes in
+// one of the blocks that have much of their day. If that does not leave out most, all groups are counted, some days at a time.
 
-// topFirst is how many groups of each block are counted out first. Tests set it lower.
+// topFirst is how many values of each block are counted out first. Tests set it lower.
 var topFirst = 64
 
-// blockValues is a dimension in a block: its column, and the values of its codes, "" for missing.
-type blockValues struct {
-	column index.Column
-	n      int // codes, that of missing among them
-	value  func(code int) string
-	find   func(value string, fn func(code int)) // the codes of a value
-	alike  func(code int) bool                   // it has the same value as the code before; nil: no code has
-}
+// topHeld is about how many bytes of subjects are held at once. Tests set it lower.
+var topHeld = int64(1 << 28)
 
-func textValues(of func(b *index.Block) (index.Column, index.Texts, error)) func(b *index.Block) (blockValues, bool, error) {
-	return func(b *index.Block) (blockValues, bool, error) {
-		c, dict, err := of(b)
-		return blockValues{column: c, n: dict.Len() + 1, value: dict.At, find: func(value string, fn func(code int)) {
-			if code := dict.Find(value); code > 0 {
-				fn(code)
-			}
-		}}, true, err
-	}
-}
-
-// addrValues is for addresses and their networks. It reports false for a block with IPv4 addresses in IPv6 form: they stand for
-// the others, but not beside them.
-func addrValues(bits4, bits6 int, text func(a netip.Addr) string) func(b *index.Block) (blockValues, bool, error) {
-	return func(b *index.Block) (blockValues, bool, error) {
-		c, dict, err := b.IP()
-		if err != nil {
-			return blockValues{}, false, err
-		}
-		if from, to := dict.Between(mappedFirst, mappedLast); from < to {
-			return blockValues{}, false, nil
-		}
-		prefix := func(code int) netip.Prefix {
-			a, bits := dict.At(code), bits6
-			if a.Is4() {
-				bits = bits4
-			}
-			return netip.PrefixFrom(a, bits).Masked()
-		}
-		v := blockValues{column: c, n: dict.Len() + 1}
-		v.value = func(code int) string {
-			if code == 0 {
-				return ""
-			}
-			return text(dict.At(code))
-		}
-		v.find = func(value string, fn func(code int)) {
-			n, err := netip.ParsePrefix(value)
-			if a, err2 := netip.ParseAddr(value); err2 == nil {
-				n, err = netip.PrefixFrom(a, a.BitLen()), nil
-			}
-			if err != nil {
-				return
-			}
-			s := newNetworkSet(map[netip.Prefix]struct{}{n: {}})
-			from, to := dict.Between(s.ranges[0].first, s.ranges[0].last)
-			for code := from; code < to; code++ {
-				fn(code)
-			}
-		}
-		if bits4 < 32 {
-			v.alike = func(code int) bool { return code > 1 && prefix(code) == prefix(code-1) }
-		}
-		return v, true, nil
-	}
-}
-
-func asnValues(b *index.Block) (blockValues, bool, error) {
-	c, dict, err := b.ASN()
-	text := func(code int) string {
-		if code == 0 {
-			return ""
-		}
-		return strconv.FormatUint(dict.Value(code), 10)
-	}
-	return blockValues{column: c, n: dict.Len() + 1, value: text, find: func(value string, fn func(code int)) {
-		for code := 1; code <= dict.Len(); code++ {
-			if text(code) == value {
-				fn(code)
-			}
-		}
-	}}, true, err
-}
-
-// blockDimensions are the dimensions that blocks have; ok is false if a block cannot tell after all.
-var blockDimensions = map[string]func(b *index.Block) (v blockValues, ok bool, err error){
-	"ip":      addrValues(32, 128, netip.Addr.String),
-	"network": addrValues(24, 48, network),
-	"key":     textValues((*index.Block).Key),
-	"client":  textValues((*index.Block).Client),
-	"country": textValues((*index.Block).Country),
-	"asn":     asnValues,
-	"agent":   textValues((*index.Block).Agent),
-	"tls":     textValues((*index.Block).TLS),
-	"source":  textValues((*index.Block).Source),
-}
+// topMore is how many groups are counted out one by one.
+const topMore = 1 << 17
 
 // blockTop is a call of Top that asks blocks.
 type blockTop struct {
 	*topper
 	q      *question
-	open   func(b *index.Block) (blockValues, bool, error)
+	by     string
+	limit  int // 0: all
+	open   dimOpener
 	blocks []int
+	sets   subjectSets
+	rest   map[topGroup]*topRest // of the parts that have no block
 
-	mu       sync.Mutex
-	missed   []int
-	over     bool // too many days and values to count
-	accesses []int64
+	mu     sync.Mutex
+	missed []int
+	days   map[int64]map[int]int64 // by day, how many of its rows lie in which block; -1 stands for the rest
+	begun  []topLine               // counted out in single blocks
+	best   []topLine
 }
 
-// bounded is a group with rows in a block.
-type bounded struct {
-	groupKey
-	rows int64
+// topGroup is a day and a value.
+type topGroup struct {
+	day   int64
+	value string
+}
+
+type topLine struct {
+	topGroup
+	subjects, accesses int64
+}
+
+// topRest is what the parts without a block have of a group.
+type topRest struct {
+	accesses int64
+	members  []member
+}
+
+// compareTop orders groups: most subjects first, then by day, then by value.
+func compareTop(a, b topLine) int {
+	return cmp.Or(cmp.Compare(b.subjects, a.subjects), cmp.Compare(a.day, b.day), strings.Compare(a.value, b.value))
 }
 
 // topBlocks gives what asks blocks for the largest groups, and the parts that must be read; nil if blocks cannot tell.
 func (q *question) topBlocks(t *topper, by string, limit int) (*blockTop, []int) {
 	open, ok := blockDimensions[by]
-	if !ok || limit == 0 || !q.inBlocks() {
+	if !ok || !q.inBlocks() {
 		return nil, nil
 	}
 	blocks, rest := q.split()
 	if len(blocks) == 0 {
 		return nil, nil
 	}
-	return &blockTop{topper: t, q: q, open: open, blocks: blocks}, rest
+	b := &blockTop{topper: t, q: q, by: by, limit: limit, open: open, blocks: blocks, days: map[int64]map[int]int64{}, sets: subjectSets{b: q.budget}}
+	for _, i := range blocks {
+		if x := q.index.Block(&q.parts[i]); x != nil && x.LargestSubject() < 1<<32 {
+			b.sets.limit = max(b.sets.limit, subjectKey(x.LargestSubject())+1)
+		}
+	}
+	return b, rest
 }
 
-// run finds the groups that the answer is taken from, when the parts that have no block were read: their members are in
-// members, and have gives how many each group has. It reports false if all parts must be read.
-func (b *blockTop) run(ctx context.Context, limit int, scanned []int64, accesses []int64) (groups []uint32, all []int64, ok bool, err error) {
-	b.accesses = accesses
-	first := map[groupKey]int64{}
-	for g, n := range scanned {
-		first[b.groups.list[g]] += n
+// run answers. rest are the parts that have no block. It reports false if a block turned out to be damaged.
+func (b *blockTop) run(ctx context.Context, rest []int) ([]whosaw.TopRow, bool, error) {
+	first := b.limit > 0 && b.limit <= topMore
+	err := b.each(ctx, b.blocks, func(w *topWorker) error { return w.survey(first) })
+	if err != nil {
+		return nil, false, err
 	}
-	shares := map[int64]int64{} // blocks by day
-	err = b.each(ctx, func(w *topWorker) error {
-		cells, err := w.count()
-		if err != nil || cells == nil {
-			return err
-		}
-		top := w.best(cells, topFirst)
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for day := range cells {
-			shares[w.firstDay+int64(day)]++
-		}
-		for _, x := range top {
-			first[x.groupKey] += x.rows
-		}
-		return nil
-	})
-	if err != nil || b.over || len(b.missed) > 0 {
-		return nil, nil, false, err
+	b.blocks = slices.DeleteFunc(b.blocks, func(i int) bool { return slices.Contains(b.missed, i) })
+	rest = append(rest, b.missed...)
+	slices.Sort(rest)
+	accesses, err := b.read(ctx, b.q, rest)
+	if err != nil {
+		return nil, false, err
 	}
-	begin := make([]bounded, 0, len(first))
-	for k, n := range first {
-		begin = append(begin, bounded{k, n})
-	}
-	slices.SortFunc(begin, func(x, y bounded) int { return cmp.Compare(y.rows, x.rows) })
-	chosen := map[groupKey]uint32{}
-	for _, x := range begin[:min(len(begin), max(topFirst, 2*limit))] {
-		chosen[x.groupKey] = b.groups.id(x.groupKey)
-	}
-	if len(chosen) < limit {
-		return nil, nil, false, nil
-	}
-	if err := b.exact(ctx, chosen); err != nil {
-		return nil, nil, false, err
-	}
-	subjects := b.members.count(len(b.groups.list))
-	var sizes []int64
-	for _, g := range chosen {
-		sizes = append(sizes, subjects[g])
-	}
-	slices.Sort(sizes)
-	bar := sizes[len(sizes)-limit]
-	if bar == 0 {
-		return nil, nil, false, nil
-	}
-	more := map[groupKey]uint32{}
-	for g, n := range scanned {
-		if k := b.groups.list[g]; n*(shares[k.slot]+1) >= bar {
-			more[k] = uint32(g)
+	b.takeRest(accesses)
+	done := false
+	if first {
+		if done, err = b.largest(ctx); err != nil {
+			return nil, false, err
 		}
 	}
-	err = b.each(ctx, func(w *topWorker) error {
-		cells, err := w.count()
-		if err != nil {
-			return err
+	if !done && !b.spoilt() {
+		if err := b.all(ctx); err != nil {
+			return nil, false, err
 		}
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for day, rows := range cells {
-			least := (bar + shares[w.firstDay+int64(day)]) / (shares[w.firstDay+int64(day)] + 1) // of the blocks and the rest
-			for code, n := range rows {
-				if int64(n) >= least && n > 0 {
-					if k, ok := w.group(day, code); ok {
-						more[k] = b.groups.id(k)
-					}
-				}
+	}
+	if b.q.budget.spent() {
+		return nil, false, ErrMemory
+	}
+	rows := make([]whosaw.TopRow, len(b.best))
+	for i, x := range b.best {
+		rows[i] = whosaw.TopRow{Day: dayName(x.day), By: b.by, Value: x.value, Subjects: x.subjects, Accesses: x.accesses}
+	}
+	return rows, !b.spoilt(), nil
+}
+
+// takeRest takes what was read of the parts without a block.
+func (b *blockTop) takeRest(accesses []int64) {
+	b.rest = map[topGroup]*topRest{}
+	list := make([]*topRest, len(b.groups.list))
+	for g, k := range b.groups.list {
+		list[g] = &topRest{accesses: accesses[g]}
+		b.rest[topGroup{k.slot, b.values.name(k.value)}] = list[g]
+	}
+	for i := range b.members.shards {
+		for _, m := range b.members.shards[i].slots {
+			if m.group != 0 {
+				list[m.group-1].members = append(list[m.group-1].members, m)
 			}
 		}
-		return nil
-	})
-	for k := range chosen {
-		delete(more, k)
+		b.members.shards[i].slots = nil
 	}
-	if err == nil {
-		err = b.exact(ctx, more)
+	for k, r := range b.rest {
+		b.note(k.day, -1, int64(len(r.members)))
 	}
-	for _, of := range []map[groupKey]uint32{chosen, more} {
-		for _, g := range of {
-			groups = append(groups, g)
+}
+
+// note notes how many rows of a day lie in a block.
+func (b *blockTop) note(day int64, block int, rows int64) {
+	if b.days[day] == nil {
+		b.days[day] = map[int]int64{}
+	}
+	b.days[day][block] += rows
+}
+
+// take keeps counted groups, as many as are asked for.
+func (b *blockTop) take(lines []topLine) {
+	b.best = append(b.best, lines...)
+	slices.SortFunc(b.best, compareTop)
+	if b.limit > 0 && len(b.best) > b.limit {
+		b.best = b.best[:b.limit]
+	}
+}
+
+// largest finds the answer by a bar. It reports false if all groups must be counted.
+func (b *blockTop) largest(ctx context.Context) (bool, error) {
+	// What a group has in one block is less than what it has in all: of groups that are told apart it makes a bar.
+	for k, r := range b.rest {
+		b.begun = append(b.begun, topLine{k, int64(len(r.members)), 0})
+	}
+	slices.SortFunc(b.begun, compareTop)
+	seen := map[topGroup]bool{}
+	var bar topLine
+	for _, x := range b.begun {
+		if seen[x.topGroup] = true; len(seen) == b.limit {
+			bar = x
+			break
 		}
 	}
-	for len(b.accesses) < len(b.groups.list) {
-		b.accesses = append(b.accesses, 0)
+	if b.begun = nil; bar.subjects == 0 {
+		return false, nil
 	}
-	return groups, b.accesses, true, err
+	groups := map[topGroup]int64{} // and what they have at most
+	for k, r := range b.rest {
+		if n := int64(len(r.members)); n >= b.least(k.day, -1, bar.subjects) {
+			groups[k] += n
+		}
+	}
+	over := false
+	err := b.each(ctx, b.blocks, func(w *topWorker) error {
+		found, err := w.reaching(bar.subjects)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for k, n := range found {
+			groups[k] += n
+		}
+		if over = over || len(groups) > topMore; over && err == nil {
+			return errOver
+		}
+		return err
+	})
+	if over {
+		return false, nil
+	}
+	if err != nil || b.spoilt() {
+		return false, err
+	}
+	list := make([]topGroup, 0, len(groups))
+	for k := range groups {
+		list = append(list, k)
+	}
+	slices.SortFunc(list, func(x, y topGroup) int { return cmp.Or(cmp.Compare(x.day, y.day), strings.Compare(x.value, y.value)) })
+	for len(list) > 0 {
+		n, held := 0, int64(0)
+		for n < len(list) && (n == 0 || held < topHeld) {
+			held += min(16*groups[list[n]], int64(b.sets.limit)/8+16*int64(b.q.workers))
+			n++
+		}
+		some := list[:n]
+		list = list[n:]
+		if err := b.count(ctx, some, some[0].day, some[n-1].day); err != nil || b.spoilt() {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// errOver ends a look through the blocks.
+var errOver = errors.New("too many groups")
+
+// spoilt reports whether a block turned out to be damaged after all: then nothing holds.
+func (b *blockTop) spoilt() bool {
+	return len(b.missed) > 0 && slices.ContainsFunc(b.missed, func(i int) bool { return slices.Contains(b.blocks, i) })
+}
+
+// least gives how many changes a group must have in one of the blocks that have much of its day, so that it can reach the bar;
+// MaxInt64 for the blocks that have little.
+func (b *blockTop) least(day int64, block int, bar int64) int64 {
+	of := b.days[day]
+	sizes := make([]int64, 0, len(of))
+	for _, n := range of {
+		sizes = append(sizes, n)
+	}
+	slices.Sort(sizes)
+	little := int64(0)
+	for len(sizes) > 1 && little+sizes[0] <= bar/2 {
+		little, sizes = little+sizes[0], sizes[1:]
+	}
+	if of[block] < sizes[0] {
+		return math.MaxInt64
+	}
+	return (bar - little + int64(len(sizes)) - 1) / int64(len(sizes))
+}
+
+// all counts all groups, some days at a time.
+func (b *blockTop) all(ctx context.Context) error {
+	b.best = nil
+	days := make([]int64, 0, len(b.days))
+	for day := range b.days {
+		days = append(days, day)
+	}
+	slices.Sort(days)
+	for len(days) > 0 {
+		n, held := 0, int64(0)
+		for n < len(days) && (n == 0 || held < topHeld) {
+			for _, rows := range b.days[days[n]] {
+				held += 16 * rows
+			}
+			n++
+		}
+		if err := b.count(ctx, nil, days[0], days[n-1]); err != nil || b.spoilt() {
+			return err
+		}
+		days = days[n:]
+	}
+	return nil
+}
+
+// counting is one look through the blocks that counts groups out.
+type counting struct {
+	*blockTop
+	first, last int64               // days
+	only        map[topGroup]uint32 // nil: all
+	values      map[string]uint32   // of only; of what was met, if nil
+	names       *names
+
+	mu     sync.Mutex
+	groups map[groupKey]uint32
+	list   []groupKey
+	sums   []topSum
+}
+
+// topSum is what a group has: its subjects by the number of the realm.
+type topSum struct {
+	accesses int64
+	realms   []*subjectSet
+}
+
+func (s *topSum) set(realm uint32) *subjectSet {
+	for len(s.realms) <= int(realm) {
+		s.realms = append(s.realms, nil)
+	}
+	if s.realms[realm] == nil {
+		s.realms[realm] = &subjectSet{}
+	}
+	return s.realms[realm]
+}
+
+// count counts groups, or all of some days if only is nil, and takes them.
+func (b *blockTop) count(ctx context.Context, only []topGroup, first, last int64) error {
+	c := &counting{blockTop: b, first: first, last: last, names: newNames(b.q.budget), groups: map[groupKey]uint32{}}
+	if only != nil {
+		c.values = map[string]uint32{}
+		for _, k := range only {
+			c.values[k.value] = c.names.id(k.value)
+			c.id(groupKey{k.day, c.values[k.value]})
+		}
+	}
+	blocks := slices.DeleteFunc(slices.Clone(b.blocks), func(i int) bool {
+		for day, of := range b.days {
+			if _, ok := of[i]; ok && day >= first && day <= last {
+				return false
+			}
+		}
+		return true
+	})
+	if err := b.each(ctx, blocks, func(w *topWorker) error { return w.count(c) }); err != nil {
+		return err
+	}
+	for k, r := range b.rest {
+		if k.day < first || k.day > last {
+			continue
+		}
+		g := groupKey{k.day, 0}
+		if only == nil {
+			g.value = c.names.id(k.value)
+		} else if id, ok := c.values[k.value]; ok {
+			g.value = id
+		} else {
+			continue
+		}
+		if _, ok := c.groups[g]; !ok && only != nil {
+			continue
+		}
+		s := c.sum(c.id(g))
+		s.accesses += r.accesses
+		for _, m := range r.members {
+			s.set(m.realm).add(&b.sets, m.key)
+		}
+	}
+	lines := make([]topLine, 0, len(c.list))
+	for g, k := range c.list {
+		x, s := topLine{topGroup: topGroup{k.slot, c.names.name(k.value)}}, c.sum(uint32(g))
+		x.accesses = s.accesses
+		for _, set := range s.realms {
+			if set != nil {
+				x.subjects += set.len(&b.sets)
+				set.drop(&b.sets)
+			}
+		}
+		if lines = append(lines, x); len(lines) == cap(lines) || b.limit > 0 && len(lines) > 4*b.limit+1024 {
+			b.take(lines)
+			lines = lines[:0]
+		}
+	}
+	b.take(lines)
+	return nil
+}
+
+// id gives the number of a group.
+func (c *counting) id(k groupKey) uint32 {
+	id, ok := c.groups[k]
+	if !ok {
+		id = uint32(len(c.list))
+		c.groups[k], c.list = id, append(c.list, k)
+	}
+	return id
+}
+
+func (c *counting) sum(g uint32) *topSum {
+	for len(c.sums) <= int(g) {
+		c.sums = append(c.sums, topSum{})
+	}
+	return &c.sums[g]
 }
 
 // topWorker is one worker's way through the blocks.
 type topWorker struct {
 	blockReader
-	top      *blockTop
-	zone     days
-	values   blockValues
-	masks    []uint64
-	spans    []span32
-	firstDay int64
-	ids      []uint32 // of values by code, + 2; 1: missing
-	sum      *memberWriter
+	top   *blockTop
+	part  int
+	zone  days
+	dim   blockDim
+	masks []uint64
+	spans []span32
+	batch *topBatch
+
+	dense       map[uint64]uint32 // numbers of codes, where codes are too large
+	codeOf      []uint64
+	read        *ledger.Texts
+	startsAhead ahead
+	codesAhead  ahead
+	counts      []uint32
+	last        []uint64
 }
 
-// each calls fn with each block, on all workers.
-func (b *blockTop) each(ctx context.Context, fn func(w *topWorker) error) error {
+// texts gives the strings that the segment keeps.
+func (w *topWorker) texts() (*ledger.Texts, error) {
+	if w.read == nil {
+		var err error
+		if w.read, err = w.q.view.Texts(w.part); err != nil {
+			return nil, err
+		}
+	}
+	return w.read, nil
+}
+
+// each calls fn with blocks, on all workers.
+func (b *blockTop) each(ctx context.Context, blocks []int, fn func(w *topWorker) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range max(1, min(b.q.workers, len(b.blocks))) {
+	for range max(1, min(b.q.workers, len(blocks))) {
 		wg.Go(func() {
-			w := &topWorker{blockReader: newBlockReader(b.q), top: b, zone: days{zone: b.q.zone}, sum: b.members.writer()}
-			defer w.sum.flush()
+			w := &topWorker{blockReader: newBlockReader(b.q), top: b, zone: days{zone: b.q.zone}, batch: new(topBatch)}
 			for ctx.Err() == nil {
 				at := int(next.Add(1)) - 1
-				if at >= len(b.blocks) {
+				if at >= len(blocks) {
 					return
 				}
-				err := w.block(ctx, b.blocks[at], fn)
+				err := w.block(ctx, blocks[at], fn)
 				if err == nil && b.q.budget.spent() {
 					err = ErrMemory
 				}
@@ -287,16 +444,29 @@ func (b *blockTop) each(ctx context.Context, fn func(w *topWorker) error) error 
 	return context.Cause(ctx)
 }
 
-func (w *topWorker) block(ctx context.Context, part int, fn func(w *topWorker) error) error {
+func (w *topWorker) block(ctx context.Context, part int, fn func(w *topWorker) error) (err error) {
+	w.part, w.startsAhead.n, w.codesAhead.n = part, 0, 0
 	var ok bool
-	var err error
 	if w.masks, w.spans, ok, err = w.begin(ctx, part); err != nil {
 		return err
 	}
+	defer func() {
+		if w.read != nil {
+			err = errors.Join(err, w.read.Close())
+			w.read = nil
+		}
+	}()
 	if ok && len(w.spans) > 0 {
-		if w.values, ok, err = w.top.open(w.b); ok && err == nil {
-			w.firstDay, w.ids = w.zone.of(w.from), make([]uint32, w.values.n)
-			return fn(w)
+		if w.dim, ok, err = w.top.open(w); ok && err == nil {
+			w.dense, w.codeOf = nil, nil
+			if w.dim.runs != nil && w.dim.n > denseFrom {
+				w.dense, w.codeOf = map[uint64]uint32{}, []uint64{0}
+			}
+			err = fn(w)
+			var damage *index.DamageError
+			if ok = !errors.As(err, &damage); ok {
+				return err
+			}
 		}
 		ok, err = false, bypass(err)
 	}
@@ -308,158 +478,258 @@ func (w *topWorker) block(ctx context.Context, part int, fn func(w *topWorker) e
 	return err
 }
 
-// hits calls fn with the rows that match.
-func (w *topWorker) hits(wanted func(o int) bool, fn func(o int, s *blockShape, subject uint64, t int64)) {
-	shift, low := w.b.ShapeBits(), uint64(1)<<w.b.ShapeBits()-1
-	compares := map[uint64]bool{}
-	w.blockReader.each(w.masks, w.spans, func(o, lo, hi int, mask uint64) {
-		if !wanted(o) {
-			return
-		}
-		compare, ok := compares[mask]
-		if !ok {
-			compare = w.compares(mask)
-			compares[mask] = compare
-		}
-		v := w.versions[0]
-		for i := lo; i < hi; i++ {
-			who, t := w.who.At(i), w.b.Time(i)
-			if compare {
-				v = w.at(v, t)
+// changes counts by number how often the subject changes among a value's rows, and the rows by day.
+func (w *topWorker) changes(byDay map[int64]int64) []uint32 {
+	n := w.codes()
+	if cap(w.counts) < n {
+		w.counts, w.last = make([]uint32, n), make([]uint64, n)
+	}
+	counts, last := w.counts[:n], w.last[:n]
+	clear(counts)
+	day, begin, until := int64(0), int64(math.MaxInt64), int64(math.MinInt64)
+	w.rows(nil, func(b *topBatch) {
+		rows := int64(0)
+		for i := range b.n {
+			if t := b.time[i]; byDay != nil && (t < begin || t >= until) {
+				byDay[day] += rows
+				day, begin, until = w.dayOf(t)
+				rows = 0
 			}
-			s := v.shapes[who&low]
-			if s.pass&mask != 0 && (!compare || w.matches(mask&s.pass, s, i, who>>shift, t)) {
-				fn(o, s, who>>shift, t)
+			if b.bits[i]&rowCounted == 0 {
+				continue
 			}
+			rows++
+			code, who := b.code[i], b.subject[i]<<24|uint64(b.realm[i])
+			if counts[code] == 0 || last[code] != who {
+				counts[code]++
+				last[code] = who
+			}
+		}
+		if byDay != nil {
+			byDay[day] += rows
 		}
 	})
+	if n := byDay[0]; n == 0 && begin > 0 {
+		delete(byDay, 0) // before the first row
+	}
+	counts[0] = 0
+	return counts
 }
 
-// count gives by day, from firstDay on, and code how many rows disclosed a subject. nil: there are too many of both.
-func (w *topWorker) count() ([][]uint32, error) {
-	last := w.zone.of(w.to)
-	if (last-w.firstDay+1)*int64(w.values.n) > topCells {
-		w.top.mu.Lock()
-		w.top.over = true
-		w.top.mu.Unlock()
-		return nil, nil
-	}
-	cells := make([][]uint32, last-w.firstDay+1)
-	for i := range cells {
-		cells[i] = make([]uint32, w.values.n)
-	}
-	w.hits(func(int) bool { return true }, func(o int, s *blockShape, _ uint64, t int64) {
-		if s.disclosed && s.shape.Subject {
-			cells[w.zone.of(t)-w.firstDay][w.values.column.At(o)]++
-		}
-	})
-	if w.values.alike != nil {
-		w.fold(cells)
-	}
-	return cells, nil
+// dayOf gives a day, and from when to when nothing else is.
+func (w *topWorker) dayOf(t int64) (day, from, until int64) {
+	d := w.zone.of(t)
+	from = d*86_400_000 - w.zone.offset
+	return d, max(from, w.zone.from), min(from+86_400_000, w.zone.until)
 }
 
-// fold puts the rows of codes with the same value under the first of them.
-func (w *topWorker) fold(cells [][]uint32) {
-	to := 1
-	for code := 1; code < w.values.n; code++ {
-		if !w.values.alike(code) {
-			to = code
-			continue
+// survey notes how much of which days a block has; with first, it counts out the values with the most changes.
+func (w *topWorker) survey(first bool) error {
+	b, byDay := w.top, map[int64]int64{}
+	counts := w.changes(byDay)
+	var lines []topLine
+	if first {
+		values, wanted := largest(counts, max(topFirst, b.limit)), make([]int32, w.codes())
+		for i, number := range values {
+			wanted[number] = int32(i + 1)
 		}
-		for _, rows := range cells {
-			rows[to], rows[code] = rows[to]+rows[code], 0
-		}
-	}
-}
-
-// best gives the n groups with the most rows.
-func (w *topWorker) best(cells [][]uint32, n int) []bounded {
-	type cell struct {
-		day, code int
-		rows      uint32
-	}
-	var list []cell
-	cut := func() {
-		slices.SortFunc(list, func(a, b cell) int { return cmp.Compare(b.rows, a.rows) })
-		list = list[:min(n, len(list))]
-	}
-	least := uint32(0)
-	for day, rows := range cells {
-		for code, k := range rows {
-			if k > least {
-				if list = append(list, cell{day, code, k}); len(list) >= 8*n {
-					cut()
-					least = list[n-1].rows
+		sums := map[[2]int64]*subjectSet{} // by place in values, with the realm, and day
+		w.rows(wanted, func(x *topBatch) {
+			for i := range x.n {
+				if at := wanted[x.code[i]]; at > 0 && x.bits[i]&rowCounted != 0 {
+					k := [2]int64{int64(at-1)<<32 | int64(x.realm[i]), w.zone.of(x.time[i])}
+					if sums[k] == nil {
+						sums[k] = &subjectSet{}
+					}
+					sums[k].add(&b.sets, w.key(x.subject[i]))
 				}
 			}
+		})
+		subjects := map[[2]int64]int64{}
+		for k, s := range sums {
+			subjects[[2]int64{k[0] >> 32, k[1]}] += s.len(&b.sets)
+			s.drop(&b.sets)
 		}
-	}
-	cut()
-	var out []bounded
-	for _, c := range list {
-		if k, ok := w.group(c.day, c.code); ok {
-			out = append(out, bounded{k, int64(c.rows)})
+		for k, n := range subjects {
+			lines = append(lines, topLine{topGroup: topGroup{day: k[1]}, subjects: n, accesses: k[0]})
 		}
+		slices.SortFunc(lines, compareTop)
+		lines = lines[:min(len(lines), max(topFirst, 2*b.limit))]
+		for i := range lines {
+			var err error
+			if lines[i].value, err = w.value(values[lines[i].accesses]); err != nil {
+				return err
+			}
+			lines[i].value = strings.Clone(lines[i].value)
+		}
+		lines = slices.DeleteFunc(lines, func(x topLine) bool { return x.value == "" })
 	}
-	return out
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.begun = append(b.begun, lines...)
+	for day, n := range byDay {
+		b.note(day, w.part, n)
+	}
+	return nil
 }
 
-// valueID gives the question's number of a code's value; false if it stands for a missing one.
-func (w *topWorker) valueID(code int) (uint32, bool) {
-	if w.ids[code] == 0 {
-		w.ids[code] = 1
-		if v := w.values.value(code); v != "" {
-			w.ids[code] = w.top.values.id(v) + 2
+// reaching gives the groups that have so many changes in this block that they can reach the bar.
+func (w *topWorker) reaching(bar int64) (map[topGroup]int64, error) {
+	b := w.top
+	least, lowest := map[int64]int64{}, int64(math.MaxInt64)
+	for day, of := range b.days {
+		if _, ok := of[w.part]; ok {
+			least[day] = b.least(day, w.part, bar)
+			lowest = min(lowest, least[day])
 		}
 	}
-	return w.ids[code] - 2, w.ids[code] > 1
-}
-
-func (w *topWorker) group(day, code int) (groupKey, bool) {
-	id, ok := w.valueID(code)
-	return groupKey{w.firstDay + int64(day), id}, ok
-}
-
-// exact counts groups out.
-func (b *blockTop) exact(ctx context.Context, groups map[groupKey]uint32) error {
-	values := map[string]uint32{}
-	for k := range groups {
-		values[b.values.name(k.value)] = k.value
-	}
-	if len(groups) == 0 {
-		return nil
-	}
-	return b.each(ctx, func(w *topWorker) error {
-		ids := make([]uint32, w.values.n) // of the values asked for, + 1
-		any := false
-		for value, id := range values {
-			w.values.find(value, func(code int) { ids[code], any = id+1, true })
+	counts := w.changes(nil)
+	wanted, values := make([]int32, w.codes()), []int{}
+	for number, n := range counts {
+		if int64(n) >= lowest {
+			values = append(values, number)
+			wanted[number] = int32(len(values))
 		}
-		if !any {
+	}
+	if len(values) == 0 {
+		return nil, nil
+	}
+	type cell struct{ changes, last uint64 }
+	cells := map[[2]int64]*cell{} // by place in values and day
+	var k [2]int64
+	var at *cell
+	w.rows(wanted, func(x *topBatch) {
+		for i := range x.n {
+			v := wanted[x.code[i]]
+			if v == 0 || x.bits[i]&rowCounted == 0 {
+				continue
+			}
+			if next := [2]int64{int64(v), w.zone.of(x.time[i])}; at == nil || next != k {
+				if k, at = next, cells[next]; at == nil {
+					at = &cell{}
+					cells[k] = at
+				}
+			}
+			if who := x.subject[i]<<24 | uint64(x.realm[i]); at.changes == 0 || at.last != who {
+				at.changes, at.last = at.changes+1, who
+			}
+		}
+	})
+	out := map[topGroup]int64{}
+	for k, c := range cells {
+		if int64(c.changes) < least[k[1]] {
+			continue
+		}
+		if len(out) > topMore {
+			break // it is too many anyway
+		}
+		v, err := w.value(values[k[0]-1])
+		if err != nil {
+			return nil, err
+		}
+		if v != "" {
+			out[topGroup{k[1], strings.Clone(v)}] += int64(c.changes)
+		}
+	}
+	return out, nil
+}
+
+// count counts groups out.
+func (w *topWorker) count(c *counting) error {
+	names := []uint32{0} // by place, the value's number
+	var wanted []int32
+	if c.values != nil {
+		type found struct {
+			number uint32
+			id     uint32
+		}
+		var all []found
+		err := w.dim.find(c.values, func(code int, id uint32) { all = append(all, found{w.number(uint64(code)), id}) })
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		wanted = make([]int32, w.codes())
+		for _, f := range all {
+			wanted[f.number] = int32(len(names))
+			names = append(names, f.id)
+		}
+	}
+	own := counting{names: c.names, groups: map[groupKey]uint32{}} // of this block
+	ids := map[uint64]uint32{}                                     // of groups, by number and day, + 1
+	var last uint64
+	var g uint32 // + 1
+	var failed error
+	sum := func(number uint32, day int64) *topSum {
+		k := uint64(number)<<32 | uint64(uint32(day))
+		if g == 0 || k != last {
+			last = k
+			if g = ids[k]; g == 0 {
+				g = w.group(c, &own, number, day, wanted, names, &failed) + 1
+				ids[k] = g
+			}
+		}
+		if g == noGroup {
 			return nil
 		}
-		accesses := map[uint32]int64{}
-		w.hits(func(o int) bool { return ids[w.values.column.At(o)] != 0 }, func(o int, s *blockShape, subject uint64, t int64) {
-			g, ok := groups[groupKey{w.zone.of(t), ids[w.values.column.At(o)] - 1}]
-			if !ok {
-				return
+		return &own.sums[g-1]
+	}
+	w.rows(wanted, func(x *topBatch) {
+		for i := range x.n {
+			if wanted != nil && wanted[x.code[i]] == 0 || x.code[i] == 0 {
+				continue
 			}
-			if s.shape.First {
-				accesses[g]++
+			day := w.zone.of(x.time[i])
+			if day < c.first || day > c.last {
+				continue
 			}
-			if s.disclosed && s.shape.Subject {
-				w.sum.add(g, w.key(subject), w.realmID(o))
+			s := sum(x.code[i], day)
+			if s == nil {
+				continue
 			}
-		})
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for g, n := range accesses {
-			for len(b.accesses) <= int(g) {
-				b.accesses = append(b.accesses, 0)
+			if x.bits[i]&rowFirst != 0 {
+				s.accesses++
 			}
-			b.accesses[g] += n
+			if x.bits[i]&rowCounted != 0 {
+				s.set(x.realm[i]).add(&w.top.sets, w.key(x.subject[i]))
+			}
 		}
-		return nil
 	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, k := range own.list {
+		s, from := c.sum(c.id(k)), &own.sums[i]
+		s.accesses += from.accesses
+		for realm, set := range from.realms {
+			if set != nil {
+				s.set(uint32(realm)).merge(&c.sets, set)
+			}
+		}
+	}
+	return failed
+}
+
+// noGroup stands for a group that is not asked for.
+const noGroup = math.MaxUint32
+
+// group makes the group of a number and a day in a block's own counting; noGroup - 1 if it is not asked for.
+func (w *topWorker) group(c, own *counting, number uint32, day int64, wanted []int32, names []uint32, failed *error) uint32 {
+	k := groupKey{slot: day}
+	if wanted != nil {
+		k.value = names[wanted[number]]
+		if _, ok := c.groups[k]; !ok {
+			return noGroup - 1
+		}
+	} else {
+		v, err := w.value(int(number))
+		if err != nil {
+			*failed = err
+		}
+		if err != nil || v == "" {
+			return noGroup - 1
+		}
+		k.value = c.names.id(v)
+	}
+	id := own.id(k)
+	own.sum(id)
+	return id
 }

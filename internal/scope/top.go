@@ -121,25 +121,16 @@ func (e *Engine) Top(ctx context.Context, by string, filter whosaw.Filter, limit
 		return nil, err
 	}
 	t := topper{dimension: dimensions[at], values: newNames(q.budget), groups: newGroups(), members: newMemberSet(q.budget)}
-	blocks, rest := q.topBlocks(&t, by, limit)
-	accesses, err := t.read(ctx, q, rest)
+	if blocks, rest := q.topBlocks(&t, by, limit); blocks != nil {
+		rows, ok, err := blocks.run(ctx, rest)
+		if ok || err != nil {
+			return rows, err
+		}
+		t.values, t.groups, t.members = newNames(q.budget), newGroups(), newMemberSet(q.budget)
+	}
+	accesses, err := t.read(ctx, q, nil)
 	if err != nil {
 		return nil, err
-	}
-	if blocks != nil {
-		scanned := t.members.count(len(t.groups.list))
-		groups, all, ok, err := blocks.run(ctx, limit, scanned, accesses)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			return t.rows(by, groups, all, limit), nil
-		}
-		// There are so few groups, or so many, that counting all is as good.
-		t.values, t.groups, t.members = newNames(q.budget), newGroups(), newMemberSet(q.budget)
-		if accesses, err = t.read(ctx, q, nil); err != nil {
-			return nil, err
-		}
 	}
 	groups := make([]uint32, len(t.groups.list))
 	for g := range groups {

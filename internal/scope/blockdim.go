@@ -1,0 +1,234 @@
+package scope
+
+import (
+	"net/netip"
+	"strconv"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/index"
+	"github.com/whosaw/whosaw/internal/ledger"
+)
+
+// blockDim is a dimension of Top in a block: a code for each row, by its origin, its shape or itself. Code 0 is missing.
+type blockDim struct {
+	n     int // codes are below
+	value func(code int) (string, error)
+	// find calls fn with the codes of values.
+	find func(values map[string]uint32, fn func(code int, id uint32)) error
+
+	origins *index.Column
+	shapes  []uint32
+	runs    *index.Runs
+	own     func(subject uint64) uint64 // for the code index.PrincipalOwn
+	same    []uint32                    // for each code the least that has the same value; nil: itself
+}
+
+// dimOpener makes a dimension ready. It reports false if the block cannot tell.
+type dimOpener func(w *topWorker) (blockDim, bool, error)
+
+// blockDimensions are those that blocks have.
+var blockDimensions = map[string]dimOpener{
+	"ip":          addrDim(32, 128, netip.Addr.String),
+	"network":     addrDim(24, 48, network),
+	"key":         textDim((*index.Block).Key, nil),
+	"client":      textDim((*index.Block).Client, nil),
+	"country":     textDim((*index.Block).Country, nil),
+	"asn":         asnDim,
+	"agent":       textDim((*index.Block).Agent, nil),
+	"agent_class": textDim((*index.Block).Agent, whosaw.AgentClass),
+	"tls":         textDim((*index.Block).TLS, nil),
+	"source":      textDim((*index.Block).Source, nil),
+	"route":       routeDim,
+	"principal":   principalDim,
+	"credential":  credentialDim,
+}
+
+// byValue finds values one by one.
+func byValue(code func(value string) int) func(values map[string]uint32, fn func(code int, id uint32)) error {
+	return func(values map[string]uint32, fn func(code int, id uint32)) error {
+		for v, id := range values {
+			if at := code(v); at > 0 {
+				fn(at, id)
+			}
+		}
+		return nil
+	}
+}
+
+// folded gives the same value's codes the least of them.
+func folded(n int, value func(code int) string) (same []uint32) {
+	same = make([]uint32, n)
+	first := map[string]uint32{}
+	for code := 1; code < n; code++ {
+		v := value(code)
+		at, ok := first[v]
+		if !ok {
+			at = uint32(code)
+			first[v] = at
+		}
+		same[code] = at
+		if v == "" {
+			same[code] = 0
+		}
+	}
+	return same
+}
+
+// textDim is for texts, or what is made of them.
+func textDim(of func(b *index.Block) (index.Column, index.Texts, error), as func(text string) string) dimOpener {
+	return func(w *topWorker) (blockDim, bool, error) {
+		c, dict, err := of(w.b)
+		d := blockDim{n: dict.Len() + 1, origins: &c, value: func(code int) (string, error) { return dict.At(code), nil }, find: byValue(dict.Find)}
+		if as == nil || err != nil {
+			return d, true, err
+		}
+		if missing := as(""); missing != "" { // a value for those without one: it has the code of the first that has it, or one of its own
+			return d, false, nil
+		}
+		value := func(code int) string { return as(dict.At(code)) }
+		d.value = func(code int) (string, error) { return value(code), nil }
+		d.same = folded(d.n, value)
+		d.find = func(values map[string]uint32, fn func(code int, id uint32)) error {
+			for code := 1; code < d.n; code++ {
+				if id, ok := values[value(code)]; ok && d.same[code] == uint32(code) {
+					fn(code, id)
+				}
+			}
+			return nil
+		}
+		return d, true, nil
+	}
+}
+
+// addrDim is for addresses and their networks. It reports false for a block with IPv4 addresses in IPv6 form: they stand for
+// the others, but not beside them.
+func addrDim(bits4, bits6 int, text func(a netip.Addr) string) dimOpener {
+	return func(w *topWorker) (blockDim, bool, error) {
+		c, dict, err := w.b.IP()
+		if err != nil {
+			return blockDim{}, false, err
+		}
+		if from, to := dict.Between(mappedFirst, mappedLast); from < to {
+			return blockDim{}, false, nil
+		}
+		d := blockDim{n: dict.Len() + 1, origins: &c}
+		d.value = func(code int) (string, error) {
+			if code == 0 {
+				return "", nil
+			}
+			return text(dict.At(code)), nil
+		}
+		// The addresses of a network follow each other: the first stands for all.
+		first := func(value string) int {
+			n, err := netip.ParsePrefix(value)
+			if a, err2 := netip.ParseAddr(value); err2 == nil {
+				n, err = netip.PrefixFrom(a, a.BitLen()), nil
+			}
+			if err != nil {
+				return 0
+			}
+			s := newNetworkSet(map[netip.Prefix]struct{}{n: {}})
+			if from, to := dict.Between(s.ranges[0].first, s.ranges[0].last); from < to {
+				return from
+			}
+			return 0
+		}
+		d.find = byValue(first)
+		if bits4 == 32 {
+			return d, true, nil
+		}
+		d.same = make([]uint32, d.n)
+		var last netip.Prefix
+		for code := 1; code < d.n; code++ {
+			a, bits := dict.At(code), bits6
+			if a.Is4() {
+				bits = bits4
+			}
+			p := netip.PrefixFrom(a, bits).Masked()
+			d.same[code] = uint32(code)
+			if code > 1 && p == last {
+				d.same[code] = d.same[code-1]
+			}
+			last = p
+		}
+		return d, true, nil
+	}
+}
+
+func asnDim(w *topWorker) (blockDim, bool, error) {
+	c, dict, err := w.b.ASN()
+	text := func(code int) string {
+		if code == 0 {
+			return ""
+		}
+		return strconv.FormatUint(dict.Value(code), 10)
+	}
+	d := blockDim{n: dict.Len() + 1, origins: &c, value: func(code int) (string, error) { return text(code), nil }}
+	d.find = func(values map[string]uint32, fn func(code int, id uint32)) error {
+		for code := 1; code < d.n; code++ {
+			if id, ok := values[text(code)]; ok {
+				fn(code, id)
+			}
+		}
+		return nil
+	}
+	return d, true, err
+}
+
+func routeDim(w *topWorker) (blockDim, bool, error) {
+	d := blockDim{n: 1, shapes: make([]uint32, len(w.versions[0].shapes))}
+	codes, list := map[string]int{"": 0}, []string{""}
+	for i := range w.shapes.Len() {
+		s, err := index.ParseShape(w.shapes.At(i + 1))
+		if err != nil {
+			return d, false, err
+		}
+		code, ok := codes[s.Route]
+		if !ok {
+			code = len(list)
+			codes[s.Route], list = code, append(list, s.Route)
+		}
+		d.shapes[i] = uint32(code)
+	}
+	d.n = len(list)
+	d.value = func(code int) (string, error) { return list[code], nil }
+	d.find = byValue(func(v string) int { return codes[v] })
+	return d, true, nil
+}
+
+func principalDim(w *topWorker) (blockDim, bool, error) {
+	p, err := w.b.Principals()
+	d := blockDim{
+		n: int(p.Limit()), runs: &p.Runs, own: p.Own, value: func(code int) (string, error) { return p.Value(uint64(code)), nil },
+		find: byValue(func(v string) int { return int(p.Find(v)) }),
+	}
+	return d, true, err
+}
+
+func credentialDim(w *topWorker) (blockDim, bool, error) {
+	runs, n, err := w.b.Credentials()
+	if err != nil {
+		return blockDim{}, false, err
+	}
+	d := blockDim{n: int(n), runs: &runs}
+	d.value = func(code int) (string, error) {
+		texts, err := w.texts()
+		if err != nil {
+			return "", err
+		}
+		return texts.At(ledger.TextCredential, uint32(code))
+	}
+	d.find = func(values map[string]uint32, fn func(code int, id uint32)) error {
+		texts, err := w.texts()
+		if err != nil {
+			return err
+		}
+		return texts.Each(ledger.TextCredential, func(code uint32, s string) bool {
+			if id, ok := values[s]; ok {
+				fn(int(code), id)
+			}
+			return true
+		})
+	}
+	return d, true, nil
+}
