@@ -328,8 +328,12 @@ func (s *server) openAPI() error {
 	if s.api, err = api.New(ac); err != nil {
 		return err
 	}
+	var contain console.Container
+	if s.guard != nil {
+		contain = console.Guarded(s.guard, s.m.Now)
+	}
 	s.pages, err = console.New(console.Config{
-		API: s.api, Auth: s.auth, Alarms: s.alarms, Live: s.live, Meter: s.meter, State: s.db, Logger: s.log, Now: s.m.Now,
+		Contain: contain, API: s.api, Auth: s.auth, Alarms: s.alarms, Live: s.live, Meter: s.meter, State: s.db, Logger: s.log, Now: s.m.Now,
 		Zone: s.zone, URL: s.url, Secure: secure,
 	})
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/auth"
@@ -37,29 +36,6 @@ type Config struct {
 	Zone    *time.Location
 	URL     string // of the server, for the commands that are shown
 	Secure  bool   // cookies over TLS only
-}
-
-// Container stops what a finding accuses. A preview comes before each act.
-type Container interface {
-	// Preview gives what could be done, from the narrowest to the widest, and whom it would have hit in the last 24 hours.
-	Preview(ctx context.Context, f *whosaw.Finding) ([]Cut, error)
-	// Apply does one of them in somebody's name.
-	Apply(ctx context.Context, f *whosaw.Finding, cut, who string) error
-	// Undo ends what is in force.
-	Undo(ctx context.Context, f *whosaw.Finding, who string) error
-	// InForce says since when something is; zero: nothing is.
-	InForce(ctx context.Context, f *whosaw.Finding) (since time.Time, says string, err error)
-}
-
-// Cut is one thing that can be done.
-type Cut struct {
-	ID               string
-	Says             string // "Deny never-issued tokens"
-	Forged, ForgedOf int64  // accesses of the finding it would have stopped
-	Honest, HonestOf int64  // others it would have hit
-	TwoPeople        bool
-	Where            string // "in force at 2 gateways within 1 s"
-	Ends             time.Duration
 }
 
 // Console serves the pages. Run must be running for live parts. Safe for concurrent use.
@@ -104,7 +80,7 @@ func (c *Console) Register(mux *http.ServeMux) {
 	for pattern, fn := range map[string]handler{
 		"GET /{$}":      c.now,
 		"GET /live":     c.live,
-		"GET /findings": c.findings, "GET /findings/{number}": c.finding, "GET /findings/{number}/figures": c.findingFigures,
+		"GET /findings": c.findings, "GET /findings/{number}": c.finding, "GET /findings/{number}/figures": c.findingFigures, "GET /findings/{number}/contain": c.findingContain,
 		"POST /findings/{number}/take": c.take, "POST /findings/{number}/verdict": c.verdict, "POST /findings/{number}/contain": c.contain,
 		"GET /scope": c.scopeStart, "GET /scope/{handle}": c.scope, "GET /scope/{handle}/counts": c.scopeCounts, "GET /scope/{handle}/course": c.scopeCourse,
 		"GET /scope/{handle}/narrow": c.scopeNarrow, "GET /scope/{handle}/list": c.scopeList, "POST /scope/{handle}/edit": c.scopeEdit,

@@ -123,6 +123,7 @@ type deed struct{ When, Says string }
 
 type containView struct {
 	None    bool
+	Shadow  bool
 	InForce string
 	Cuts    []cutView
 }
@@ -130,8 +131,8 @@ type containView struct {
 type cutView struct {
 	Cut
 	First                bool
+	Says, Button, Where  string
 	ForgedBar, HonestBar template.HTML
-	Button               string
 }
 
 type fieldView struct {
@@ -357,31 +358,56 @@ func (p *findingPage) done(x *api.Found, c *Console) {
 	}
 }
 
-// containing previews what could be done.
+// containing says whether something can be done, and what is in force. The preview, which counts, comes behind.
 func (c *Console) containing(ctx context.Context, f *frame, x *api.Found) (*containView, error) {
 	v := &containView{None: c.cfg.Contain == nil}
 	if v.None {
 		return v, nil
 	}
-	since, says, err := c.cfg.Contain.InForce(ctx, &x.Finding)
-	if err != nil {
-		return nil, err
+	v.Shadow = c.cfg.Contain.Shadow()
+	since, until, err := c.cfg.Contain.InForce(ctx, &x.Finding)
+	if err == nil && !since.IsZero() {
+		v.InForce = f.T("contain.inforce", f.Short(since.UnixMilli()), f.Short(until.UnixMilli()))
 	}
-	if !since.IsZero() {
-		v.InForce = f.T("contain.inforce", f.Short(since.UnixMilli()), safe(says))
-	}
-	cuts, err := c.cfg.Contain.Preview(ctx, &x.Finding)
+	return v, err
+}
+
+// findingContain previews what could be done, exactly.
+func (c *Console) findingContain(w http.ResponseWriter, r *http.Request, who api.Who) error {
+	x, err := c.numbered(r)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	p := &findingPage{frame: c.frame(r, who, "findings", "title.finding"), Found: x}
+	p.Path = "/findings/" + strconv.FormatInt(x.Number, 10)
+	if p.Contain, err = c.containing(r.Context(), p.frame, &x); err != nil {
+		return err
+	}
+	if c.cfg.Contain == nil {
+		return errNoGuard
+	}
+	ctx, q, end, err := c.cfg.API.Ask(r, who, "guard_preview", x.Filter)
+	if err != nil {
+		return err
+	}
+	defer end()
+	cuts, err := c.cfg.Contain.Preview(ctx, q, &x.Finding)
+	if err != nil {
+		return asked(ctx, err)
 	}
 	for i, cut := range cuts {
-		v.Cuts = append(v.Cuts, cutView{
-			Cut: cut, First: i == 0, Button: f.T("contain.button", safe(cut.Says), figure.Int(cut.Forged), figure.Int(cut.Honest)),
+		says := p.T("contain.cut."+cut.ID, safe(cut.Name))
+		p.Contain.Cuts = append(p.Contain.Cuts, cutView{
+			Cut: cut, Says: says, First: i == 0, Button: p.T("contain.button", says, figure.Int(cut.Forged), figure.Int(cut.Honest)),
+			Where:     p.T("contain.where", safe(strings.Join(cut.Doors, ", "))),
 			ForgedBar: meterBar(share(cut.Forged, cut.ForgedOf), "held"), HonestBar: meterBar(share(cut.Honest, cut.HonestOf), "hatchbar"),
 		})
 	}
-	return v, nil
+	c.page(w, r, "findingcontain.html", p, http.StatusOK)
+	return nil
 }
+
+var errNoGuard = api.Invalid("no guard is connected, so nothing can be stopped from here", "set guard.mode in whosaw.yaml and list its doors")
 
 func share(n, of int64) float64 {
 	if of <= 0 {
@@ -432,6 +458,9 @@ func (c *Console) findingFigures(w http.ResponseWriter, r *http.Request, who api
 
 // asked puts the reason why a question ended before the error that it ended with.
 func asked(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -490,26 +519,39 @@ func (c *Console) contain(w http.ResponseWriter, r *http.Request, who api.Who) e
 		return err
 	}
 	if c.cfg.Contain == nil {
-		return api.Invalid("no guard is connected, so nothing can be stopped from here", "connect one: see docs/operating.md")
+		return errNoGuard
 	}
-	cut, act := r.PostFormValue("cut"), "contained"
+	cut, kind := r.PostFormValue("cut"), "contained"
 	if r.PostFormValue("undo") != "" {
-		act = "containment_undone"
+		kind = "containment_undone"
 	} else if cut == "" {
-		return errors.Join(api.Invalid("nothing was chosen", "choose what is to be done"))
+		return api.Invalid("nothing was chosen", "choose what is to be done")
 	}
-	if err := c.cfg.API.Note(r.Context(), who, whosaw.Reference{Kind: act, Of: x.ID, Person: who.Name, Note: cut}); err != nil {
+	if err := c.cfg.API.Note(r.Context(), who, whosaw.Reference{Kind: kind, Of: x.ID, Person: who.Name, Note: cut}); err != nil {
 		return err
 	}
-	if act == "contained" {
-		err = c.cfg.Contain.Apply(r.Context(), &x.Finding, cut, who.Name)
-	} else {
+	if kind == "containment_undone" {
 		err = c.cfg.Contain.Undo(r.Context(), &x.Finding, who.Name)
+	} else {
+		err = c.apply(r, who, &x, cut)
 	}
 	if err != nil {
 		return err
 	}
 	return back(w, r, "/findings/"+strconv.FormatInt(x.Number, 10)+"#contain")
+}
+
+func (c *Console) apply(r *http.Request, who api.Who, x *api.Found, cut string) error {
+	ctx, q, end, err := c.cfg.API.Again(r, who)
+	if err != nil {
+		return err
+	}
+	defer end()
+	err = c.cfg.Contain.Apply(ctx, q, &x.Finding, cut, who.Name)
+	if errors.Is(err, errNoCut) {
+		return api.Invalid(err.Error(), "look at the finding again")
+	}
+	return asked(ctx, err)
 }
 
 // back leads to a page after something was done on it.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/console"
+	"github.com/whosaw/whosaw/internal/pipeline"
 )
 
 // stopper is a guard that keeps what it was told.
@@ -23,15 +24,16 @@ type stopper struct {
 	now   func() time.Time
 }
 
-func (s *stopper) Preview(context.Context, *whosaw.Finding) ([]console.Cut, error) {
+func (s *stopper) Preview(context.Context, *pipeline.Question, *whosaw.Finding) ([]console.Cut, error) {
+	doors := []string{"gateway-1", "gateway-2"}
 	return []console.Cut{
-		{ID: "deny", Says: "Deny never-issued tokens", Forged: 4383, ForgedOf: 4383, Honest: 0, HonestOf: 412077, Where: "In force at 2 gateways within 1 s.", Ends: 24 * time.Hour},
-		{ID: "cap", Says: "Cap hosting networks at 20 an hour", Forged: 4063, ForgedOf: 4383, Honest: 38, HonestOf: 412077, Where: "In force at 2 gateways within 1 s.", Ends: 24 * time.Hour},
-		{ID: "kill", Says: "Kill key login-2024-b", Forged: 4383, ForgedOf: 4383, Honest: 412077, HonestOf: 412077, TwoPeople: true, Where: "In force at 2 gateways within 1 s.", Ends: 24 * time.Hour},
+		{ID: "unissued", Forged: 4383, ForgedOf: 4383, Honest: 0, HonestOf: 412077, Doors: doors, Ends: 24 * time.Hour},
+		{ID: "networks", Forged: 4063, ForgedOf: 4383, Honest: 38, HonestOf: 412077, Doors: doors, Ends: 24 * time.Hour},
+		{ID: "key", Name: "login-2024-b", Forged: 4383, ForgedOf: 4383, Honest: 412077, HonestOf: 412077, TwoPeople: true, Doors: doors, Ends: 24 * time.Hour},
 	}, nil
 }
 
-func (s *stopper) Apply(_ context.Context, _ *whosaw.Finding, cut, who string) error {
+func (s *stopper) Apply(_ context.Context, _ *pipeline.Question, _ *whosaw.Finding, cut, who string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cut, s.who, s.since = cut, who, s.now()
@@ -45,11 +47,13 @@ func (s *stopper) Undo(context.Context, *whosaw.Finding, string) error {
 	return nil
 }
 
-func (s *stopper) InForce(context.Context, *whosaw.Finding) (time.Time, string, error) {
+func (s *stopper) InForce(context.Context, *whosaw.Finding) (since, until time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.since, s.cut, nil
+	return s.since, s.since.Add(24 * time.Hour), nil
 }
+
+func (s *stopper) Shadow() bool { return false }
 
 // TestFinding goes from Now to the finding of a theft, and acts there by clicks and keys.
 func TestFinding(t *testing.T) {
@@ -84,12 +88,12 @@ func TestFinding(t *testing.T) {
 	// Taken by a key, judged by clicks, contained by the key of acts with the preview in view.
 	b.key("t")
 	b.shows("taken by staff:admin")
-	b.do(click(`input[name=cut][value=cap]`))
+	b.do(click(`input[name=cut][value=networks]`))
 	b.shows("stops 4,063, hits 38")
-	b.do(click(`input[name=cut][value=deny]`), click(`#cutgo`))
+	b.do(click(`input[name=cut][value=unissued]`), click(`#cutgo`))
 	b.shows("In force since")
 	guard.mu.Lock()
-	if guard.cut != "deny" || !strings.HasPrefix(guard.who, "staff:") {
+	if guard.cut != "unissued" || !strings.HasPrefix(guard.who, "staff:") {
 		t.Errorf("the guard was told %q by %q", guard.cut, guard.who)
 	}
 	guard.mu.Unlock()

@@ -43,7 +43,7 @@ type harm struct {
 	Since                  string
 	Sentence               template.HTML
 	Number                 int64
-	Contain                bool
+	Contain, Shadow        bool
 }
 
 type stripView struct {
@@ -175,6 +175,7 @@ func (p *nowPage) head(c *Console, s *state) {
 	f := p.frame
 	if l := s.worst(); l != nil {
 		h := &harm{Sign: sign(len(l.answer.Gaps) > 0), N: figure.Int(l.answer.Subjects), Rate: figure.Int(l.recent), Number: l.number, Contain: c.cfg.Contain != nil}
+		h.Shadow = h.Contain && c.cfg.Contain.Shadow()
 		first := time.UnixMilli(int64(*l.answer.First))
 		h.Since = first.In(f.Zone).Format("15:04:05")
 		if d := s.at.Sub(first); d < time.Hour {

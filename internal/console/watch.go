@@ -41,7 +41,7 @@ type state struct {
 	spent     []detect.Spent
 	sources   []sourceRow
 	silent    []string // sources from which nothing comes any more
-	contained map[string]contained
+	contained map[string]time.Time
 }
 
 // loss is what an open finding's filter has shown up to now.
@@ -51,11 +51,6 @@ type loss struct {
 	answer whosaw.ScopeAnswer
 	recent int64 // customers first shown in the last whole minutes, a minute
 	at     time.Time
-}
-
-type contained struct {
-	since time.Time
-	says  string
 }
 
 // going reports whether it is being shown customers still.
@@ -140,7 +135,7 @@ func (c *Console) Run(ctx context.Context) {
 // look works the state out.
 func (w *watch) look(ctx context.Context) *state {
 	cfg := &w.c.cfg
-	s := &state{at: cfg.Now(), contained: map[string]contained{}}
+	s := &state{at: cfg.Now(), contained: map[string]time.Time{}}
 	var err error
 	if s.status, err = cfg.API.Status(ctx); err != nil && ctx.Err() == nil {
 		cfg.Logger.Error("work out how the server is", "error", err)
@@ -167,8 +162,8 @@ func (w *watch) look(ctx context.Context) *state {
 	if cfg.Contain != nil {
 		for i := range s.findings {
 			f := &s.findings[i]
-			if since, says, err := cfg.Contain.InForce(ctx, &f.Finding); err == nil && !since.IsZero() {
-				s.contained[f.ID] = contained{since, says}
+			if since, _, err := cfg.Contain.InForce(ctx, &f.Finding); err == nil && !since.IsZero() {
+				s.contained[f.ID] = since
 			}
 		}
 	}
@@ -294,7 +289,7 @@ func (s *state) worst() *loss {
 	var out *loss
 	for i := range s.lost {
 		l := &s.lost[i]
-		if l.going(s.at) && l.answer.Subjects > 0 && (out == nil || l.answer.Subjects >= out.answer.Subjects) && s.contained[l.id].since.IsZero() {
+		if l.going(s.at) && l.answer.Subjects > 0 && (out == nil || l.answer.Subjects >= out.answer.Subjects) && s.contained[l.id].IsZero() {
 			out = l
 		}
 	}
@@ -312,8 +307,8 @@ func (s *state) plate(sp speech, zone *time.Location) plate {
 		return as("blind", says, "")
 	}
 	for _, f := range s.findings {
-		if in := s.contained[f.ID]; f.State == alarm.Open && !in.since.IsZero() {
-			return as("contained", sp.T("plate.since", clock(in.since)), "")
+		if since := s.contained[f.ID]; f.State == alarm.Open && !since.IsZero() {
+			return as("contained", sp.T("plate.since", clock(since)), "")
 		}
 	}
 	switch {

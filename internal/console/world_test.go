@@ -265,3 +265,5 @@ func (s *site) eventually(what string, is func() bool) {
 		}
 	}
 }
+
+var alarmAll = alarm.Query{Limit: 100}

@@ -27,8 +27,9 @@ function level() {
   if (body.dataset.level !== now) {
     body.dataset.level = now;
     document.getElementById("icon").href = `/static/level-${now}.svg`;
-    plate.classList.add("fade");
-    setTimeout(() => plate.classList.remove("fade"), 450);
+    const head = $(".head");
+    head.classList.add("fade");
+    setTimeout(() => head.classList.remove("fade"), 450);
   }
   document.title = plate.dataset.lit + body.dataset.title;
   if (plate.dataset.open !== undefined) document.querySelectorAll("[data-open]").forEach((el) => { if (el !== plate) el.textContent = plate.dataset.open; });

@@ -1,0 +1,222 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/guard"
+	"github.com/whosaw/whosaw/internal/pipeline"
+)
+
+// Container stops what a finding accuses. A preview comes before each act.
+type Container interface {
+	// Preview gives what could be done, from the narrowest to the widest, and whom it would have hit in the last 24 hours.
+	Preview(ctx context.Context, q *pipeline.Question, f *whosaw.Finding) ([]Cut, error)
+	// Apply does one of them in somebody's name.
+	Apply(ctx context.Context, q *pipeline.Question, f *whosaw.Finding, cut, who string) error
+	// Undo ends what is in force.
+	Undo(ctx context.Context, f *whosaw.Finding, who string) error
+	// InForce says since when something is, and until when; zero: nothing is.
+	InForce(ctx context.Context, f *whosaw.Finding) (since, until time.Time, err error)
+	// Shadow reports whether it only records what it would do.
+	Shadow() bool
+}
+
+// Cut is one thing that can be done.
+type Cut struct {
+	ID               string   // deny, networks, key, …: a message contain.cut.ID words it with Name
+	Name             string   // of the key, the number of networks
+	Forged, ForgedOf int64    // accesses of the finding that it would have stopped
+	Honest, HonestOf int64    // others that it would have hit
+	TwoPeople        bool     // it waits for a second person
+	Doors            []string // where it holds
+	Ends             time.Duration
+}
+
+// Guarded contains by standing decisions of the guard.
+func Guarded(g *guard.Guard, now func() time.Time) Container { return &guarding{g, now} }
+
+type guarding struct {
+	guard *guard.Guard
+	now   func() time.Time
+}
+
+const (
+	cutLife     = 24 * time.Hour
+	cutNetworks = 16
+)
+
+// Shadow is read from the configuration: in shadow every request passes.
+func (g *guarding) Shadow() bool { return g.guard.Config().Mode == guard.ModeShadow }
+
+// cut is a decision that could be made of a finding.
+type cut struct {
+	id, name string
+	filter   whosaw.Filter
+}
+
+// cuts lists them, the narrowest first. A decision that some door could not hold is left out.
+func (g *guarding) cuts(ctx context.Context, q *pipeline.Question, f *whosaw.Finding) ([]cut, error) {
+	var out []cut
+	id := "deny"
+	own := slices.Clone(f.Filter)
+	for i := range own {
+		own[i].From, own[i].To, own[i].AsOf, own[i].Outcome = 0, 0, 0, nil
+		if t := &own[i]; t.Issued != nil && !*t.Issued {
+			id = "unissued"
+		}
+	}
+	out = append(out, cut{id: id, filter: own})
+	networks, err := q.Top(ctx, "network", within(f.Filter, g.now()), 500)
+	if err != nil {
+		return nil, err
+	}
+	var ips []string
+	for _, n := range sumDays(networks) {
+		if n.Value != "" && len(ips) < cutNetworks {
+			ips = append(ips, n.Value)
+		}
+	}
+	if len(ips) > 0 {
+		out = append(out, cut{"networks", "", whosaw.Filter{{IP: ips}}})
+	}
+	for _, kind := range []string{"key", "client", "principal"} {
+		var names []string
+		for i := range f.Filter {
+			for _, v := range *membersOf(&f.Filter[i])[kind] {
+				if !strings.HasPrefix(v, "!") && !slices.Contains(names, v) {
+					names = append(names, v)
+				}
+			}
+		}
+		if len(names) == 1 {
+			t := whosaw.Term{}
+			*membersOf(&t)[kind] = names
+			out = append(out, cut{kind, names[0], whosaw.Filter{t}})
+		}
+	}
+	return slices.DeleteFunc(out, func(c cut) bool {
+		s := guard.Standing{Action: guard.Deny, Filter: c.filter, Reason: "-"}
+		return g.guard.Book().Check(&s, cutLife) != nil
+	}), nil
+}
+
+// within narrows a filter to the last 24 hours.
+func within(f whosaw.Filter, now time.Time) whosaw.Filter {
+	from := whosaw.Time(now.Add(-24 * time.Hour).UnixMilli())
+	out := slices.Clone(f)
+	for i := range out {
+		out[i].From = max(out[i].From, from)
+		if out[i].To != 0 && out[i].To <= out[i].From {
+			out[i].To = out[i].From + 1
+		}
+	}
+	return out
+}
+
+// Preview counts exactly.
+func (g *guarding) Preview(ctx context.Context, q *pipeline.Question, f *whosaw.Finding) ([]Cut, error) {
+	list, err := g.cuts(ctx, q, f)
+	if err != nil {
+		return nil, err
+	}
+	count := func(f whosaw.Filter) (int64, error) {
+		a, err := q.Count(ctx, within(f, g.now()))
+		return a.Accesses, err
+	}
+	forged, err := count(f.Filter)
+	if err != nil {
+		return nil, err
+	}
+	all, err := count(whosaw.Filter{{}})
+	if err != nil {
+		return nil, err
+	}
+	var doors []string
+	for _, d := range g.guard.Config().Doors {
+		doors = append(doors, d.Name)
+	}
+	var out []Cut
+	for _, c := range list {
+		hit, err := count(c.filter)
+		if err != nil {
+			return nil, err
+		}
+		both, err := count(meet(f.Filter, c.filter))
+		if err != nil {
+			return nil, err
+		}
+		name := c.name
+		if c.id == "networks" {
+			name = ""
+		}
+		out = append(out, Cut{ID: c.id, Name: name, Forged: both, ForgedOf: forged, Honest: max(0, hit-both), HonestOf: max(0, all-forged), Doors: doors, Ends: cutLife})
+	}
+	return out, nil
+}
+
+// meet gives a filter of what a finding's filter and a cut match both. Cuts have one term that names one member, or are the
+// finding's own.
+func meet(f, by whosaw.Filter) whosaw.Filter {
+	if len(by) != 1 {
+		return f
+	}
+	out := slices.Clone(f)
+	for i := range out {
+		a, b := membersOf(&out[i]), membersOf(&by[0])
+		for m, values := range b {
+			if len(*values) > 0 && len(*a[m]) == 0 {
+				*a[m] = *values
+			}
+		}
+	}
+	return out
+}
+
+// Apply makes the decision.
+func (g *guarding) Apply(ctx context.Context, q *pipeline.Question, f *whosaw.Finding, id, who string) error {
+	list, err := g.cuts(ctx, q, f)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(list, func(c cut) bool { return c.id == id })
+	if at < 0 {
+		return errNoCut
+	}
+	_, err = g.guard.Book().Add(ctx, guard.Standing{
+		Action: guard.Deny, Filter: list[at].filter, Reason: "contained from the page of the finding: " + id, Who: who, Finding: f.ID,
+	}, cutLife)
+	return err
+}
+
+var errNoCut = errors.New("that cannot be done about this finding any more")
+
+// Undo ends every decision that was made of the finding.
+func (g *guarding) Undo(ctx context.Context, f *whosaw.Finding, who string) error {
+	for _, s := range g.guard.Book().Holding() {
+		if s.Finding != f.ID {
+			continue
+		}
+		if _, err := g.guard.Book().Undo(ctx, s.ID, who, "undone on the page of the finding"); err != nil && !errors.Is(err, guard.ErrNoDecision) {
+			return err
+		}
+	}
+	return nil
+}
+
+// InForce gives the first decision of the finding that holds. In shadow nothing is in force.
+func (g *guarding) InForce(_ context.Context, f *whosaw.Finding) (since, until time.Time, err error) {
+	if g.Shadow() {
+		return since, until, nil
+	}
+	for _, s := range g.guard.Book().Holding() {
+		if s.Finding == f.ID {
+			since, until = time.UnixMilli(s.Made), time.UnixMilli(s.Expires)
+		}
+	}
+	return since, until, nil
+}
