@@ -59,7 +59,7 @@ func (c *Console) findings(w http.ResponseWriter, r *http.Request, who api.Who) 
 	for i := range list {
 		x := &list[i]
 		p.Lines = append(p.Lines, findingRow{
-			Number: x.Number, Open: x.State == alarm.Open, Sentence: p.plainSentence(&x.Finding), Detector: x.Finding.Detector, State: p.T("state." + string(x.State)),
+			Number: x.Number, Open: x.State == alarm.Open, Sentence: p.plainSentence(&x.Finding), Detector: safe(x.Finding.Detector), State: p.T("state." + string(x.State)),
 			Owner: owners[x.Finding.ID], When: p.Short(int64(x.Finding.Seen)), Subjects: x.Finding.Subjects, Accesses: x.Finding.Accesses,
 		})
 	}
@@ -244,7 +244,7 @@ func (c *Console) agree(ctx context.Context, x *api.Found) ([]agreeing, error) {
 	for i := range list {
 		y := &list[i]
 		if y.Finding.ID == x.ID || related(x.Filter, y.Finding.Filter) {
-			out = append(out, agreeing{y.Number, y.Finding.Detector, figure.Int(y.Finding.Subjects), y.Finding.ID == x.ID})
+			out = append(out, agreeing{y.Number, safe(y.Finding.Detector), figure.Int(y.Finding.Subjects), y.Finding.ID == x.ID})
 		}
 	}
 	slices.Reverse(out)
@@ -328,7 +328,7 @@ func (p *findingPage) done(x *api.Found, c *Console) {
 		ms   int64
 		says string
 	}
-	list := []at{{int64(x.RaisedAt), p.T("done.opened", x.Detector)}}
+	list := []at{{int64(x.RaisedAt), p.T("done.opened", safe(x.Detector))}}
 	for _, d := range x.Deliveries {
 		if d.Sent != nil {
 			list = append(list, at{int64(*d.Sent), p.T("done.told", safe(d.Channel))})

@@ -23,7 +23,7 @@ func (f *frame) plainSentence(x *whosaw.Finding) template.HTML {
 	if _, ok := f.words[key]; !ok {
 		key = "says.other"
 	}
-	return f.Rich(key, f.by(x), x.Detector)
+	return f.Rich(key, f.by(x), safe(x.Detector))
 }
 
 // sentence is the truth about a finding, to be read aloud: since when, who, what, how many customers.

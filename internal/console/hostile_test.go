@@ -1,0 +1,244 @@
+package console_test
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/alarm"
+	"github.com/whosaw/whosaw/internal/auth"
+)
+
+// evil is what a log may hold in any of its members.
+const evil = `<script>window.hacked=1</script>"'><img src=x onerror=hacked=1>{{.}}` + "\u202e\x1b[31m"
+
+// TestHostileEverywhere puts it into every member of records and findings that a page shows.
+func TestHostileEverywhere(t *testing.T) {
+	s := newSite(t)
+	now := s.now().UnixMilli()
+	list := []whosaw.Record{{
+		Time: now - 60_000, Source: evil, Position: 1, Realm: evil, Route: evil, Status: 200, Fields: []string{"name"}, Subjects: []string{evil}, Principal: "staff:" + evil, Key: evil,
+		Client: evil, Agent: evil, TLS: evil, Reason: evil, Credential: "c",
+	}, {Time: now - 50_000, Source: evil, Position: 2, Route: "GET " + evil, Status: 200, Fields: []string{"name"}, Subjects: []string{"7"}, Key: evil}}
+	s.take(evil, list)
+	_, err := s.alarms.Raise(t.Context(), alarm.Raised{Sequence: 1, Finding: whosaw.Finding{
+		ID: "evil", Time: whosaw.Time(now - 50_000), Seen: whosaw.Time(now - 50_000), Detector: evil, Unit: "key:" + evil, Says: evil, Technique: evil,
+		Filter: whosaw.Filter{{Key: []string{evil}}}, Statistic: 30, Threshold: 26,
+	}})
+	check(t, err)
+	b := s.open()
+	b.look(1440, false)
+	calm := func(name string) {
+		t.Helper()
+		b.wait(`document.body.dataset.ready`)
+		hacked, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`window.hacked === 1 || !!document.querySelector("main img")`))
+		check(t, err)
+		if hacked {
+			t.Errorf("%s runs what a log says", name)
+		}
+		raw, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`/[\u202e\u001b]/.test(document.body.innerText)`))
+		check(t, err)
+		if raw {
+			t.Errorf("%s shows characters that draw over others", name)
+		}
+		b.clean("hostile-" + name)
+	}
+	b.visit("/")
+	b.shows("F-1")
+	calm("now")
+	b.visit("/findings")
+	b.shows("F-1")
+	calm("findings")
+	b.visit("/findings/1")
+	b.shows("Origin")
+	b.shows("What they saw")
+	calm("finding")
+	b.key("s")
+	b.shows("1 – 2 of")
+	b.shows("Counted in")
+	calm("scope")
+	b.visit("/scope")
+	b.shows("every access")
+	b.shows("1 – 2 of")
+	b.do(click(`//section[@id="narrow"]//button[contains(., "script")]`))
+	b.shows("Counted in")
+	b.wait(`document.querySelector(".chip")`)
+	b.do(click(`#list tbody button`))
+	b.shows("Subject ")
+	calm("subject")
+	b.visit("/server")
+	b.shows("Detectors")
+	calm("server")
+}
+
+// TestLost: when the server goes, the plate is Blind, within seconds, and it is said how long nothing was heard.
+func TestLost(t *testing.T) {
+	s := newSite(t)
+	s.tell(story{days: 1, busy: 2})
+	b := s.open()
+	b.look(1440, false)
+	b.visit("/")
+	b.shows("Quiet")
+	b.wait(`document.body.dataset.ready`)
+	s.stop()
+	b.shows("Not connected for")
+	b.wait(`document.body.dataset.level === "blind" && document.title.startsWith("Blind")`)
+	b.wait(`document.getElementById("plate").innerText.includes("not connected")`)
+	b.clean("now-lost")
+}
+
+// TestRights: who may only read sees the pages and changes nothing.
+func TestRights(t *testing.T) {
+	s := newSite(t)
+	s.tell(story{days: 1, busy: 2, theft: 5 * time.Minute, pace: time.Second})
+	_, secret, err := s.auth.Create(t.Context(), auth.Spec{Name: "look", Role: auth.RoleRead}, "test")
+	check(t, err)
+	_ = secret
+	for _, path := range []string{"/", "/live", "/findings", "/findings/1", "/findings/1/figures", "/scope", "/subject", "/server", "/settings"} {
+		res, text := s.page("GET", path, nil, "login-2024-b", "Detectors")
+		if res.StatusCode == 200 && !strings.HasSuffix(res.Request.URL.Path, "/login") {
+			t.Errorf("%s without a session: %d\n%s", path, res.StatusCode, text[:min(300, len(text))])
+		}
+	}
+	s.signIn()
+	for _, path := range []string{"/findings/1/take", "/findings/1/verdict", "/findings/1/contain", "/scope/x/edit", "/scope/x/save", "/scope/x/export", "/scope/x/why", "/subject", "/prefs", "/tokens"} {
+		req, err := http.NewRequest("POST", s.url+path, strings.NewReader("verdict=false&reason=x"))
+		check(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Sec-Fetch-Site", "cross-site")
+		req.Header.Set("Origin", "https://evil.example")
+		res, err := s.client.Do(req)
+		check(t, err)
+		res.Body.Close()
+		if res.StatusCode != 403 {
+			t.Errorf("%s from another page: %d", path, res.StatusCode)
+		}
+	}
+	req, err := http.NewRequest("GET", s.url+"/findings/1", nil)
+	check(t, err)
+	req.Host = "evil.example"
+	res, err := s.client.Do(req)
+	check(t, err)
+	res.Body.Close()
+	if res.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("under another name: %d", res.StatusCode)
+	}
+	for _, back := range []string{"//evil.example", "https://evil.example", "/\\evil.example", "javascript:x"} {
+		res, err := s.post("/prefs", url.Values{"theme": {"dark"}, "back": {back}})
+		check(t, err)
+		res.Body.Close()
+		if res.Request.URL.Host != strings.TrimPrefix(s.url, "http://") {
+			t.Errorf("going back to %q leads to %s", back, res.Request.URL)
+		}
+	}
+}
+
+// TestManyWatch: two hundred who watch get figures, and one that does not read holds up nobody.
+func TestManyWatch(t *testing.T) {
+	s := newSite(t)
+	s.tell(story{days: 1, busy: 2})
+	s.signIn()
+	var wg sync.WaitGroup
+	failed := make(chan error, 200)
+	for range 200 {
+		wg.Go(func() {
+			req, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/live?page=now", nil)
+			if err != nil {
+				failed <- err
+				return
+			}
+			res, err := s.client.Do(req)
+			if err != nil {
+				failed <- err
+				return
+			}
+			defer res.Body.Close()
+			in := bufio.NewScanner(res.Body)
+			in.Buffer(nil, 1<<20)
+			events := 0
+			for in.Scan() && events < 2 {
+				if in.Text() == "" {
+					events++
+				}
+			}
+			if events < 2 {
+				failed <- fmt.Errorf("%d events, %v", events, in.Err())
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	began := time.Now()
+	s.take("gateway-2", []whosaw.Record{{Time: s.now().UnixMilli(), Source: "gateway-2", Position: 1, Route: "GET /me", Status: 200, Fields: meFields, Subjects: []string{"1"}}})
+	if d := time.Since(began); d > 5*time.Second {
+		t.Errorf("a record took %v while 200 watched", d)
+	}
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("some who watch were told nothing")
+	}
+	close(failed)
+	for err := range failed {
+		t.Error(err)
+	}
+}
+
+// TestSettings: the look and the letters are kept in the browser, and hold.
+func TestSettings(t *testing.T) {
+	s := newSite(t)
+	b := s.open()
+	b.look(1440, false)
+	b.visit("/settings")
+	b.clean("settings-light")
+	b.do(click(`button[value=dark]`))
+	b.wait(`document.documentElement.dataset.theme === "dark"`)
+	b.clean("settings-dark")
+	b.key("?")
+	b.wait(`document.getElementById("keys").open`)
+	b.clean("keys-dialog")
+	b.do(click(`#keys button`))
+	b.do(click(`button[name=letters][value=off]`))
+	b.wait(`document.body.dataset.letters === "off"`)
+	b.key("f")
+	path, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`location.pathname`))
+	check(t, err)
+	if path != "/settings" {
+		t.Errorf("with letters off, f leads to %s", path)
+	}
+	b.do(click(`button[value=ko].btn`))
+	b.shows("설정")
+	b.visit("/")
+	b.shows("지금")
+	b.clean("now-ko", "노출")
+}
+
+// TestLanguage: Accept-Language chooses, a language that is not there is passed over.
+func TestLanguage(t *testing.T) {
+	s := newSite(t)
+	s.signIn()
+	for accept, want := range map[string]string{"ko-KR,ko;q=0.9,en;q=0.8": "ko", "fr,en;q=0.5": "en", "": "en", "de;q=0.9,ko;q=0.4": "ko", "ko;q=x": "en"} {
+		req, err := http.NewRequest("GET", s.url+"/settings", nil)
+		check(t, err)
+		req.Header.Set("Accept-Language", accept)
+		res, err := s.client.Do(req)
+		check(t, err)
+		body := make([]byte, 64)
+		n, err := res.Body.Read(body)
+		if err != nil && n == 0 {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if !strings.Contains(string(body), `lang="`+want+`"`) {
+			t.Errorf("for %q: %s", accept, body)
+		}
+	}
+}
