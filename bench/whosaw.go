@@ -189,9 +189,7 @@ func (w *whosawEngine) list(ctx context.Context, f whosaw.Filter, name string) e
 	if err != nil {
 		return fmt.Errorf("make list: %w", err)
 	}
-	rows := scope.NewListWriter(file, true)
-	err = w.engine.List(ctx, f, rows.Row)
-	return errors.Join(err, rows.Flush(), file.Close())
+	return errors.Join(w.engine.WriteCSV(ctx, f, file), file.Close())
 }
 
 // hashList reads a list of whosaw's back and hashes its rows as numbers.

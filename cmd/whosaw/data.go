@@ -54,8 +54,11 @@ type opened struct {
 func (o *opened) close() error { return errors.Join(o.view.Close(), o.ledger.Close(), o.index.Close()) }
 
 func (o *opened) WriteList(ctx context.Context, w io.Writer, f whosaw.Filter, form string) error {
+	if form == "csv" {
+		return o.WriteCSV(ctx, f, w)
+	}
 	out := bufio.NewWriterSize(w, 1<<16)
-	rows := scope.NewListWriter(out, form == "csv")
+	rows := scope.NewListWriter(out, false)
 	if err := o.List(ctx, f, rows.Row); err != nil {
 		return err
 	}

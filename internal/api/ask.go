@@ -137,12 +137,24 @@ func (a *API) postList(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer end()
-	return a.sendList(ctx, w, q.Form, func(yield func(whosaw.ListRow) error) error { return ask.List(ctx, q.Filter, yield) })
+	each := func(yield func(whosaw.ListRow) error) error { return ask.List(ctx, q.Filter, yield) }
+	return a.sendList(ctx, w, q.Form, each, func(w io.Writer) error { return ask.WriteCSV(ctx, q.Filter, w) })
+}
+
+// beginner calls begin before each writing.
+type beginner struct {
+	w     io.Writer
+	begin func()
+}
+
+func (b beginner) Write(p []byte) (int, error) {
+	b.begin()
+	return b.w.Write(p)
 }
 
 // sendList streams the list. An answer that was begun and could not be ended is broken off, so that nobody takes it for whole.
-func (a *API) sendList(ctx context.Context, w http.ResponseWriter, form string, each func(yield func(whosaw.ListRow) error) error) error {
-	out := bufio.NewWriterSize(w, 1<<16)
+// asCSV, if there is one, writes the same rows faster.
+func (a *API) sendList(ctx context.Context, w http.ResponseWriter, form string, each func(yield func(whosaw.ListRow) error) error, asCSV func(w io.Writer) error) error {
 	begun := false
 	begin := func() {
 		if begun {
@@ -157,14 +169,17 @@ func (a *API) sendList(ctx context.Context, w http.ResponseWriter, form string, 
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
 	}
-	rows := scope.NewListWriter(out, form == "csv")
-	err := each(func(row whosaw.ListRow) error {
-		begin()
-		return rows.Row(row)
-	})
-	if err == nil {
-		begin()
-		err = errors.Join(rows.Flush(), out.Flush())
+	to := beginner{w, begin}
+	var err error
+	if form == "csv" && asCSV != nil {
+		err = asCSV(to)
+	} else {
+		out := bufio.NewWriterSize(to, 1<<16)
+		rows := scope.NewListWriter(out, form == "csv")
+		if err = each(rows.Row); err == nil {
+			begin() // of a list without rows too
+			err = errors.Join(rows.Flush(), out.Flush())
+		}
 	}
 	if err != nil && begun {
 		a.cfg.Logger.Warn("a list was broken off", "error", err)

@@ -297,7 +297,7 @@ func (a *API) postVersionList(w http.ResponseWriter, r *http.Request) error {
 	}
 	return a.incidentFault(a.sendList(r.Context(), w, in.Form, func(yield func(whosaw.ListRow) error) error {
 		return book.List(r.Context(), n, v, yield)
-	}))
+	}, nil))
 }
 
 // ClockRow is a clock of an incident.

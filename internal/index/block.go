@@ -189,6 +189,10 @@ func (a *Addrs) At(code int) netip.Addr {
 func (a *Addrs) Between(least, greatest netip.Addr) (from, to int) {
 	if least.Is4() {
 		number := func(x netip.Addr) uint64 { v := x.As4(); return uint64(binary.BigEndian.Uint32(v[:])) }
+		if least == greatest {
+			from, to = a.v4.Equal(number(least))
+			return 1 + from, 1 + to
+		}
 		return 1 + a.v4.Search(number(least)), 1 + a.v4.Search(number(greatest)+1)
 	}
 	n := len(a.v6) / 16
@@ -214,6 +218,32 @@ func (b *Block) CheckRows(lo, hi int, times bool) error {
 	}
 	from, to = b.times.span(lo, hi)
 	return b.check(sectionTime, from, to)
+}
+
+// AskOrigins has the system read what every question looks at, ahead of it.
+func (b *Block) AskOrigins() {
+	for _, s := range [...]section{sectionMember, sectionStarts} {
+		e := &b.extents[s]
+		b.file.ask(e.at, e.at+e.size)
+	}
+}
+
+// RowsRead reports that all rows were looked at before, so that the system may have them in memory.
+func (b *Block) RowsRead() bool {
+	e := &b.extents[sectionWho]
+	for page := e.at >> pageBits; page <= (e.at+e.size-1)>>pageBits; page++ {
+		if !b.file.read(page) {
+			return false
+		}
+	}
+	return true
+}
+
+// AskRows has the system read rows that are going to be read.
+func (b *Block) AskRows(lo, hi int) {
+	from, to := b.who.span(lo, hi)
+	e := &b.extents[sectionWho]
+	b.file.ask(e.at+from, e.at+min(to, e.size))
 }
 
 // Who gives for each row its subject above ShapeBits bits that are its shape.

@@ -1,6 +1,9 @@
 package index
 
-import "sort"
+import (
+	"encoding/binary"
+	"sort"
+)
 
 // Column is a column of origins: their codes.
 type Column struct {
@@ -159,7 +162,49 @@ func (c *Column) Fill(dst []uint64, from int) {
 	}
 }
 
+// Pass calls hit with the origins from one up to another whose codes are allowed.
+func (c *Column) Pass(from, to int, allow []bool, hit func(o int)) {
+	if c.origins == nil && uint64(len(allow)) >= c.base+c.codes.mask+1 {
+		b, width, mask, allow := c.codes.b, c.codes.width, c.codes.mask, allow[c.base:]
+		bit := uint(from) * width
+		for o := from; o < to; o++ {
+			if allow[binary.LittleEndian.Uint64(b[bit>>3:])>>(bit&7)&mask] {
+				hit(o)
+			}
+			bit += width
+		}
+		return
+	}
+	var codes [1 << 10]uint64
+	for at := from; at < to; at += len(codes) {
+		some := codes[:min(len(codes), to-at)]
+		c.Fill(some, at)
+		for i, code := range some {
+			if allow[code] {
+				hit(at + i)
+			}
+		}
+	}
+}
+
+// Allowed gives room for an answer for each code, longer than it need be: Pass is faster with that.
+func (c *Column) Allowed() []bool {
+	n := c.largest + 1
+	if c.origins == nil {
+		n = max(n, c.base+c.codes.mask+1)
+	}
+	return make([]bool, n)
+}
+
+// Direct reports that its codes are those of the origins, not of their keys or addresses, so that they are read faster.
+func (c *Column) Direct() bool { return c.origins == nil }
+
 // Range gives the origins of a code of the column by which they are sorted first: Key.
 func (c *Column) Range(code int) (from, to int) {
 	return c.origins.Search(uint64(code) * c.per), c.origins.Search(uint64(code+1) * c.per)
+}
+
+// Pair gives the origins of a code of Key and one of IP, by which they are sorted.
+func (c *Column) Pair(key, ip int) (from, to int) {
+	return c.origins.Equal(uint64(key)*c.per + uint64(ip))
 }

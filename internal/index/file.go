@@ -319,6 +319,7 @@ func (b *Block) check(s section, lo, hi int) error {
 	if lo >= hi {
 		return nil
 	}
+	f.ask(at+lo, at+hi)
 	for page := (at + lo) >> pageBits; page <= (at+hi-1)>>pageBits; page++ {
 		word, bit := &f.good[page/64], uint64(1)<<(page%64)
 		if word.Load()&bit != 0 {
@@ -333,6 +334,18 @@ func (b *Block) check(s section, lo, hi int) error {
 	}
 	return nil
 }
+
+// ask has the system read bytes that were not looked at yet, if they are many.
+func (f *mapped) ask(lo, hi int) {
+	first, last := lo>>pageBits, (hi-1)>>pageBits
+	if first >= last || f.read(last) && f.read(first) {
+		return
+	}
+	want(f.b, lo, hi)
+}
+
+// read reports whether a page was looked at.
+func (f *mapped) read(page int) bool { return f.good[page/64].Load()>>(page%64)&1 != 0 }
 
 // whole is check of all of a section.
 func (b *Block) whole(s section) error { return b.check(s, 0, b.extents[s].size) }

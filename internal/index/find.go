@@ -55,6 +55,9 @@ func (b *Block) Find(number uint64) ([]Span, error) {
 		return nil, err
 	}
 	from, to := int(b.buckets.At(bucket)), int(b.buckets.At(bucket+1))
+	if from > to || to > b.places.n {
+		return nil, &DamageError{b.name}
+	}
 	if err := b.checkNumbers(sectionPlaces, &b.places, from, to); err != nil {
 		return nil, err
 	}

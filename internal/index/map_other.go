@@ -9,3 +9,5 @@ func mapFile(name string) (b []byte, unmap func() error, err error) {
 	b, err = os.ReadFile(name)
 	return b, func() error { return nil }, err
 }
+
+func want([]byte, int, int) {}

@@ -161,33 +161,58 @@ func (m *Monotone) Fill(dst []uint64, from int) {
 
 // Search gives the place of the first number that is at least x.
 func (m *Monotone) Search(x uint64) int {
+	i, _, _ := m.search(x)
+	return i
+}
+
+// Equal gives the places of the numbers that are x.
+func (m *Monotone) Equal(x uint64) (from, to int) {
+	from, word, at := m.search(x)
+	step, low := x>>m.low.width, x&m.low.mask
+	for to = from; to < m.n; to++ {
+		for word == 0 {
+			if at++; 8*at >= len(m.high) {
+				return from, to
+			}
+			word = m.word(at)
+		}
+		if uint64(at<<6+bits.TrailingZeros64(word)-to) != step || m.low.At(to) != low {
+			break
+		}
+		word &= word - 1
+	}
+	return from, to
+}
+
+// search is Search that gives the number's one too, as the function one does.
+func (m *Monotone) search(x uint64) (i int, word uint64, at int) {
 	if x > m.largest || m.n == 0 {
-		return m.n
+		return m.n, 0, 0
 	}
 	// The numbers whose high bits are less lie before the step to those of x.
-	step := x >> m.low.width
-	i := 0
+	step, place := x>>m.low.width, 0
 	if step > 0 {
-		i = m.zero(step-1) + 1 - int(step)
+		place = m.zero(step-1) + 1
+		i = place - int(step)
 	}
-	if i < 0 || i >= m.n {
-		return m.n
+	if at = place >> 6; i < 0 || i >= m.n || 8*at >= len(m.high) {
+		return m.n, 0, 0
 	}
-	word, at := m.one(i)
+	word = m.word(at) &^ (1<<(place&63) - 1)
 	low := x & m.low.mask
 	for ; i < m.n; i++ {
 		for word == 0 {
 			if at++; 8*at >= len(m.high) {
-				return m.n
+				return m.n, 0, at
 			}
 			word = m.word(at)
 		}
 		if high := uint64(at<<6 + bits.TrailingZeros64(word) - i); high > step || high == step && m.low.At(i) >= low {
-			return i
+			return i, word, at
 		}
 		word &= word - 1
 	}
-	return m.n
+	return m.n, 0, at
 }
 
 // zero gives the place of a step.

@@ -39,6 +39,13 @@ func TestMonotone(t *testing.T) {
 			if at := m.Search(x); at != want {
 				t.Fatalf("%d is at %d, want %d", x, at, want)
 			}
+			end := want
+			for end < len(list) && list[end] == x {
+				end++
+			}
+			if from, to := m.Equal(x); from != want || to != end {
+				t.Fatalf("those equal to %d are %d to %d, want %d to %d", x, from, to, want, end)
+			}
 		}
 	})
 }
@@ -65,6 +72,9 @@ func FuzzMonotone(f *testing.F) {
 			}
 			if at := m.Search(all[i]); at < 0 || at > n {
 				t.Fatalf("a search gives %d of %d", at, n)
+			}
+			if from, to := m.Equal(all[i]); from < 0 || from > to || to > n {
+				t.Fatalf("a search gives %d to %d of %d", from, to, n)
 			}
 		}
 	})

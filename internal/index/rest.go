@@ -186,7 +186,9 @@ func (b *Block) value(c rowColumn, row int) (uint64, error) {
 		if err := b.check(s, ranks, ranks+4); err != nil {
 			return 0, err
 		}
-		at, n = len(r.begins)+len(r.ranks), r.run(row)
+		if at, n = len(r.begins)+len(r.ranks), r.run(row); n < 0 || n >= r.values.n {
+			return 0, &DamageError{b.name}
+		}
 	}
 	from, to := r.values.span(n, n+1)
 	if err := b.check(s, at+from, at+to); err != nil {

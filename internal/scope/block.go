@@ -140,6 +140,9 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 		}
 	}
 	rows := r.ranges
+	if rows == nil && !b.RowsRead() {
+		r.askRows(spans)
+	}
 	if rows == nil && !r.lazy {
 		for _, s := range spans {
 			rows = append(rows, index.Span{From: int(r.starts.At(s.from)), To: int(r.starts.At(s.to))})
@@ -151,6 +154,21 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 		}
 	}
 	return masks, spans, true, nil
+}
+
+// farRows are so many that reading the rows between two stretches costs more than asking for each.
+const farRows = 1 << 16
+
+// askRows has the system read the rows of origins, ahead of what looks at them.
+func (r *blockReader) askRows(spans []span32) {
+	for i := 0; i < len(spans); {
+		lo := int(r.starts.At(spans[i].from))
+		hi := int(r.starts.At(spans[i].to))
+		for i++; i < len(spans) && int(r.starts.At(spans[i].from)) < hi+farRows; i++ {
+			hi = int(r.starts.At(spans[i].to))
+		}
+		r.b.AskRows(lo, hi)
+	}
 }
 
 // each calls fn with the origins of spans, their rows, and the terms that can match them. Where subjects are named, it
@@ -194,6 +212,30 @@ func (r *blockReader) each(masks []uint64, spans []span32, fn func(o, lo, hi int
 				at = to
 			}
 		}
+	}
+}
+
+// joined32 is rows [lo, hi) of origins that are alike; o is one of them.
+type joined32 struct {
+	o, lo, hi int
+	mask      uint64
+}
+
+// groups calls fn with the rows of origins that follow each other and are alike.
+func (r *blockReader) groups(masks []uint64, spans []span32, alike func(a, b int) bool, fn func(j *joined32)) {
+	var j joined32
+	r.each(masks, spans, func(o, lo, hi int, mask uint64) {
+		if j.hi == lo && j.hi > j.lo && j.mask == mask && alike(j.o, o) {
+			j.hi = hi
+			return
+		}
+		if j.lo < j.hi {
+			fn(&j)
+		}
+		j = joined32{o, lo, hi, mask}
+	})
+	if j.lo < j.hi {
+		fn(&j)
 	}
 }
 

@@ -21,6 +21,7 @@ type originTest struct {
 // origins gives those of a block that pass all of a term's members that origins have.
 func (t *term) origins(b *index.Block) ([]span32, error) {
 	spans := []span32{{0, b.Origins()}}
+	var keys []int // that the spans are of; nil: all
 	var tests []originTest
 	for _, m := range t.texts {
 		column, dict, ok, err := textColumn(b, m.col)
@@ -30,9 +31,9 @@ func (t *term) origins(b *index.Block) ([]span32, error) {
 		if !ok {
 			continue // a member of shapes
 		}
-		allow := m.allow(&dict)
+		allow := m.allow(&column, &dict)
 		if m.col == ledger.ColKey {
-			spans = keySpans(&column, allow)
+			spans, keys = keySpans(&column, allow)
 			continue
 		}
 		tests = append(tests, originTest{column, allow})
@@ -42,8 +43,8 @@ func (t *term) origins(b *index.Block) ([]span32, error) {
 		if err != nil {
 			return nil, err
 		}
-		allow := make([]bool, dict.Len()+1)
-		for code := range allow {
+		allow := column.Allowed()
+		for code := range dict.Len() + 1 {
 			allow[code] = t.classes.accept(whosaw.AgentClass(dict.At(code)))
 		}
 		tests = append(tests, originTest{column, allow})
@@ -53,8 +54,8 @@ func (t *term) origins(b *index.Block) ([]span32, error) {
 		if err != nil {
 			return nil, err
 		}
-		allow := make([]bool, dict.Len()+1)
-		for code := range allow {
+		allow := column.Allowed()
+		for code := range dict.Len() + 1 {
 			allow[code] = t.asn.accept(uint32(dict.Value(code)))
 		}
 		tests = append(tests, originTest{column, allow})
@@ -64,8 +65,27 @@ func (t *term) origins(b *index.Block) ([]span32, error) {
 		if err != nil {
 			return nil, err
 		}
-		tests = append(tests, originTest{column, t.nets.codes(&dict)})
+		test := originTest{column, t.nets.codes(&dict)}
+		few, ok, err := test.few(b, spans, keys)
+		switch {
+		case err != nil:
+			return nil, err
+		case ok:
+			spans = few
+		default:
+			tests = append(tests, test)
+		}
 	}
+	// What is read fastest comes first: the others look at what it leaves.
+	slices.SortStableFunc(tests, func(x, y originTest) int {
+		switch {
+		case x.column.Direct() == y.column.Direct():
+			return 0
+		case x.column.Direct():
+			return -1
+		}
+		return 1
+	})
 	return pass(spans, tests), nil
 }
 
@@ -93,10 +113,10 @@ func textColumn(b *index.Block, col ledger.Columns) (c index.Column, dict index.
 }
 
 // allow says which codes of a dictionary the member accepts.
-func (m *textMember) allow(dict *index.Texts) []bool {
-	allow := make([]bool, dict.Len()+1)
+func (m *textMember) allow(column *index.Column, dict *index.Texts) []bool {
+	allow := column.Allowed()
 	if len(m.yes) == 0 {
-		for i := range allow {
+		for i := range dict.Len() + 1 {
 			allow[i] = true
 		}
 	}
@@ -176,17 +196,58 @@ func (s *networkSet) order() {
 	s.ranges = ranges
 }
 
-// keySpans gives the origins whose key's code is allowed.
-func keySpans(column *index.Column, allow []bool) []span32 {
-	out := []span32{}
+// keySpans gives the origins whose key's code is allowed, and those codes.
+func keySpans(column *index.Column, allow []bool) (out []span32, codes []int) {
+	codes = []int{}
 	for code, ok := range allow {
 		if ok {
+			codes = append(codes, code)
 			if from, to := column.Range(code); from < to {
 				out = joined(out, span32{from, to})
 			}
 		}
 	}
-	return out
+	return out, codes
+}
+
+// searchCost is how many origins are looked at one by one in the time in which one is searched for.
+const searchCost = 10
+
+// few gives the origins of a few addresses by searching for each, key by key; ok is false if looking at all is faster.
+func (x *originTest) few(b *index.Block, spans []span32, keys []int) (out []span32, ok bool, err error) {
+	column, dict, err := b.Key()
+	if err != nil {
+		return nil, false, err
+	}
+	if keys == nil {
+		for code := range dict.Len() + 1 {
+			keys = append(keys, code)
+		}
+	}
+	look := 0
+	for _, s := range spans {
+		look += s.to - s.from
+	}
+	var codes []int
+	for code, allowed := range x.allow {
+		if !allowed {
+			continue
+		}
+		if codes = append(codes, code); len(codes)*len(keys)*searchCost > look {
+			return nil, false, nil
+		}
+	}
+	for _, key := range keys {
+		if from, to := column.Range(key); from >= to {
+			continue
+		}
+		for _, code := range codes {
+			if from, to := x.column.Pair(key, code); from < to {
+				out = joined(out, span32{from, to})
+			}
+		}
+	}
+	return out, true, nil
 }
 
 func joined(spans []span32, s span32) []span32 {
@@ -208,19 +269,10 @@ func pass(spans []span32, tests []originTest) []span32 {
 			live = append(live, x)
 		}
 	}
-	var codes [1 << 10]uint64
 	for _, x := range live {
 		var out []span32
 		for _, s := range spans {
-			for at := s.from; at < s.to; at += len(codes) {
-				some := codes[:min(len(codes), s.to-at)]
-				x.column.Fill(some, at)
-				for i, code := range some {
-					if x.allow[code] {
-						out = joined(out, span32{at + i, at + i + 1})
-					}
-				}
-			}
+			x.column.Pass(s.from, s.to, x.allow, func(o int) { out = joined(out, span32{o, o + 1}) })
 		}
 		spans = out
 	}

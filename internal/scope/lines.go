@@ -3,6 +3,7 @@ package scope
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 )
@@ -12,18 +13,31 @@ const (
 	lineShift = 12 // of a subject: its page
 	linePage  = 1 << lineShift
 	linePages = markLimit >> lineShift
-	lineBytes = 32
+	lineBytes = 16
+
+	lowBits    = 26 // of accesses, and of a set's number; the time above them is less than that of nine years
+	low        = 1<<lowBits - 1
+	smallSets  = 64
+	lineLength = 1 << (64 - lowBits) // milliseconds
 )
 
-// line is what was disclosed of one subject.
+// line is what was disclosed of one subject. It is small, because what a list costs is to find each in memory.
 type line struct {
-	first, last int64
-	accesses    int64 // 0: nothing was
-	set         uint32
+	first uint64 // time since lineup.base, above the number of accesses; 0: nothing was
+	last  uint64 // time since lineup.base, above the number of the set
 }
 
 // lines are the lines of one realm. Each page belongs to one worker.
-type lines struct{ pages []*[linePage]line }
+type lines struct {
+	pages []*[linePage]line
+	base  int64 // what times are counted from
+}
+
+// entry puts a line into e.
+func (l *lines) entry(x *line, e *entry) {
+	e.first, e.last = l.base+int64(x.first>>lowBits), l.base+int64(x.last>>lowBits)
+	e.accesses, e.set = int64(x.first&low), uint32(x.last&low)
+}
 
 // next finds the first line from a subject on, and puts it into e.
 func (l *lines) next(subject *uint64, e *entry) bool {
@@ -34,9 +48,9 @@ func (l *lines) next(subject *uint64, e *entry) bool {
 			continue
 		}
 		for i := at & (linePage - 1); i < linePage; i++ {
-			if x := &p[i]; x.accesses != 0 {
+			if x := &p[i]; x.first != 0 {
 				e.key = subjectKey(at&^(linePage-1) | i)
-				e.first, e.last, e.accesses, e.set = x.first, x.last, x.accesses, x.set
+				l.entry(x, e)
 				*subject = uint64(e.key) + 1
 				return true
 			}
@@ -53,33 +67,40 @@ var errDense = errors.New("too many subjects for arrays")
 // lines sums what was disclosed of each subject of the question's first filter: of some in arrays, by realm, of the rest
 // in a table.
 func (q *question) lines(ctx context.Context) (*table, map[uint32]*lines, error) {
-	people := newTable(q.sets, q.budget)
 	if !q.inBlocks() {
+		people := newTable(q.sets, q.budget)
 		_, err := q.sum(ctx, q.columns(), nil, people, false)
 		return people, nil, err
 	}
 	blocks, rest := q.split()
 	scatter(blocks)
-	l := &lineup{question: q, people: people, realms: map[uint32]*lines{}}
+	base, until := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, at := range append(slices.Clone(blocks), rest...) {
+		base, until = min(base, q.parts[at].MinTime), max(until, q.parts[at].MaxTime)
+	}
 	before := q.budget.left.Load()
-	missed, err := l.run(ctx, blocks)
-	if errors.Is(err, errDense) {
-		q.budget.left.Store(before)
-		people = newTable(q.sets, q.budget)
-		l = &lineup{question: q, people: people}
-		missed, err = l.run(ctx, blocks)
+	for dense := until-base < lineLength; ; dense = false {
+		people := newTable(q.sets, q.budget)
+		l := &lineup{question: q, people: people, base: base}
+		if dense {
+			l.realms = map[uint32]*lines{}
+		}
+		missed, err := l.run(ctx, blocks)
+		if err == nil {
+			_, err = q.sum(ctx, q.columns(), append(slices.Clone(rest), missed...), people, false)
+		}
+		if err == nil {
+			err = l.drain()
+		}
+		if err == nil && q.budget.spent() {
+			err = ErrMemory
+		}
+		if errors.Is(err, errDense) {
+			q.budget.left.Store(before)
+			continue
+		}
+		return people, l.realms, err
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if _, err := q.sum(ctx, q.columns(), append(rest, missed...), people, false); err != nil {
-		return nil, nil, err
-	}
-	l.drain()
-	if q.budget.spent() {
-		return nil, nil, ErrMemory
-	}
-	return people, l.realms, nil
 }
 
 // lineup sums blocks, on all workers: each reads all blocks and keeps the subjects of its own pages, so none waits for
@@ -90,6 +111,7 @@ type lineup struct {
 
 	mu     sync.Mutex
 	realms map[uint32]*lines // nil: everything goes to the table
+	base   int64             // of the times in them
 	missed []int
 }
 
@@ -106,11 +128,12 @@ func (l *lineup) run(ctx context.Context, blocks []int) ([]int, error) {
 					return
 				}
 				done, err := w.block(ctx, part)
-				if err == nil && l.budget.spent() {
+				switch {
+				case err != nil:
+				case w.over || l.realms != nil && l.budget.spent():
+					err = errDense
+				case l.budget.spent():
 					err = ErrMemory
-					if l.realms != nil {
-						err = errDense
-					}
 				}
 				if err != nil {
 					cancel(err)
@@ -145,16 +168,16 @@ func (l *lineup) realm(realm uint32) *lines {
 	}
 	x := l.realms[realm]
 	if x == nil {
-		x = &lines{pages: make([]*[linePage]line, linePages)}
+		x = &lines{pages: make([]*[linePage]line, linePages), base: l.base}
 		l.realms[realm] = x
 	}
 	return x
 }
 
-// drain moves what a table has of the subjects that have lines.
-func (l *lineup) drain() {
+// drain moves what a table has of the subjects that have lines. The error is errDense if a line cannot hold it.
+func (l *lineup) drain() error {
 	if len(l.realms) == 0 {
-		return
+		return nil
 	}
 	w := liner{lineup: l, unions: map[uint64]uint32{}}
 	l.people.drain(func(e *entry) bool {
@@ -162,14 +185,18 @@ func (l *lineup) drain() {
 			return false
 		}
 		x := w.line(l.realm(e.realm), uint64(e.key))
-		if x.accesses == 0 {
-			*x = line{e.first, e.last, e.accesses, e.set}
-			return true
-		}
-		x.first, x.last, x.accesses = min(x.first, e.first), max(x.last, e.last), x.accesses+e.accesses
-		x.set = w.union(x.set, e.set)
+		w.put(x, uint64(e.first-l.base), e.set)
+		w.put(x, uint64(e.last-l.base), e.set)
+		// Two were counted, or what was there before and two.
+		accesses := int64(x.first&low) - 2 + e.accesses
+		w.over = w.over || accesses > low
+		x.first = x.first&^low | uint64(accesses)&low
 		return true
 	})
+	if w.over {
+		return errDense
+	}
+	return nil
 }
 
 // liner is one worker of a lineup.
@@ -179,10 +206,16 @@ type liner struct {
 	people *writer
 	me, of uint64
 	unions map[uint64]uint32
+	pairs  [smallSets * smallSets]uint32 // the same for sets with small numbers: 1 more than the union's, 0: not looked up yet
+	over   bool                          // a line cannot hold what was added
 
 	// Of the block at hand.
 	sets    map[uint64][]int64 // by terms that can match: for each shape the set that its rows show, -1 if none
 	byRealm map[uint32]*lines
+	mine    []bool // by page: it is this worker's
+
+	batch  rowBatch
+	picked [batchRows]uint16 // of the rows of a batch that are wanted, their places in it
 }
 
 func (w *liner) block(ctx context.Context, part int) (done bool, err error) {
@@ -194,17 +227,28 @@ func (w *liner) block(ctx context.Context, part int) (done bool, err error) {
 	if w.unions == nil {
 		w.unions = map[uint64]uint32{}
 	}
-	w.each(masks, spans, w.origin)
+	w.mine = nil
+	constant := w.blockReader.realm.Constant()
+	w.groups(masks, spans, func(a, b int) bool { return constant || w.blockReader.realm.At(a) == w.blockReader.realm.At(b) }, w.group)
 	return true, nil
 }
 
-// shapesOf gives the set that rows of each shape show if one of the terms matches.
+// border gives the only term if nothing but its bounds of time and what it asks of issuances decides about rows whose shape
+// it matches.
+func (r *blockReader) border() *term {
+	if only := r.q.terms[0]; len(r.q.terms) == 1 && len(r.versions) == 1 && len(only.subject) == 0 {
+		return only
+	}
+	return nil
+}
+
+// shapesOf gives the set that rows of each shape show if one of the terms matches; nil if that depends on the row.
 func (w *liner) shapesOf(mask uint64) []int64 {
 	sets, ok := w.sets[mask]
 	if ok {
 		return sets
 	}
-	if !w.compares(mask) {
+	if w.border() != nil || !w.compares(mask) {
 		for _, s := range w.versions[0].shapes {
 			set := int64(-1)
 			if s.pass&mask != 0 && s.disclosed && s.shape.Subject {
@@ -217,44 +261,82 @@ func (w *liner) shapesOf(mask uint64) []int64 {
 	return sets
 }
 
-func (w *liner) origin(o, lo, hi int, mask uint64) {
-	sets := w.shapesOf(mask)
-	shift, low := w.b.ShapeBits(), uint64(1)<<w.b.ShapeBits()-1
-	realm := w.realmID(o)
+// group adds the rows of origins of one realm.
+func (w *liner) group(j *joined32) {
+	sets := w.shapesOf(j.mask)
+	realm := w.realmID(j.o)
 	to, ok := w.byRealm[realm]
 	if !ok {
 		to = w.lineup.realm(realm)
 		w.byRealm[realm] = to
 	}
+	if sets != nil && to != nil && w.blockReader.subjects.Plain() && w.b.LargestSubject() < markLimit {
+		w.bulk(j, sets, to)
+		return
+	}
+	shift, shapes := w.b.ShapeBits(), uint64(1)<<w.b.ShapeBits()-1
 	plain, v := w.blockReader.subjects.Plain(), w.versions[0]
-	for i := lo; i < hi; i++ {
+	for i := j.lo; i < j.hi; i++ {
 		who := w.who.At(i)
-		key := subjectKey(who >> shift)
-		if plain && uint64(key)>>lineShift%w.of != w.me {
+		if plain && who>>shift>>lineShift%w.of != w.me {
 			continue
 		}
-		set := int64(-1)
-		var t int64
-		if sets != nil {
-			if set = sets[who&low]; set < 0 {
-				continue
-			}
-			t = w.b.Time(i)
-		} else {
-			t = w.b.Time(i)
-			v = w.at(v, t)
-			s := v.shapes[who&low]
-			if !s.disclosed || !s.shape.Subject || !w.matches(mask&s.pass, s, i, who>>shift, t) {
-				continue
-			}
-			set = int64(s.set)
+		t := w.b.Time(i)
+		v = w.at(v, t)
+		s := v.shapes[who&shapes]
+		if !s.disclosed || !s.shape.Subject || !w.matches(j.mask&s.pass, s, i, who>>shift, t) {
+			continue
 		}
+		key := subjectKey(who >> shift)
 		if !plain {
 			if key = w.key(who >> shift); uint64(key)>>lineShift%w.of != w.me {
 				continue
 			}
 		}
-		w.add(to, key, realm, t, uint32(set))
+		w.add(to, key, realm, t, s.set)
+	}
+}
+
+// bulk is group for rows of which the shape decides everything but what bounds of time and issuances do.
+func (w *liner) bulk(j *joined32, sets []int64, to *lines) {
+	if w.mine == nil {
+		for page := range w.b.LargestSubject()>>lineShift + 1 {
+			w.mine = append(w.mine, page%w.of == w.me)
+		}
+	}
+	from, until := w.from, w.to
+	asked, issued := false, false
+	if x := w.border(); x != nil {
+		from, until = max(from, x.from), min(until, x.to-1)
+		if asked = x.issued != nil; asked {
+			issued = *x.issued
+		}
+	}
+	if from > until {
+		return
+	}
+	// Times are compared as the block has them, less its least.
+	least, length := uint64(from-w.from), uint64(until-from)
+	base := uint64(w.from - w.lineup.base)
+	shift, shapes := w.b.ShapeBits(), uint64(1)<<w.b.ShapeBits()-1
+	times := w.b.Times()
+	for lo := j.lo; lo < j.hi; lo += batchRows {
+		rows := w.batch.who[:min(batchRows, j.hi-lo)]
+		w.who.Fill(rows, lo)
+		n := 0
+		for i, who := range rows {
+			w.picked[n] = uint16(i)
+			if w.mine[who>>shift>>lineShift] && sets[who&shapes] >= 0 {
+				n++
+			}
+		}
+		for _, i := range w.picked[:n] {
+			t := times.At(lo + int(i))
+			if t-least > length || asked && w.issued.Row(lo+int(i)) != issued {
+				continue
+			}
+			w.put(w.line(to, rows[i]>>shift), t+base, uint32(sets[rows[i]&shapes]))
+		}
 	}
 }
 
@@ -263,15 +345,31 @@ func (w *liner) add(to *lines, key subjectKey, realm uint32, t int64, set uint32
 		w.people.add(update{key: key, time: t, set: set, realm: realm})
 		return
 	}
-	x := w.line(to, uint64(key))
-	if x.accesses == 0 {
-		*x = line{t, t, 1, set}
+	w.put(w.line(to, uint64(key)), uint64(t-w.base), set)
+}
+
+// put adds an access to a line. t is counted from the base.
+func (w *liner) put(x *line, t uint64, set uint32) {
+	w.over = w.over || set > low
+	t <<= lowBits
+	if x.first == 0 {
+		*x = line{t | 1, t | uint64(set)}
 		return
 	}
-	x.first, x.last, x.accesses = min(x.first, t), max(x.last, t), x.accesses+1
-	if x.set != set {
-		x.set = w.union(x.set, set)
+	first, last := x.first+1, x.last
+	w.over = w.over || first&low == 0
+	if t < first&^low {
+		first = t | first&low
 	}
+	if t > last {
+		last = t | last&low
+	}
+	if old := uint32(last & low); old != set {
+		u := w.union(old, set)
+		w.over = w.over || u > low
+		last = last&^low | uint64(u)&low
+	}
+	x.first, x.last = first, last
 }
 
 // line gives the place of a subject.
@@ -288,6 +386,13 @@ func (w *liner) line(to *lines, subject uint64) *line {
 func (w *liner) union(a, b uint32) uint32 {
 	if a == b {
 		return a
+	}
+	if a < smallSets && b < smallSets {
+		u := &w.pairs[a*smallSets+b]
+		if *u == 0 {
+			*u = w.lineup.sets.union(a, b) + 1
+		}
+		return *u - 1
 	}
 	pair := uint64(a)<<32 | uint64(b)
 	set, ok := w.unions[pair]

@@ -29,6 +29,11 @@ func (e *Engine) List(ctx context.Context, filter whosaw.Filter, yield func(row 
 	l.sort(people)
 	l.dense(dense)
 	l.order()
+	return l.each(ctx, yield)
+}
+
+// each calls yield with the rows.
+func (l *lister) each(ctx context.Context, yield func(row whosaw.ListRow) error) error {
 	for n := 0; len(l.heap) > 0; n++ {
 		if n&0xfff == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)

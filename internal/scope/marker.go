@@ -42,6 +42,11 @@ func (q *question) mark(ctx context.Context, people *table) (*marks, []int, erro
 					break
 				}
 				part := blocks[at]
+				if ahead := at + q.workers; ahead < len(blocks) {
+					if b := q.index.Block(&q.parts[blocks[ahead]]); b != nil {
+						b.AskOrigins()
+					}
+				}
 				done, err := own.block(ctx, part)
 				if err == nil && q.budget.spent() {
 					err = ErrMemory
@@ -140,28 +145,13 @@ func (m *marker) block(ctx context.Context, part int) (done bool, err error) {
 			m.varying = append(m.varying, c)
 		}
 	}
-	var join joined32
-	m.each(masks, spans, func(o, lo, hi int, mask uint64) {
-		if join.hi == lo && join.hi > join.lo && join.mask == mask && g.sameKey(o) && m.alike(join.o, o) {
-			join.hi = hi
-			return
-		}
-		m.origin(g, &join)
-		join = joined32{o, lo, hi, mask}
-	})
-	m.origin(g, &join)
+	m.groups(masks, spans, func(a, b int) bool { return g.sameKey(b) && m.alike(a, b) }, func(j *joined32) { m.origin(g, j) })
 	if m.err != nil {
 		return false, m.err
 	}
 	m.flush()
 	m.known.take(m)
 	return true, nil
-}
-
-// joined32 is rows [lo, hi) of origins that differ in nothing that counting looks at; o is one of them.
-type joined32 struct {
-	o, lo, hi int
-	mask      uint64
 }
 
 // alike reports whether two origins of one key have the same of everything that counting looks at.

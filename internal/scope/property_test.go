@@ -3,6 +3,7 @@ package scope_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -265,12 +266,20 @@ func (b *built) ask(filter string, ask oAsk, indexed bool) (*oAnswer, error) {
 		a.Gaps = append(a.Gaps, b.gap(gap))
 	}
 	sortGaps(a.Gaps)
+	var one, all strings.Builder
+	asCSV := scope.NewListWriter(&one, true)
 	err = e.List(ctx, f, func(r whosaw.ListRow) error {
+		if err := asCSV.Row(r); err != nil {
+			return err
+		}
 		a.List = append(a.List, oRow{r.Realm, r.Subject, int64(r.First), int64(r.Last), r.Accesses, slices.Clone(r.Fields)})
 		return nil
 	})
-	if err != nil {
+	if err := errors.Join(err, asCSV.Flush(), e.WriteCSV(ctx, f, &all)); err != nil {
 		return nil, fmt.Errorf("list: %w", err)
+	}
+	if diff := cmp.Diff(one.String(), all.String()); diff != "" {
+		return nil, fmt.Errorf("the list as CSV differs (-row by row +at once):\n%s", diff)
 	}
 	rows, err := e.Top(ctx, ask.by, f, 0)
 	if err != nil {

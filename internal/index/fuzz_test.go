@@ -1,0 +1,208 @@
+package index
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/ledger"
+)
+
+// seed gives the bytes of the files beside a small segment.
+func seed(f *testing.F) (block, digest, side []byte) {
+	f.Helper()
+	l, err := ledger.Open(ledger.Config{Dir: f.TempDir(), SegmentRecords: 100, Throwaway: true})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = l.Close() })
+	var rs []whosaw.Record
+	for i := range 120 {
+		r := whosaw.Record{
+			Time: 1_764_000_000_000 + int64(i)*70_000, Source: "gw", Position: int64(i), Key: []string{"", "k1", "k2"}[i%3], Agent: []string{"x", "y"}[i%2],
+			IP: netip.AddrFrom4([4]byte{10, 0, 0, byte(i % 7)}), ASN: uint32(i % 7), Country: []string{"KR", "JP"}[i%7%2], Route: "GET /me", Status: 200,
+			Credential: fmt.Sprint("c", i%5), Subjects: []string{fmt.Sprint(i % 11)}, Fields: []string{"name"},
+		}
+		if i%10 == 0 {
+			r = whosaw.Record{Type: whosaw.TypeIssuance, Time: r.Time, Source: "gw", Position: r.Position, Credential: r.Credential, Key: r.Key}
+		}
+		rs = append(rs, r)
+	}
+	ctx := context.Background()
+	if _, err := l.Append(ctx, rs); err != nil {
+		f.Fatal(err)
+	}
+	if err := l.Seal(ctx); err != nil {
+		f.Fatal(err)
+	}
+	v, err := l.View(0)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = v.Close() })
+	c, err := v.Load(ctx, 0, Columns|rest)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if block, err = build(ledger.SegmentID{}, c); err != nil {
+		f.Fatal(err)
+	}
+	d, err := makeDigest(c, func(fn func(seq uint64, r *whosaw.Record) error) error { return v.PartReferences(ctx, 0, fn) })
+	if err != nil {
+		f.Fatal(err)
+	}
+	if digest, err = d.encode(ledger.SegmentID{}); err != nil {
+		f.Fatal(err)
+	}
+	b, err := parse(block, ledger.SegmentID{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	x, err := MakeIssued(c, 5, 6, func(i int) bool { return i%2 == 0 }, func(i int) (uint32, bool) { return uint32(i * 7919), true })
+	if err != nil {
+		f.Fatal(err)
+	}
+	return block, digest, x.encode(ledger.SegmentID{}, b)
+}
+
+// mended makes the checksums of a block right again, so that what lies behind them is reached.
+func mended(b []byte) []byte {
+	b = append([]byte{}, b...)
+	if len(b) < headSize+tailSize {
+		return b
+	}
+	binary.LittleEndian.PutUint32(b[headSize-4:], checksum(b[:headSize-4]))
+	tail := b[len(b)-tailSize:]
+	body := len(b) - tailSize - int(binary.LittleEndian.Uint32(tail))
+	if body < headSize {
+		return b
+	}
+	pages := (body + pageSize - 1) / pageSize
+	if sums := len(b) - tailSize - 4*pages; sums >= body {
+		for page := range pages {
+			binary.LittleEndian.PutUint32(b[sums+4*page:], checksum(b[page*pageSize:min(body, (page+1)*pageSize)]))
+		}
+	}
+	binary.LittleEndian.PutUint32(tail[4:], checksum(b[body:len(b)-tailSize]))
+	return b
+}
+
+// FuzzBlock reads blocks that nobody wrote, their checksums right: whatever they say, nothing panics.
+func FuzzBlock(f *testing.F) {
+	block, _, _ := seed(f)
+	f.Add(block)
+	f.Add(block[:len(block)-1])
+	f.Fuzz(func(t *testing.T, in []byte) {
+		b, err := parse(mended(in), ledger.SegmentID{})
+		if err != nil || b.Rows() > 1<<16 || b.Origins() > 1<<16 {
+			return
+		}
+		b.name = "fuzz"
+		readAll(b)
+	})
+}
+
+// readAll reads everything a block has.
+func readAll(b *Block) {
+	dst := make([]uint64, b.Origins())
+	for m := range members {
+		c, err := b.column(m)
+		if err != nil {
+			return
+		}
+		c.Fill(dst, 0)
+		allow := c.Allowed()
+		for o := range b.Origins() {
+			_ = allow[c.At(o)]
+			_ = allow[dst[o]]
+		}
+		c.Pass(0, b.Origins(), allow, func(int) {})
+		if m != memberIP && m != memberASN && m != memberCredential {
+			if _, dict, err := b.strings(m); err == nil {
+				for code := range min(dict.Len(), 1<<10) + 2 {
+					_ = dict.Find(dict.At(code))
+				}
+			}
+		}
+	}
+	key, _, err := b.Key()
+	if err != nil {
+		return
+	}
+	for code := range 4 {
+		key.Range(code)
+		key.Pair(code, code)
+	}
+	if _, dict, err := b.IP(); err == nil {
+		for code := range min(dict.Len(), 1<<10) + 2 {
+			if a := dict.At(code); a.IsValid() {
+				dict.Between(a, a)
+			}
+		}
+	}
+	if _, dict, err := b.ASN(); err == nil {
+		for code := range dict.Len() + 2 {
+			dict.Value(code)
+		}
+	}
+	if shapes, err := b.Shapes(); err == nil {
+		for code := range shapes.Len() + 1 {
+			_, _ = ParseShape(shapes.At(code))
+		}
+	}
+	subjects, err := b.Subjects()
+	if err != nil || b.CheckRows(0, b.Rows(), true) != nil {
+		return
+	}
+	who := b.Who()
+	for row := range b.Rows() {
+		subject, _, _ := b.WhoOf(row)
+		if subject > b.LargestSubject() {
+			panic("a subject above the largest")
+		}
+		_, _, _ = subjects.Get(who.At(row) >> b.ShapeBits())
+		b.Time(row)
+		_, _ = b.Find(subject)
+		_, _, _ = b.Record(row, func(ledger.TextColumn, uint32) (string, error) { return "", nil })
+	}
+}
+
+// FuzzDigest reads digests that nobody wrote.
+func FuzzDigest(f *testing.F) {
+	_, digest, _ := seed(f)
+	f.Add(digest[:len(digest)-4])
+	f.Fuzz(func(t *testing.T, in []byte) {
+		in = binary.LittleEndian.AppendUint32(in, checksum(in))
+		d, err := parseDigest(in, ledger.SegmentID{})
+		if err != nil {
+			return
+		}
+		if _, err := d.encode(ledger.SegmentID{}); err != nil {
+			t.Errorf("what was read cannot be written: %v", err)
+		}
+	})
+}
+
+// FuzzIssued reads side tables that nobody wrote.
+func FuzzIssued(f *testing.F) {
+	block, _, side := seed(f)
+	f.Add(side[:len(side)-4])
+	f.Fuzz(func(t *testing.T, in []byte) {
+		b, err := parse(block, ledger.SegmentID{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in = binary.LittleEndian.AppendUint32(in, checksum(in))
+		x := parseIssued(in, ledger.SegmentID{}, b)
+		if x == nil {
+			return
+		}
+		for row := range b.Rows() {
+			x.Row(row)
+		}
+		x.Touches([]uint32{0, 7919, 1 << 31})
+	})
+}

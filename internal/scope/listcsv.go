@@ -1,0 +1,200 @@
+package scope
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/whosaw/whosaw"
+)
+
+// WriteCSV writes the list of a filter as a ListWriter would, row by row the same, but makes the lines on all workers.
+func (e *Engine) WriteCSV(ctx context.Context, filter whosaw.Filter, w io.Writer) error {
+	q, err := e.ask(filter)
+	if err != nil {
+		return err
+	}
+	people, dense, err := q.lines(ctx)
+	if err != nil {
+		return err
+	}
+	l := lister{question: q, fields: make(map[uint32][]string)}
+	l.sort(people)
+	l.order()
+	rows := NewListWriter(w, true)
+	x := l.before(dense)
+	if x == nil {
+		l.dense(dense)
+		l.order()
+	}
+	if err := rows.Flush(); err != nil {
+		return err
+	}
+	if x != nil {
+		p := printer{lister: &l, lines: x, w: w, cells: l.cells()}
+		if err := p.print(ctx); err != nil {
+			return err
+		}
+	}
+	if err := l.each(ctx, rows.Row); err != nil {
+		return err
+	}
+	return rows.Flush()
+}
+
+// before gives the lines of subjects that are small integers if they are of one realm and come before all other rows; else nil.
+func (l *lister) before(dense map[uint32]*lines) *lines {
+	if len(dense) != 1 {
+		return nil
+	}
+	for _, x := range dense {
+		last, ok := x.last()
+		if ok && (len(l.heap) == 0 || compareID(l.ids.subject(l.heap[0].head().key), strconv.FormatUint(last, 10)) > 0) {
+			return x
+		}
+	}
+	return nil
+}
+
+// last gives the last subject that has a line.
+func (l *lines) last() (uint64, bool) {
+	for at := len(l.pages) - 1; at >= 0; at-- {
+		if p := l.pages[at]; p != nil {
+			for i := linePage - 1; i >= 0; i-- {
+				if p[i].first != 0 {
+					return uint64(at<<lineShift | i), true
+				}
+			}
+		}
+	}
+	return 0, false
+}
+
+// cells gives the last cell of a row for each set.
+func (l *lister) cells() []string {
+	out := make([]string, len(l.sets.list))
+	for set := range out {
+		out[set] = cell(strings.Join(l.sets.clear(uint32(set)), "|"))
+	}
+	return out
+}
+
+// printer writes lines: each worker makes the text of a page, then waits until the pages before are written.
+type printer struct {
+	*lister
+	lines *lines
+	w     io.Writer
+	cells []string
+
+	next atomic.Int64 // page to be made
+	mu   sync.Mutex
+	cond sync.Cond
+	turn int // page to be written
+	err  error
+}
+
+func (p *printer) print(ctx context.Context) error {
+	p.cond.L = &p.mu
+	var pages []int
+	for at, page := range p.lines.pages {
+		if page != nil {
+			pages = append(pages, at)
+		}
+	}
+	var wg sync.WaitGroup
+	for range max(1, min(p.workers, len(pages))) {
+		wg.Go(func() {
+			var text []byte
+			var days dayTexts
+			for {
+				n := int(p.next.Add(1) - 1)
+				if n >= len(pages) {
+					return
+				}
+				text = p.page(text[:0], pages[n], &days)
+				if !p.write(ctx, n, text) {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return p.err
+}
+
+// write writes the text of a page when its turn has come. It reports false if the list is given up.
+func (p *printer) write(ctx context.Context, n int, text []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.turn != n && p.err == nil {
+		p.cond.Wait()
+	}
+	if p.err == nil && ctx.Err() != nil {
+		p.err = context.Cause(ctx)
+	}
+	if p.err == nil {
+		if _, err := p.w.Write(text); err != nil {
+			p.err = fmt.Errorf("write the list: %w", err)
+		}
+	}
+	p.turn++
+	p.cond.Broadcast()
+	return p.err == nil
+}
+
+// page appends the rows of a page.
+func (p *printer) page(b []byte, at int, days *dayTexts) []byte {
+	lines := p.lines.pages[at]
+	var x entry
+	for i := range lines {
+		if lines[i].first == 0 {
+			continue
+		}
+		p.lines.entry(&lines[i], &x)
+		b = strconv.AppendUint(b, uint64(at<<lineShift|i), 10)
+		b = days.append(append(b, ','), x.first)
+		b = days.append(append(b, ','), x.last)
+		b = strconv.AppendInt(append(b, ','), x.accesses, 10)
+		b = append(append(b, ','), p.cells[x.set]...)
+		b = append(b, '\n')
+	}
+	return b
+}
+
+// dayTexts remembers what days look like, because the calendar is most of what a time costs.
+type dayTexts [256]struct {
+	day  int64 // and 1 more
+	text [len("2006-01-02T")]byte
+}
+
+const dayMS = 86_400_000
+
+// append appends a time as whosaw.Time writes it.
+func (d *dayTexts) append(b []byte, ms int64) []byte {
+	day := ms / dayMS
+	if ms < dayMS || day > 1<<20 {
+		b, _ = whosaw.Time(ms).AppendText(b)
+		return b
+	}
+	x := &d[day&255]
+	if x.day != day+1 {
+		text, _ := whosaw.Time(day * dayMS).AppendText(nil)
+		copy(x.text[:], text)
+		x.day = day + 1
+	}
+	n := uint32(ms - day*dayMS)
+	sec, milli := n/1000, n%1000
+	minute, hour := sec/60, sec/3600
+	sec, minute = sec%60, minute%60
+	two := func(n uint32) (byte, byte) { return byte('0' + n/10), byte('0' + n%10) }
+	h1, h2 := two(hour)
+	m1, m2 := two(minute)
+	s1, s2 := two(sec)
+	c1, c2 := two(milli / 10)
+	b = append(b, x.text[:]...)
+	return append(b, h1, h2, ':', m1, m2, ':', s1, s2, '.', c1, c2, byte('0'+milli%10), 'Z')
+}
