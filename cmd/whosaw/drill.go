@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/drill"
 	"github.com/whosaw/whosaw/internal/sim"
 )
@@ -22,6 +25,8 @@ type drillFlags struct {
 	seeds           int
 	customers, days int
 	share           string
+	without         []string
+	budgets         []string
 
 	onto    bool
 	server  serverFlags
@@ -88,6 +93,8 @@ Scenarios (` + strings.Join(drill.Weaves(), ", ") + ` with --onto too):
 	flags.IntVar(&f.customers, "customers", 10_000, "customers of the shop (with --all: 100000)")
 	flags.IntVar(&f.days, "days", 30, "days after the warm-up")
 	flags.StringVar(&f.share, "share", "", "part of the accesses that is the attack, like 0.5% (the default; with --onto it is that of the case, 0.03%)")
+	flags.StringSliceVar(&f.without, "without", nil, "kinds of records that the shop does not have: "+strings.Join(drill.Lackable(), ", "))
+	flags.StringArrayVar(&f.budgets, "budget", nil, "cap of new customers a day, like principal:service=50 or client:app=200 (repeat it for more)")
 	flags.BoolVar(&f.json, "json", false, "the answer as one JSON document")
 	flags.BoolVar(&f.onto, "onto", false, "weave the attack into the records of LOG…")
 	flags.StringVar(&f.catalog, "catalog", "", "with --onto: which route shows which fields (default: a suggested one)")
@@ -95,7 +102,7 @@ Scenarios (` + strings.Join(drill.Weaves(), ", ") + ` with --onto too):
 	f.in.add(flags)
 	cmd.MarkFlagsMutuallyExclusive("all", "scenario", "server")
 	cmd.MarkFlagsMutuallyExclusive("all", "onto", "server")
-	for _, shop := range []string{"seeds", "customers", "days"} {
+	for _, shop := range []string{"seeds", "customers", "days", "without", "budget"} {
 		cmd.MarkFlagsMutuallyExclusive(shop, "onto", "server")
 	}
 	return cmd
@@ -171,6 +178,19 @@ func (f *drillFlags) configs(known []string) ([]drill.Config, error) {
 			return nil, usagef("--share %s: %v", f.share, err)
 		}
 	}
+	for _, kind := range f.without {
+		if !slices.Contains(drill.Lackable(), kind) {
+			return nil, usagef("--without %s: there are %s", kind, strings.Join(drill.Lackable(), ", "))
+		}
+	}
+	one.Without = f.without
+	for _, text := range f.budgets {
+		b, err := parseBudget(text)
+		if err != nil {
+			return nil, usagef("--budget %s: %v", text, err)
+		}
+		one.Detect.Budgets = append(one.Detect.Budgets, b)
+	}
 	shop := sim.Config{Seed: one.Seed, Customers: one.Customers, Days: one.Days, Start: sim.Example().Start, Share: one.Share}
 	if err := shop.Check(); err != nil {
 		return nil, &usageError{err}
@@ -189,6 +209,17 @@ func (f *drillFlags) configs(known []string) ([]drill.Config, error) {
 		}
 	}
 	return out, nil
+}
+
+// parseBudget reads WHOM=N, so many new customers a day.
+func parseBudget(text string) (detect.Budget, error) {
+	of, n, _ := strings.Cut(text, "=")
+	day, err := strconv.ParseInt(n, 10, 64)
+	if err != nil {
+		return detect.Budget{}, errors.New("give it as principal:CLASS=N, client:NAME=N or key:NAME=N")
+	}
+	b := detect.Budget{Of: of, Day: day}
+	return b, b.Check()
 }
 
 // drillScenario runs one scenario with every seed.

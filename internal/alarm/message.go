@@ -101,6 +101,12 @@ func title(detector string) string {
 		return "A page began to show a field it should not"
 	case "refused":
 		return "Passwords or tokens are tried at a log-in"
+	case "dormant":
+		return "Customers who have long not logged in are opened"
+	case "stranger":
+		return "Customers are opened from where they never came"
+	case "monotone":
+		return "Sessions show nothing but customers' data"
 	case "spreader":
 		return "Far more customers are opened than before"
 	case "budget":

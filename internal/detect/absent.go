@@ -16,10 +16,14 @@ func (e *Engine) harvest(v *view) {
 		// customer's own issued session says nothing about anybody else in its key, network or address.
 		if v.outcome == whosaw.OutcomeDisclosed && !(v.own && v.issued) {
 			e.explainedTrial(v)
+			if v.house != 0 {
+				e.explainedDormant(v)
+			}
 		}
 		return
 	}
 	absent, ordered := e.askAbsent(v), !e.covered(traversal, v)
+	shown := v.outcome == whosaw.OutcomeDisclosed
 	inOrder := false
 	for _, s := range v.subjects {
 		id := subjectOf(s)
@@ -31,6 +35,9 @@ func (e *Engine) harvest(v *view) {
 		if ordered {
 			inOrder = e.tryOrder(v, id, en, near) || inOrder
 		}
+		if shown {
+			e.tryPeople(v, s, en)
+		}
 	}
 	if inOrder {
 		e.stats[traversal].judged++
@@ -41,6 +48,11 @@ func (e *Engine) harvest(v *view) {
 	e.remember(v)
 	e.settle(nonexistent, v)
 	e.settle(traversal, v)
+	if shown {
+		e.settle(dormant, v)
+		e.settle(stranger, v)
+		e.settle(monotone, v)
+	}
 }
 
 // asking is what an access's route says about the question of nonexistent.
@@ -65,8 +77,7 @@ func (e *Engine) askAbsent(v *view) *asking {
 	st := &e.stats[nonexistent]
 	a := &e.asking
 	*a = asking{judged: true, learns: !e.changing(v)}
-	r := v.r
-	if r.Principal == "" && r.Credential == "" && r.Key == "" && strings.HasPrefix(v.class.name, "crawler:") {
+	if v.crawls() {
 		// Crawlers follow dead links. What only claims to be one is still watched by traversal and canary.
 		st.skip(whyCrawler)
 		a.judged, a.learns = false, false
@@ -166,6 +177,12 @@ func (e *Engine) explainedTrial(v *view) {
 func (e *Engine) existed(v *view, subject string) bool {
 	_, ok := e.ref.Subject(v.r.Realm, subject, v.r.Time)
 	return ok
+}
+
+// crawls reports whether an access is by what says that it is a crawler, and has nothing to log in with.
+func (v *view) crawls() bool {
+	r := v.r
+	return r.Principal == "" && r.Credential == "" && r.Key == "" && strings.HasPrefix(v.class.name, "crawler:")
 }
 
 func isCustomer(principal string) bool { return strings.HasPrefix(principal, customerPrefix) }

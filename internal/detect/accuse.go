@@ -147,6 +147,8 @@ func (e *Engine) accuse(d detector, u *unit, v *view) *accusation {
 		return e.accuseUnexplained(u, v, ev, j)
 	case refused:
 		return e.accuseRefused(u, v, ev, j)
+	case dormant, stranger, monotone:
+		return e.accusePeople(d, u, v, ev, j)
 	}
 	t, name := e.term(u.kind, v)
 	a := &accusation{d: d, kind: u.kind, unit: name, statistic: x.s[j], threshold: e.rule[d].h, descending: d == traversal && 1<<j&e.downward != 0}

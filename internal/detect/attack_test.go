@@ -372,7 +372,7 @@ func TestLeaversKey(t *testing.T) {
 	if len(fs) != 0 {
 		t.Fatalf("a key merely in use is no finding: %v", fs)
 	}
-	leavers := e.Status()[6].Leavers
+	leavers := statusOf(t, e, "key_state").Leavers
 	if len(leavers) != 1 || leavers[0].Key != "main" || leavers[0].Accesses == 0 || leavers[0].Since != whosaw.Time(start+hour) {
 		t.Errorf("leavers %+v", leavers)
 	}

@@ -67,6 +67,8 @@ func (e *Engine) Baselines() []Baseline {
 			by := &e.rule[d].envelope
 			out = append(out, Baseline{Detector: detectorNames[d], P0: by.floor, Floor: by.floor, Judged: true, Since: whosaw.Time(e.began),
 				Says: "nothing is learnt: of two neighbours honest traffic meets either first equally often"})
+		case dormant:
+			out = e.wakeBaselines(out)
 		case spreader:
 			out = append(out, e.actorBaseline())
 		case fieldDrift:
@@ -98,6 +100,9 @@ func (e *Engine) stratumBaseline(s *stratum) Baseline {
 	if b.Route == "" {
 		b.Route = "(other)"
 	}
+	if s.envelope == &e.houseDormant {
+		b.Of = "days of principals with ten customers"
+	}
 	young := s.enough < s.units
 	least := max(e.knobs.reasonsAtLeast, e.knobs.explainedEach*s.hits)
 	switch {
@@ -106,12 +111,36 @@ func (e *Engine) stratumBaseline(s *stratum) Baseline {
 	case s.d == unexplained && young && s.n-s.hits < least:
 		b.Judged = false
 		b.Says = fmt.Sprintf("cannot judge yet: it waits for %d openings that a reason explains, and has %d of %d", least, s.n-s.hits, s.n)
+	case young && s.cautious():
+		b.Judged = false
+		b.Says = fmt.Sprintf("cannot judge yet: it waits for %d %s", s.units, b.Of)
 	case young:
 		b.Says = fmt.Sprintf("judged by what the rule says for a beginning, until %d %s are known", s.units, b.Of)
 	default:
 		b.Says = fmt.Sprintf("%v times the median, at least the floor", s.times)
 	}
 	return b
+}
+
+// cautious reports whether nobody is judged before the rate is known.
+func (s *stratum) cautious() bool { return s.d == dormant || s.d == stranger || s.d == monotone }
+
+// wakeBaselines are of the customers who come of themselves, in each realm.
+func (e *Engine) wakeBaselines(out []Baseline) []Baseline {
+	by := &e.rule[dormant].envelope
+	for _, x := range e.realmList {
+		w := &x.wakes
+		b := Baseline{
+			Detector: detectorNames[dormant], Realm: x.name, Class: "customer", P0: w.wide.p0, Floor: by.floor, Ceiling: by.ceiling,
+			Of: "days of customers who came", Known: int64(len(w.past)), Needed: leastWakeDays, Since: whosaw.Time(x.since), Judged: w.known && w.fine.p0 <= by.ceiling,
+			Says: fmt.Sprintf("twice the median day, at least the floor, and no less than their silence supports; at least %s for a unit that few share", percent(e.knobs.fewDormant)),
+		}
+		if !w.known {
+			b.Says = fmt.Sprintf("cannot judge yet: it waits for %d days on which %d customers came", leastWakeDays, leastWakes)
+		}
+		out = append(out, b)
+	}
+	return out
 }
 
 // issuedBaselines are of the feeds: each realm's, and each key's or client's.

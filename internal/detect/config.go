@@ -36,6 +36,9 @@ type Config struct {
 	// MaxPairs is how many pairs of an actor and a customer it was shown are held for the budgets, 10 to 21 bytes each.
 	// Default 8,388,608.
 	MaxPairs int
+	// MaxHistory is how many facts about the past are held, 10 to 15 bytes each: that a customer came, from which networks, with which
+	// classes of agents, and, for a day, sessions. Default 16,777,216 (about 200 MB).
+	MaxHistory int
 	// FeedLag is how long, in milliseconds of event time, an issuance may come after the access where no feed record
 	// says so. Default 60,000: log shippers flush within seconds, clocks of one house agree within a minute.
 	FeedLag int64
@@ -90,6 +93,7 @@ func (c Config) withDefaults() Config {
 	positive(&c.MaxEvidence, 1<<20)
 	positive(&c.MaxIssued, 1<<22)
 	positive(&c.MaxPairs, 1<<23)
+	positive(&c.MaxHistory, 1<<24)
 	positive(&c.FeedLag, minute)
 	positive(&c.RetiredGrace, day)
 	return c

@@ -11,6 +11,9 @@ const (
 	traversal
 	unexplained
 	refused
+	dormant
+	stranger
+	monotone
 	nSequential
 
 	canary     = nSequential
@@ -23,7 +26,7 @@ const (
 	nDetectors = nSequential + 7
 )
 
-var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "refused", "canary", "key_state", "field_drift", "spreader", "budget", "key_policy", "offboarded"}
+var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "refused", "dormant", "stranger", "monotone", "canary", "key_state", "field_drift", "spreader", "budget", "key_policy", "offboarded"}
 
 // maxBank is the most tests a detector runs on a unit.
 const maxBank = 4
@@ -68,7 +71,7 @@ type excursion struct {
 	seenOn int32               // day number
 	record uint64              // count of the record added last
 	access uint32              // its number in this excursion
-	creds  []string            // unissued: credentials judged, at most maxNamed
+	creds  []string            // what a narrow finding lists, at most maxNamed: unissued: credentials judged; dormant, stranger, monotone: subjects
 }
 
 const (

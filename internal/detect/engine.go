@@ -66,6 +66,9 @@ type Engine struct {
 	policied    bool  // somebody has set it
 	policyClock int64 // the event time up to which keys were judged by it
 
+	history history // of customers and sessions
+	people  bool    // a subject record has come
+
 	archive archive // issuances that the reference records may have forgotten
 
 	known known                      `state:"-"` // changes no answer, so its seed is no chance in the findings
@@ -76,27 +79,30 @@ type Engine struct {
 	routes  routeCache            `state:"-"`
 	classes map[string]agentClass `state:"-"`
 
-	opened           [nDetectors]int // accusations that can cover an access
-	dossiers         map[string]*dossier
-	dossierList      []*dossier       // in order of raising
-	judgedNot        map[lesson]int32 // findings of a unit and detector that were judged explained or false
-	covers           uint64           // accusations that ever covered
-	seq              uint64           // of the record in hand
-	steps            []GrowthStep     `state:"-"` // that nobody has taken
-	findings         []whosaw.Finding `state:"-"`
-	crossed          [nKinds]*unit    `state:"-"` // at or above the threshold at the record in hand
-	scratch          []entry          `state:"-"`
-	near             [nKinds]nearness `state:"-"`
-	asking           asking           `state:"-"`
-	lastWeights      weights          `state:"-"`
-	orderWeights     weights          `state:"-"` // of traversal
-	upward, downward uint8            `state:"-"` // its tests
-	ofCustomers      []kind           `state:"-"` // watched for customers who open others
-	views            uint64           // accesses looked at, now or later
-	stats            [nDetectors]stat
-	canaries         bool // a subject record has named one
-	now              view `state:"-"` // the record in hand
-	held             view `state:"-"` // a pending access that is judged now
+	opened                        [nDetectors]int // accusations that can cover an access
+	dossiers                      map[string]*dossier
+	dossierList                   []*dossier       // in order of raising
+	judgedNot                     map[lesson]int32 // findings of a unit and detector that were judged explained or false
+	covers                        uint64           // accusations that ever covered
+	seq                           uint64           // of the record in hand
+	steps                         []GrowthStep     `state:"-"` // that nobody has taken
+	findings                      []whosaw.Finding `state:"-"`
+	crossed                       [nKinds]*unit    `state:"-"` // at or above the threshold at the record in hand
+	scratch                       []entry          `state:"-"`
+	near                          [nKinds]nearness `state:"-"`
+	asking                        asking           `state:"-"`
+	lastWeights                   weights          `state:"-"`
+	orderWeights                  weights          `state:"-"` // of traversal
+	upward, downward              uint8            `state:"-"` // its tests
+	strangeNetwork, strangeDevice uint8            `state:"-"` // those of stranger
+	houseDormant                  envelope         `state:"-"` // of dormant, for staff, partners and programs
+	othersDormant                 envelope         `state:"-"` // and for accesses that do not say whose they are
+	ofCustomers                   []kind           `state:"-"` // watched for customers who open others
+	views                         uint64           // accesses looked at, now or later
+	stats                         [nDetectors]stat
+	canaries                      bool // a subject record has named one
+	now                           view `state:"-"` // the record in hand
+	held                          view `state:"-"` // a pending access that is judged now
 
 	trace     func(Touch) `state:"-"` // nil: nobody asks
 	peak      rise        `state:"-"` // for the trace
@@ -109,7 +115,32 @@ type Engine struct {
 	climbList []string         // in order of raising
 }
 
-type span struct{ realm, from, until uint64 }
+type span struct {
+	realm, from, until uint64
+	moves              moved
+}
+
+// moved is what a declared change moves.
+type moved uint8
+
+const (
+	movesPeople  moved = 1 << iota // who comes
+	movesDevices                   // from where, and with what
+	movesPages                     // which pages are opened
+)
+
+// movedBy gives what a kind of change moves; one that is not known moves everything.
+func movedBy(kind string) moved {
+	switch kind {
+	case "campaign":
+		return movesPeople | movesPages
+	case "release":
+		return movesDevices | movesPages
+	case "forced_logout":
+		return movesPages
+	}
+	return movesPeople | movesDevices | movesPages
+}
 
 // agentClass is an agent's class and its hash.
 type agentClass struct {
@@ -194,8 +225,10 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 		e.confirm(r.Time)
 		e.advance(r.Time)
 		e.issuance(r)
+		e.logins(r)
 		e.judgeDue()
 	case whosaw.TypeSubject:
+		e.people = true
 		e.canaries = e.canaries || r.Ref != nil && r.Ref.State == "canary"
 	case whosaw.TypeKey, whosaw.TypePerson:
 		e.watchKeys(r)
@@ -241,6 +274,9 @@ func (e *Engine) advance(t int64) {
 		for _, x := range e.realms { // each is changed alone: their order does not matter
 			for k := range x.frontiers {
 				x.frontiers[k].hourOver(t-e.began < day, days)
+			}
+			if x.early == 0 && t-e.began >= 7*day {
+				x.early = x.frontiers[kindNetwork].now.second
 			}
 		}
 	}
@@ -318,6 +354,7 @@ func (e *Engine) bystander(v *view) {
 			e.witness(u, traversal, v, en)
 		}
 	}
+	e.variety(v)
 }
 
 // settle raises the best finding among the units that crossed at this record. What its filter matches drives the detector
@@ -391,12 +428,22 @@ func (e *Engine) freeze(r *whosaw.Record) {
 	if until == 0 {
 		until = from + day // a change that is not said to last is over after a day
 	}
-	e.frozen = append(e.frozen, span{text(r.Realm), uint64(from), uint64(until)})
+	e.frozen = append(e.frozen, span{text(r.Realm), uint64(from), uint64(until), movedBy(r.Ref.Kind)})
 }
 
 func (e *Engine) changing(v *view) bool {
 	for i := range e.frozen {
 		if f := &e.frozen[i]; f.realm == v.realm && uint64(v.r.Time) >= f.from && uint64(v.r.Time) < f.until {
+			return true
+		}
+	}
+	return false
+}
+
+// changed reports whether a declared change is on that moves something.
+func (e *Engine) changed(realm uint64, t int64, what moved) bool {
+	for i := range e.frozen {
+		if f := &e.frozen[i]; f.moves&what != 0 && f.realm == realm && uint64(t) >= f.from && uint64(t) < f.until {
 			return true
 		}
 	}

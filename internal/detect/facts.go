@@ -134,9 +134,16 @@ func (e *Engine) canaryActor(v *view, planted string) (k kind, blind bool) {
 	if r.Principal != "" && r.Principal != customerPrefix+planted {
 		order = []kind{kindPrincipal}
 	}
+	// Where no log-ins are on record, nothing explains what honest customers open either: a few of their pages in a network look
+	// like what a blind picker opens before it meets a planted one. Only a unit that began today is then its alone.
+	mixed := len(order) > 1 && r.Principal != "" && e.realm(v.realm, v.r.Realm).watermark == 0 && e.clock-e.began >= established
 	all, canaries := e.ref.Subjects(r.Realm)
 	for _, k := range order {
-		if u := v.units[k]; u != nil && e.watches(canary, k) && canaries > 0 && u.total*int64(canaries) <= e.knobs.timesBlind*int64(all)*int64(u.canaries) {
+		u := v.units[k]
+		if u == nil || !e.watches(canary, k) || mixed && (k == kindKey || k == kindClient || v.r.Time-u.first >= established) {
+			continue
+		}
+		if canaries > 0 && u.total*int64(canaries) <= e.knobs.timesBlind*int64(all)*int64(u.canaries) {
 			return k, true
 		}
 	}

@@ -42,6 +42,9 @@ type realm struct {
 	classes   map[uint64]*class
 	waiting   waiting // judged when the feed has moved past them
 	frontiers [nKinds]frontier
+	early     uint64 // the highest number that two networks had shown in the log's first week
+	wakes     waking
+	strangers strangers `state:"-"` // found again by their ids
 }
 
 func (e *Engine) realm(id uint64, name string) *realm {
@@ -164,6 +167,7 @@ func (e *Engine) wasIssued(v *view) {
 	}
 	st.trials++
 	e.identify(v)
+	e.familiar(v)
 	x, own := e.realm(v.realm, v.r.Realm), e.owner(v)
 	x.issued++
 	if own != nil {

@@ -36,6 +36,11 @@ type knobs struct {
 	enoughPast     int     // spreader
 	leftSkew       int64   // offboarded
 	asleep         int64   // offboarded
+	dormantAfter   int64   // dormant: how long nobody must have logged in
+	fewDormant     float64 // dormant: the least p0 of a unit that few share, for sessions of customers themselves
+	warmUp         int64   // stranger: how long a log must have run
+	enoughVisits   int     // stranger: on how many days a customer must have come
+	sessionPages   int     // monotone: pages of a session that are looked at
 }
 
 // Detectors names the detectors, in the order of the documentation. Each has a rule.
@@ -56,7 +61,7 @@ func (c Config) Check() error {
 }
 
 // Threshold is the h of the sequential tests whose rules have no allowance of their own: ln(tests x trials a month / allowed alarms a
-// month). With the defaults it is ln(81 x 3e9 / 1) = 26.2.
+// month). With the defaults it is ln(132 x 3e9 / 1) = 26.7.
 func (c Config) Threshold() float64 {
 	c = c.withDefaults()
 	n := 0
@@ -92,10 +97,11 @@ func (c Config) ownAllowance() float64 {
 	return sum
 }
 
-// testsOf counts the tests that every trial of a rule may drive: a unit kind and an attack rate each; traversal looks both ways.
+// testsOf counts the tests that every trial of a rule may drive: a unit kind and an attack rate each; traversal looks both ways, and
+// stranger at networks and devices.
 func testsOf(d detector, r *rules.Rule) int {
 	n := len(r.Units) * len(r.P1)
-	if d == traversal {
+	if d == traversal || d == stranger {
 		n *= 2
 	}
 	return n
@@ -120,6 +126,11 @@ func (e *Engine) readRules() {
 			e.upward = 1<<len(r.P1) - 1
 			e.downward = e.upward << len(r.P1)
 		}
+		if d == stranger {
+			x.bank.n += copy(x.bank.p1[len(r.P1):], r.P1)
+			e.strangeNetwork = 1<<len(r.P1) - 1
+			e.strangeDevice = e.strangeNetwork << len(r.P1)
+		}
 		x.h = e.cfg.ThresholdOf(detectorNames[d])
 		p := &r.P0
 		x.envelope = envelope{d: d, young: p.Young, floor: p.Floor, ceiling: p.Ceiling, times: p.Times, units: int32(p.Enough), bank: &x.bank}
@@ -129,8 +140,12 @@ func (e *Engine) readRules() {
 			e.ofCustomers = append(e.ofCustomers, k)
 		}
 	}
-	e.orderWeights = e.rule[traversal].bank.weights(e.rule[traversal].envelope.floor)
 	of := func(d detector) *rules.Rule { return e.cfg.Rules.Of(detectorNames[d]) }
+	e.othersDormant = e.rule[dormant].envelope
+	e.othersDormant.floor = of(dormant).Setting("floor_of_others")
+	e.houseDormant = e.othersDormant
+	e.houseDormant.units = int32(of(dormant).Setting("house_days"))
+	e.orderWeights = e.rule[traversal].bank.weights(e.rule[traversal].envelope.floor)
 	u, w, s := of(unissued), of(unexplained), of(spreader)
 	e.knobs = knobs{
 		declaredFloor: u.Setting("declared_floor"), networksOnTop: int64(u.Setting("networks_on_top")), borrowed: int64(u.Setting("borrowed")),
@@ -139,6 +154,8 @@ func (e *Engine) readRules() {
 		keySkew: int64(of(keyState).Setting("tolerance")), timesBlind: int64(of(canary).Setting("times_blind")), driftAfter: int64(of(fieldDrift).Setting("learns_for")),
 		leastSpread: int64(s.Setting("least")), timesMedian: int64(s.Setting("times_median")), timesSecond: int64(s.Setting("times_second")), enoughPast: int(s.Setting("days")),
 		leftSkew: int64(of(offboarded).Setting("tolerance")), asleep: int64(of(offboarded).Setting("asleep")),
+		dormantAfter: int64(of(dormant).Setting("after")), fewDormant: of(dormant).Setting("floor_of_few"),
+		warmUp: int64(of(stranger).Setting("warm_up")), enoughVisits: int(of(stranger).Setting("visits")), sessionPages: int(of(monotone).Setting("pages")),
 	}
 }
 

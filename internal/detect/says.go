@@ -47,6 +47,12 @@ func (e *Engine) describe(a *accusation, v *view) {
 			quote(v.r.Route), quote(a.term.Field[0]))
 	case refused:
 		a.says = refusedSays(a, v)
+	case dormant:
+		a.says = dormantSays(a)
+	case stranger:
+		a.says = strangerSays(a)
+	case monotone:
+		a.says = monotoneSays(a)
 	case spreader, budget:
 		a.says = spreadSays(a)
 	case canary:

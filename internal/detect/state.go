@@ -10,7 +10,7 @@ import (
 )
 
 // StateVersion is that of the walk below: a change of what is walked over, or in which order, makes it another.
-const StateVersion = 1
+const StateVersion = 2
 
 // State walks over everything that the engine holds between two records: it writes it, or reads it into an engine that has seen
 // nothing and has the same configuration. Whoever gives the engine, or anything it holds, a member walks over it here, or tags
@@ -36,6 +36,9 @@ func (e *Engine) State(c *snapshot.Codec) {
 	for i, x := range e.realmList {
 		places[x] = i
 		e.realms[text(x.name)] = x
+		if c.Reading() {
+			x.wakes.learn(e)
+		}
 	}
 	snapshot.Slice(c, &e.scopeList, maxScopes, pointer(c, func(s *feedScope, c *snapshot.Codec) { s.state(c, e, places) }))
 	e.queue.state(c)
@@ -49,6 +52,9 @@ func (e *Engine) State(c *snapshot.Codec) {
 	c.Mark("actors")
 	snapshot.Map(c, &e.spreads, maxSpreads, c.Hash, pointer(c, (*spread).state))
 	snapshot.Int(c, &e.pairs)
+	c.Mark("history")
+	e.history.state(c)
+	c.Bool(&e.people)
 	c.Mark("findings")
 	e.dossiersState(c)
 	e.climbsState(c)
@@ -92,6 +98,7 @@ func (e *Engine) clocksState(c *snapshot.Codec) {
 		c.Hash(&s.realm)
 		snapshot.Uint(c, &s.from)
 		snapshot.Uint(c, &s.until)
+		snapshot.Uint(c, &s.moves)
 	})
 	for d := range e.stats {
 		e.stats[d].state(c)
@@ -149,7 +156,7 @@ func (s *stratum) state(c *snapshot.Codec, e *Engine) {
 		c.Fail("a baseline of no test")
 		d = 0
 	}
-	s.envelope = &e.rule[d].envelope
+	s.envelope = e.envelopeState(c, d, s.envelope)
 	c.Hash(&s.id)
 	for _, t := range []*string{&s.route, &s.realm, &s.class, &s.frozenBy} {
 		c.String(t)
@@ -376,6 +383,8 @@ func (x *realm) state(c *snapshot.Codec) {
 	snapshot.Int(c, &x.watermark)
 	snapshot.Map(c, &x.classes, maxPrincipalClasses+1, c.Hash, pointer(c, (*class).state))
 	x.waiting.state(c)
+	snapshot.Uint(c, &x.early)
+	x.wakes.state(c)
 	for k := range x.frontiers {
 		f := &x.frontiers[k]
 		f.now.state(c)

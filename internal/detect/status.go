@@ -36,6 +36,14 @@ const (
 	whyFields
 	whyPairs
 	whyLost
+	whyNoHistory
+	whyNoWakes
+	whyNoLogins
+	whyHistoryFull
+	whyManyDormant
+	whyManyStrangers
+	whyNoViews
+	whyChange
 	nWhy
 )
 
@@ -63,6 +71,14 @@ var whyTexts = [nWhy]string{
 	whyNoPast:         "the actor has no week of days of its own yet to be held against",
 	whyPairs:          "too many pairs of actors and customers are held",
 	whyLost:           "its issuance may have been lost, and nothing else says yet that the retired key is forged with",
+	whyNoHistory:      "the customer has not been seen often enough, and no subject record says when they logged in last",
+	whyNoWakes:        "too little of the past is known yet to say what is usual",
+	whyNoLogins:       "nobody's log-ins are on record",
+	whyHistoryFull:    "the history of customers is full",
+	whyManyDormant:    "dormant customers are opened there as a rule",
+	whyManyStrangers:  "customers come from new networks or with new devices too often for that to say anything",
+	whyNoViews:        "sessions there show nothing but data as a rule: the pages that show none are not in the log",
+	whyChange:         "a declared change is on",
 	whyTooMany:        "on this route reasons are missing for a tenth or more of what is opened",
 	whyMany:           "never issued, but findings of single credentials are 64 a day at most; ask for all with --issued no",
 }
@@ -181,6 +197,7 @@ type Load struct {
 	Units, Dropped, Folded int64
 	IDs, Evidence, Pending int64
 	Networks, Strata       int64
+	History                int64 // customers, with networks and devices, and sessions remembered
 	Pairs                  int64 // of actors and the customers they were shown
 	Archived               int64 // bytes that tell issued credentials of long ago
 }
@@ -195,5 +212,6 @@ func (e *Engine) Load() Load {
 		Archived: int64(archived),
 		Units:    int64(e.table.m.n), Dropped: e.table.dropped, Folded: e.table.folded, IDs: int64(e.table.ids),
 		Evidence: int64(e.evidence), Pending: int64(e.queue.pending), Networks: int64(e.networks), Strata: int64(len(e.strata)), Pairs: int64(e.pairs),
+		History: int64(e.history.n),
 	}
 }

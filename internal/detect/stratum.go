@@ -79,6 +79,18 @@ func stratumID(v *view, class uint64) uint64 {
 	return mix(v.realm^v.route()^bits.RotateLeft64(class, 17)) | 1
 }
 
+// rateOf gives the stratum of a question that asks about no route.
+func (e *Engine) rateOf(v *view, class uint64, name string, by *envelope) *stratum {
+	id := mix(v.realm^bits.RotateLeft64(class, 41)+0x5851f42d4c957f2d) | 1
+	s := e.strata[id]
+	if s == nil {
+		s = &stratum{envelope: by, id: id, since: v.r.Time, realm: clone(v.r.Realm), route: name, networks: make(map[uint64]*tried), w: by.bank.weights(by.young)}
+		e.strata[id] = s
+		e.strataList = append(e.strataList, s)
+	}
+	return s
+}
+
 // learn adds a trial of a unit to the baseline.
 func (e *Engine) learn(s *stratum, id uint64, hit bool) {
 	if id == 0 {

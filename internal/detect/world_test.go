@@ -324,3 +324,15 @@ func scribbled(r whosaw.Record) ([]byte, whosaw.Record) {
 	}
 	return buf, r
 }
+
+// statusOf gives a detector's account of itself.
+func statusOf(t *testing.T, e *detect.Engine, detector string) detect.Status {
+	t.Helper()
+	for _, s := range e.Status() {
+		if s.Detector == detector {
+			return s
+		}
+	}
+	t.Fatalf("no status of %s", detector)
+	return detect.Status{}
+}

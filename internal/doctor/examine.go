@@ -99,6 +99,8 @@ func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 		why = []string{"no two customers with neighbouring numbers were opened so far"}
 	case d.Detector == "spreader" && d.Judged == 0 && t.principal > 0:
 		why = []string{"staff, partners and programs opened nobody without a reason so far"}
+	case d.Detector == "monotone" && d.Judged == 0 && t.issuances > 0 && len(d.NotJudged) == 0:
+		why = []string{"log-ins vouch for the sessions, so it has nothing to ask"}
 	case d.Detector == "unexplained" && d.Judged == 0 && t.principal > 0 && len(d.NotJudged) == 0:
 		why = []string{"nobody but customers opened anything so far"}
 	case d.Judged == 0 && d.Trials == 0:
@@ -116,6 +118,10 @@ func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 			says = "too many honest log-ins are refused there"
 		case "unexplained":
 			says = "too much of what is opened there has no reason on record"
+		case "dormant":
+			says = "dormant customers are opened there as a rule"
+		case "monotone":
+			says = "sessions there show nothing but data as a rule"
 		}
 		why = append(why, "not judged on "+route.Route+": "+says)
 	}
@@ -127,7 +133,7 @@ func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 // name a customer, or carry a credential, or those it was asked about.
 func (t *tally) couldJudge(detector string, asked int64) int64 {
 	switch detector {
-	case "unexplained", "spreader", "refused":
+	case "unexplained", "spreader", "refused", "dormant", "stranger", "monotone":
 		return asked
 	case "unissued", "key_state":
 		return t.credential + t.showsBare
@@ -159,6 +165,12 @@ func (t *tally) blind(detector string) string {
 		return "no access says which fields it showed on a route that the catalog knows"
 	case "refused":
 		return "no log-in without a credential was refused (401, 403) so far, or log-ins name no address"
+	case "dormant":
+		return "nobody's log-ins are on record for long enough, and no subject record says when customers logged in last (last_login): send subject or issuance records"
+	case "stranger":
+		return "no customer has come often enough yet (on three days, in a log of two weeks), or accesses name neither principal nor credential"
+	case "monotone":
+		return "no session of a customer shows pages with and without data: log the credential of every page, also of those that show no data"
 	case "spreader":
 		return "no access names its principal"
 	case "budget":

@@ -24,6 +24,9 @@ type Config struct {
 	Days      int   // after the warm-up
 	Share     int   // of the accesses that is the attack, per million; 0: the shop's own
 	Start     int64 // of the days after the warm-up, midnight UTC; 0: the example's
+	// Without are the kinds of reference records that the shop does not have, by their names: issuance, reason, subject,
+	// key, person, change. What a feed record says of them goes with them.
+	Without []string
 
 	Detect  detect.Config
 	TempDir string // of the throwaway ledger; "": the system's
@@ -96,6 +99,10 @@ const batchRecords = 2048
 func Run(ctx context.Context, cfg Config) (_ *Outcome, err error) {
 	if cfg.Start == 0 {
 		cfg.Start = sim.Example().Start
+	}
+	if slices.Contains(cfg.Without, "issuance") && cfg.Detect.RetiredGrace == 0 {
+		// As an operator sets it who keeps no log-ins: the longest life of a credential.
+		cfg.Detect.RetiredGrace = int64(sim.TokenDays()) * 24 * time.Hour.Milliseconds()
 	}
 	c, err := pipeline.Open(ctx, pipeline.Config{TempDir: cfg.TempDir, Catalog: catalog.Rules(), Detect: cfg.Detect})
 	if err != nil {
@@ -175,6 +182,10 @@ func (s *shop) line(line []byte, label sim.Label) error {
 	r.Position = s.lines
 	r.Source = s.source(label)
 	s.truth.plant(r)
+	if s.cfg.lacks(r) {
+		s.batch = s.batch[:len(s.batch)-1]
+		return nil
+	}
 	if r.Type == whosaw.TypeAccess {
 		s.truth.span(r.Time)
 		if label.Attack != "" {
@@ -186,6 +197,20 @@ func (s *shop) line(line []byte, label sim.Label) error {
 	}
 	return nil
 }
+
+// lacks reports whether the shop does not have a record.
+func (c *Config) lacks(r *whosaw.Record) bool {
+	if len(c.Without) == 0 || r.Type == whosaw.TypeAccess {
+		return false
+	}
+	if r.Type == whosaw.TypeFeed {
+		return r.Ref != nil && slices.Contains(c.Without, r.Ref.Of)
+	}
+	return slices.Contains(c.Without, r.Type.String())
+}
+
+// Lackable are the kinds of records that a shop may be without.
+func Lackable() []string { return []string{"issuance", "reason", "subject", "key", "person", "change"} }
 
 func (s *shop) source(label sim.Label) string {
 	prefix, name := eventSource, label.Event

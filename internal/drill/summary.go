@@ -11,6 +11,7 @@ type Summary struct {
 	Customers int               `json:"customers"`
 	Days      int               `json:"days"`
 	Share     int               `json:"share_per_million"` // as asked for; 0: the shop's own
+	Without   []string          `json:"without,omitempty"` // kinds of records that the shop does not have
 	Seeds     []uint64          `json:"seeds"`
 	Accesses  Spread            `json:"accesses"` // a run
 	Attackers []AttackerSummary `json:"attackers"`
@@ -63,7 +64,7 @@ type Honest struct {
 
 // Summarize joins the outcomes of one scenario, which must not be empty.
 func Summarize(cfg Config, outcomes []*Outcome) Summary {
-	s := Summary{Scenario: cfg.Scenario, Customers: cfg.Customers, Days: cfg.Days, Share: cfg.Share, Runs: outcomes, Attackers: []AttackerSummary{}, Events: mergeEvents(outcomes), Levels: mergeLevels(outcomes)}
+	s := Summary{Scenario: cfg.Scenario, Customers: cfg.Customers, Days: cfg.Days, Share: cfg.Share, Without: cfg.Without, Runs: outcomes, Attackers: []AttackerSummary{}, Events: mergeEvents(outcomes), Levels: mergeLevels(outcomes)}
 	var accesses []int64
 	for _, o := range outcomes {
 		s.Seeds = append(s.Seeds, o.Seed)

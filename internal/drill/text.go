@@ -65,6 +65,9 @@ func (s *Summary) opening() string {
 	}
 	text := fmt.Sprintf("Drill %s: a made-up shop of %s, %s after a warm-up of %s, %s; %s a run", s.Scenario, figure.Of(int64(s.Customers), "customer", "customers"),
 		figure.Of(int64(s.Days), "day", "days"), figure.Int(int64(sim.WarmUpDays())), seeds, figure.Of(s.Accesses.Median, "access", "accesses"))
+	if len(s.Without) > 0 {
+		text += ", without its records of " + strings.Join(s.Without, ", ")
+	}
 	if attack := s.attack(); attack > 0 {
 		return text + ", " + share(attack, s.Accesses.Median) + " of them the attack's."
 	}

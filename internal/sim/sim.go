@@ -50,6 +50,9 @@ func Example() Config {
 // WarmUpDays is how many days of honest traffic come before Config.Start.
 func WarmUpDays() int { return shopParams().WarmUpDays }
 
+// TokenDays is how many days a customer's app keeps its credential.
+func TokenDays() int { return shopParams().Devices.TokenDays }
+
 // Check says what is wrong with a Config; Run does so too.
 func (c *Config) Check() error {
 	switch {
