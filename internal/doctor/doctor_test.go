@@ -96,7 +96,11 @@ func TestEverythingThere(t *testing.T) {
 	}
 	a := examine(t, lines...)
 	for detector, got := range judges(&a) {
-		if got != "yes" {
+		want := "yes"
+		if detector == "dormant" || detector == "stranger" {
+			want = "no" // they need a past
+		}
+		if got != want {
 			t.Errorf("%s judges %q of records that say everything: %+v", detector, got, a.Detectors)
 		}
 	}
