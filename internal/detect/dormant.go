@@ -125,7 +125,7 @@ func (e *Engine) isDormant(realm, name string, s subject, t int64, slot *uint64)
 				return false, false // canaries and those who left are other detectors' business
 			}
 			if st.LastLogin != 0 {
-				last = max(last, st.LastLogin, st.Since)
+				last = max(last, st.LastLogin)
 			} else if last == 0 {
 				return false, false
 			}

@@ -103,6 +103,16 @@ func rich(seed uint64) *world {
 	}
 	w.ownPages(1, 1400)
 	w.curious(start+day, 7, 8)
+	for c := range 720 { // sixty a day log in, one of ten after long
+		back := 9 * day
+		if c%10 == 0 {
+			back = 400 * day
+		}
+		id := []string{strconv.Itoa(c + 1)}
+		ref(whosaw.TypeSubject, start, whosaw.Record{Realm: "come", Subjects: id, Ref: &whosaw.Reference{State: "active", LastLogin: start - back}})
+		ref(whosaw.TypeIssuance, start+int64(c)*24*minute, whosaw.Record{Realm: "come", Credential: "come" + strconv.Itoa(c), Subjects: id})
+	}
+	ref(whosaw.TypeChange, start+11*day, whosaw.Record{Realm: "come", Ref: &whosaw.Reference{Kind: "campaign", From: start + 11*day, Until: start + 20*day}})
 	for i := range 30 { // a page that everybody asks in vain
 		for n := range 25 {
 			r := get(start+int64(i*25+n)*second, 910_000+i*25+n, i%2 == 0)
