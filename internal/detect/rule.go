@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"slices"
@@ -58,6 +59,17 @@ func (c Config) Check() error {
 		return fmt.Errorf("the rules' own alarms_per_month add up to %v, the server allows %v: lower them, or raise detect.alarms_per_month", own, c.AlarmsPerMonth)
 	}
 	return nil
+}
+
+// Fingerprint is another wherever engines may judge otherwise: by other rules, another load, other sizes.
+func (c Config) Fingerprint() [sha256.Size]byte {
+	c = c.withDefaults()
+	h := sha256.New()
+	list := c.Rules.Fingerprint()
+	h.Write(list[:])
+	c.Rules = nil
+	fmt.Fprintf(h, "%+v", c)
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // Threshold is the h of the sequential tests whose rules have no allowance of their own: ln(tests x trials a month / allowed alarms a

@@ -63,6 +63,64 @@ func TestRulesMakeThresholds(t *testing.T) {
 	}
 }
 
+// What makes an engine judge otherwise makes another fingerprint; the defaults written out do not.
+func TestConfigFingerprint(t *testing.T) {
+	base := detect.Config{}.Fingerprint()
+	if (detect.Config{Rules: rules.Shipped(), MaxUnits: 1 << 20, AlarmsPerMonth: 1}).Fingerprint() != base {
+		t.Error("the defaults written out are another configuration")
+	}
+	for i, c := range []detect.Config{
+		ruled(t, "rule: nonexistent\np1: [0.5]"), ruled(t, "rule: nonexistent\noff: a test"), {MaxUnits: 7}, {AlarmsPerMonth: 2},
+		{Budgets: []detect.Budget{{Of: "key:a", Day: 3}}}, {FeedLag: 5},
+	} {
+		if c.Fingerprint() == base {
+			t.Errorf("configuration %d has the fingerprint of the default", i)
+		}
+	}
+}
+
+// Who stays under the rate below which statistics fall is not found by them, however long it takes: docs/detection.md says so, and what
+// remains. Above it, they are.
+func TestPatientInsider(t *testing.T) {
+	for _, c := range []struct {
+		oneIn int
+		found bool
+	}{{50, false}, {20, true}} {
+		w := newWorld(77)
+		for d := range int64(200) {
+			for a := range 3 {
+				for i := range 60 {
+					at := start + d*day + 9*hour + int64(i)*8*minute
+					r := get(at, w.customer(1_000_000), true)
+					r.Route, r.Principal, r.IP = "GET /desk/customers/{id}", []string{"staff:a", "staff:b", "staff:c"}[a], ip(5)
+					if a == 0 && d > 20 && (int(d)*60+i)%c.oneIn == 0 {
+						w.attack(r)
+						continue
+					}
+					w.add(reasonRecord(at, r))
+					w.add(r)
+				}
+			}
+		}
+		_, fs := run(detect.Config{}, w.sorted())
+		fs = by(fs, "unexplained")
+		if (len(fs) > 0) != c.found {
+			t.Errorf("one in %d: findings %v", c.oneIn, fs)
+		}
+		if c.found && fs[0].Unit != "principal:staff:a" {
+			t.Errorf("%v", fs[0])
+		}
+		taken := 0
+		for range w.bad {
+			taken++
+		}
+		t.Logf("one in %d: %d opened without a reason in 180 days, %d findings", c.oneIn, taken, len(fs))
+		if c.found {
+			t.Logf("found after %d", w.lost(w.sorted(), fs[0]))
+		}
+	}
+}
+
 // detectTests counts the tests of all sequential rules.
 func detectTests(t *testing.T, cfg detect.Config) int {
 	t.Helper()

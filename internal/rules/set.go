@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"embed"
 	"errors"
 	"fmt"
@@ -188,6 +189,15 @@ func (s *Set) With(own ...*Rule) (*Set, error) {
 	}
 	slices.SortStableFunc(out.Rules, func(a, b Rule) int { return strings.Compare(a.Detector, b.Detector) })
 	return out, nil
+}
+
+// Fingerprint is another wherever a rule says something else. Cases are part of it.
+func (s *Set) Fingerprint() [sha256.Size]byte {
+	h := sha256.New()
+	for i := range s.Rules {
+		fmt.Fprintf(h, "%d\n%s", len(s.Rules[i].source), s.Rules[i].source)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // Of gives the rule of a detector: the one that is on, else one that is off; nil if there is none.
