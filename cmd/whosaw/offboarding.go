@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 
@@ -137,8 +137,12 @@ func (m *Main) peopleLeave() *cobra.Command {
 			if err := r.call(ctx, "POST", "/v1/people", api.PeopleSpec{People: []keys.PersonSpec{p}}, nil); err != nil {
 				return err
 			}
+			name, err := offboardingID(ctx, r, f.realm, args[0])
+			if err != nil {
+				return err
+			}
 			var o keys.Offboarding
-			if err := r.call(ctx, "GET", pathOf("/v1/offboardings/", args[0], "", f.realm, nil), nil, &o); err != nil {
+			if err := r.call(ctx, "GET", pathOf("/v1/offboardings/", name, "", f.realm, nil), nil, &o); err != nil {
 				return err
 			}
 			return m.giveOffboarding(&o, f.asJSON)
@@ -249,6 +253,22 @@ func (m *Main) giveOffboarding(o *keys.Offboarding, asJSON bool) error {
 	return nil
 }
 
+// offboardingID finds the id of somebody's offboarding: people have no place in a URL.
+func offboardingID(ctx context.Context, r *remote, realm, name string) (string, error) {
+	var list struct {
+		Offboardings []keys.Offboarding `json:"offboardings"`
+	}
+	if err := r.call(ctx, "GET", "/v1/offboardings", nil, &list); err != nil {
+		return "", err
+	}
+	for i := range list.Offboardings {
+		if o := &list.Offboardings[i]; o.Realm == realm && (o.Person == name || o.ID == name) {
+			return o.ID, nil
+		}
+	}
+	return "", errors.New("nobody of that name has left, by the records: whosaw people leave NAME says that somebody has")
+}
+
 // offboardingWork makes a command about one offboarding.
 func (m *Main) offboardingWork(verb, method, short, long, example string, items bool) *cobra.Command {
 	var f keyFlags
@@ -266,8 +286,12 @@ func (m *Main) offboardingWork(verb, method, short, long, example string, items 
 			if method == "POST" {
 				more, in = "/"+verb, api.WorkSpec{Reason: f.reason, Items: args[1:]}
 			}
+			name, err := offboardingID(ctx, r, f.realm, args[0])
+			if err != nil {
+				return err
+			}
 			var o keys.Offboarding
-			if err := r.call(ctx, method, pathOf("/v1/offboardings/", args[0], more, f.realm, url.Values{}), in, &o); err != nil {
+			if err := r.call(ctx, method, pathOf("/v1/offboardings/", name, more, f.realm, nil), in, &o); err != nil {
 				return err
 			}
 			return m.giveOffboarding(&o, f.asJSON)

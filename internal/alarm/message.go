@@ -218,11 +218,17 @@ func (m *Message) lines() []string {
 	if m.Test {
 		return append(out, "Sent at "+minute(m.RaisedAt)+" UTC, as "+m.ID+".")
 	}
-	accused := "Accused: " + clip(unitWords(m.Unit), 300)
-	if m.Realm != "" {
-		accused += " in realm " + clip(m.Realm, 60)
+	what := "Accused: "
+	if m.bare() {
+		what = "About: "
+	} else {
+		out = append(out, m.evidence())
 	}
-	out = append(out, m.evidence(), accused+".")
+	what += clip(unitWords(m.Unit), 300)
+	if m.Realm != "" {
+		what += " in realm " + clip(m.Realm, 60)
+	}
+	out = append(out, what+".")
 	if n := len(m.Withheld); n > 0 {
 		out = append(out, "The accusation is narrower than that; what it names is not told here.")
 	}
@@ -236,6 +242,9 @@ func (m *Message) lines() []string {
 	}
 	return out
 }
+
+// bare reports whether the finding rests on what is on record alone: it accuses no access.
+func (m *Message) bare() bool { return len(m.Filter) == 0 && len(m.Withheld) == 0 && m.Accesses == 0 }
 
 func (m *Message) evidence() string {
 	return "Up to " + minute(m.Seen) + " UTC: " + figure.Of(m.Accesses, "access", "accesses") + "; the data of " +

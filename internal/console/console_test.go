@@ -100,6 +100,24 @@ func TestHostileValues(t *testing.T) {
 	})
 }
 
+// TestFindingOnRecord: a finding that rests on what is on record, and accuses no access, has its page and names no scope but its key's.
+func TestFindingOnRecord(t *testing.T) {
+	s := newSite(t)
+	_, err := s.alarms.Raise(t.Context(), alarm.Raised{Sequence: 1, Finding: whosaw.Finding{
+		ID: "1", Time: 1795000000000, Seen: 1795000000000, Detector: "key_policy", Unit: "key:backup", Says: "Key \"backup\" has no owner on record.", Filter: whosaw.Filter{},
+		Statistic: 1, Threshold: 1,
+	}})
+	check(t, err)
+	code, err := s.auth.NewLink(t.Context(), "test")
+	check(t, err)
+	s.page("POST", "/login", url.Values{"code": {code}})
+	for _, path := range []string{"/findings/1", "/findings/1/figures"} {
+		if res, text := s.page("GET", path, nil); res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s %.300s", path, res.Status, text)
+		}
+	}
+}
+
 // TestOtherPages: what another page makes a browser send is refused.
 func TestOtherPages(t *testing.T) {
 	s := newSite(t)

@@ -192,7 +192,7 @@ func (c *Console) finding(w http.ResponseWriter, r *http.Request, who api.Who) e
 	p := &findingPage{frame: c.frame(r, who, "findings", "title.finding"), Found: x, Verdicts: []string{"harvest", "explained", "false"}}
 	p.Heading = p.T("finding.heading", x.Number)
 	p.Plain, p.Chips = p.plainSentence(&x.Finding), p.chips(x.Filter)
-	if p.Handle, err = c.filterHandle(r.Context(), x.Filter); err != nil {
+	if p.Handle, err = c.filterHandle(r.Context(), around(&x.Finding)); err != nil {
 		return err
 	}
 	owners, err := c.owners(r.Context())
@@ -208,8 +208,11 @@ func (c *Console) finding(w http.ResponseWriter, r *http.Request, who api.Who) e
 	if climb, ok := c.cfg.Live.Climb(x.ID); ok {
 		p.Climb = p.climb(&climb, x.Threshold)
 	}
-	if p.Contain, err = c.containing(r.Context(), p.frame, &x); err != nil {
-		return err
+	p.Contain = &containView{} // of what accuses no access there is nothing to refuse
+	if len(x.Filter) > 0 {
+		if p.Contain, err = c.containing(r.Context(), p.frame, &x); err != nil {
+			return err
+		}
 	}
 	p.done(&x, c)
 	for _, l := range p.Languages {
@@ -219,6 +222,18 @@ func (c *Console) finding(w http.ResponseWriter, r *http.Request, who api.Who) e
 	}
 	c.page(w, r, "finding.html", p, http.StatusOK)
 	return nil
+}
+
+// around is the filter to look further with: what the finding accuses or, where it rests on what is on record about a key and accuses no
+// access, all that the key signs.
+func around(f *whosaw.Finding) whosaw.Filter {
+	if key, ok := strings.CutPrefix(f.Unit, "key:"); ok && len(f.Filter) == 0 {
+		if strings.HasPrefix(key, "!") {
+			key = "!" + key
+		}
+		return whosaw.Filter{{Key: []string{key}}}
+	}
+	return f.Filter
 }
 
 // opened says since when it is open and who has it.

@@ -138,13 +138,9 @@ func keyRecord(r *whosaw.Record, k *KeyPlace, kind, who string) {
 		Type: whosaw.TypeKey, ID: r.ID, Time: r.Time, Realm: k.Realm, Key: k.Key, Principal: r.Principal, IP: r.IP, Request: r.Request,
 		Ref: &whosaw.Reference{Kind: kind},
 	}
-	switch kind {
-	case keyRead, keyExported:
-		if who != "" {
-			r.Ref.Readers = []string{who}
-		}
-	case keyCreated:
-		r.Ref.State, r.Ref.Since = "active", r.Time
+	// No state: an audit log tells what was done to the material. That a killed key's material was made anew does not make it live.
+	if who != "" && (kind == keyRead || kind == keyExported) {
+		r.Ref.Readers = []string{who}
 	}
 }
 

@@ -96,6 +96,7 @@ func (r *Register) Follow(ctx context.Context, view *ledger.View) error {
 		err := view.PartReferences(ctx, i, func(seq uint64, rec *whosaw.Record) error {
 			if seq > r.seq {
 				r.apply(seq, rec)
+				r.seq = seq // what was folded is not folded again if reading fails further on
 			}
 			return nil
 		})
@@ -343,6 +344,9 @@ func (r *Register) view(at id, now int64) Key {
 		Realm: at.realm, Key: at.name, Use: k.use, Owner: life.Owner, State: cmp.Or(s.State, "unknown"), Since: whosaw.Time(s.Since), Created: whosaw.Time(life.Created),
 		Rotated: whosaw.Time(life.Rotated), Into: k.into, Until: whosaw.Time(s.Until), Disposed: whosaw.Time(life.Disposed),
 		Readers: []Reader{}, Breaches: []reference.Breach{}, Due: []reference.Breach{},
+	}
+	if s.State == "" && life.Created != 0 {
+		out.State = "active" // an audit log saw it made, and nothing has ended it
 	}
 	for _, who := range slices.Sorted(maps.Keys(k.readers)) {
 		x := *k.readers[who]
