@@ -333,7 +333,7 @@ func (s *server) openAPI() error {
 		contain = console.Guarded(s.guard, s.m.Now)
 	}
 	s.pages, err = console.New(console.Config{
-		Contain: contain, API: s.api, Auth: s.auth, Alarms: s.alarms, Live: s.live, Meter: s.meter, State: s.db, Logger: s.log, Now: s.m.Now,
+		Keys: s.keys, Contain: contain, API: s.api, Auth: s.auth, Alarms: s.alarms, Live: s.live, Meter: s.meter, State: s.db, Logger: s.log, Now: s.m.Now,
 		Zone: s.zone, URL: s.url, Secure: secure,
 	})
 	if err != nil {

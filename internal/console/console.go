@@ -14,6 +14,7 @@ import (
 	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/auth"
+	"github.com/whosaw/whosaw/internal/keys"
 	"github.com/whosaw/whosaw/internal/meter"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
@@ -29,6 +30,7 @@ type Config struct {
 	Alarms  *alarm.Dispatcher
 	Live    *pipeline.Live
 	Meter   *meter.Meter
+	Keys    *keys.Keeper
 	State   *sqlite.DB
 	Contain Container // nil: nothing can be stopped from here, and the page says so
 	Logger  *slog.Logger
@@ -87,6 +89,8 @@ func (c *Console) Register(mux *http.ServeMux) {
 		"POST /scope/{handle}/save": c.scopeSave, "GET /scope/{handle}/compare": c.scopeCompare, "POST /scope/{handle}/why": c.scopeWhy,
 		"POST /scope/{handle}/export": c.scopeExport,
 		"GET /subject":                c.subjectAsk, "POST /subject": c.subjectGo, "GET /subject/{handle}": c.subject, "GET /subject/{handle}/more": c.subjectMore,
+		"GET /keys": c.keysShown, "GET /keys/key": c.key, "GET /keys/preview": c.keyPreview, "POST /keys/act": c.keyAct,
+		"GET /keys/offboarding/{id}": c.offboardingShown, "POST /keys/offboarding/{id}": c.offboardingAct,
 		"GET /server": c.server, "POST /tokens": c.token,
 		"GET /settings": c.settings,
 	} {

@@ -182,13 +182,17 @@ func (f *frame) Menu() []item {
 		{ID: "findings", Path: "/findings", Key: "f"},
 		{ID: "scope", Path: "/scope", Key: "s"},
 		{ID: "subject", Path: "/subject", Key: "u"},
-		{ID: "server", Path: "/server", Key: "e", Gap: true},
+		{ID: "keys", Path: "/keys", Key: "k", Gap: true},
+		{ID: "server", Path: "/server", Key: "e"},
 		{ID: "settings", Path: "/settings", Key: ","},
 	}
 }
 
 // Tabs are the menu at 390 px.
-func (f *frame) Tabs() []item { return f.Menu()[:min(4, len(f.Menu()))] }
+func (f *frame) Tabs() []item {
+	tabs := f.Menu()[:4]
+	return append(tabs[:4:4], item{ID: "settings", Path: "/settings"})
+}
 
 var functions = template.FuncMap{
 	"int":  figure.Int,

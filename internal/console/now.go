@@ -211,7 +211,7 @@ func (p *nowPage) head(c *Console, s *state) {
 	if s.status.Ledger.To != nil {
 		through = f.Short(min(int64(*s.status.Ledger.To), s.at.UnixMilli()))
 	}
-	p.Below = f.T("now.below", figure.Int(s.measure.Accesses), figure.Int(fresh), through)
+	p.Below = f.N("now.below", s.measure.Accesses, figure.Int(fresh), through)
 }
 
 func (p *nowPage) seasonless(s *state) bool {

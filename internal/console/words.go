@@ -90,6 +90,9 @@ func (s speech) text(key string) string {
 	return key
 }
 
+// Raw gives a message with its places open, for the page to fill.
+func (s speech) Raw(key string) string { return s.text(key) }
+
 // T gives a message with its values, as plain text.
 func (s speech) T(key string, values ...any) string {
 	return fill(s.text(key), values, func(v string) string { return v }, func(string) string { return "" })

@@ -24,6 +24,7 @@ import (
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/console"
 	"github.com/whosaw/whosaw/internal/ingest"
+	"github.com/whosaw/whosaw/internal/keys"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/meter"
 	"github.com/whosaw/whosaw/internal/pipeline"
@@ -100,6 +101,9 @@ func newSite(t *testing.T, change ...func(*console.Config)) *site {
 	}
 	for _, fn := range change {
 		fn(&cfg)
+	}
+	if cfg.Keys == nil {
+		cfg.Keys = keys.New(keys.Config{DB: db, View: func() (*ledger.View, error) { return s.ledger.View(0) }, Write: s.live.State, Now: s.now})
 	}
 	s.console, err = console.New(cfg)
 	check(t, err)

@@ -45,6 +45,8 @@ function setLost(is) {
     const plate = document.getElementById("plate");
     const blind = document.getElementById("plate-lost");
     if (plate && blind) plate.replaceWith(blind.content.cloneNode(true));
+    // What the head said was true when it was said.
+    document.getElementById("nowhead")?.replaceChildren(document.getElementById("head-lost").content.cloneNode(true));
     level();
   }
 }
