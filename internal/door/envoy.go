@@ -49,6 +49,8 @@ func (e *envoy) Check(ctx context.Context, in *authv3.CheckRequest) (*authv3.Che
 		return denied(typev3.StatusCode_Unauthorized, codes.Unauthenticated, append(headers, header("www-authenticate", challenge(&d)))...), nil
 	case 429:
 		return denied(typev3.StatusCode_TooManyRequests, codes.ResourceExhausted, append(headers, header("retry-after", retryAfter(&d)))...), nil
+	case 503:
+		return denied(typev3.StatusCode_ServiceUnavailable, codes.Unavailable, headers...), nil
 	}
 	return denied(typev3.StatusCode_Forbidden, codes.PermissionDenied, headers...), nil
 }

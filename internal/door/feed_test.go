@@ -41,12 +41,13 @@ func TestFeedIsResumed(t *testing.T) {
 		return &events{bufio.NewScanner(res.Body)}, func() { cancel(); res.Body.Close() }
 	}
 	e, stop := read(-1)
-	at, kind, data := e.next(t)
+	_, kind, data := e.next(t)
 	if kind != "reset" || !strings.Contains(data, first.ID) {
 		t.Fatalf("a new reader is sent %s %s", kind, data)
 	}
 	second := deny("b")
-	if at, kind, data = e.next(t); kind != "add" || !strings.Contains(data, second.ID) {
+	at, kind, data := e.next(t)
+	if kind != "add" || !strings.Contains(data, second.ID) {
 		t.Fatalf("then %s %s", kind, data)
 	}
 	stop()

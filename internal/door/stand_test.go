@@ -58,7 +58,6 @@ type stand struct {
 	at      string                             // where the door listens; "" if it has no address
 	mu      sync.Mutex
 	record  *whosaw.Record // what the request under way is, if it is let through
-	n       int64
 }
 
 // classes are the issuers of the shop: each makes principals of one class.

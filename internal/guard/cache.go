@@ -18,13 +18,13 @@ type cache struct {
 const cacheShards = 16
 
 type shard struct {
-	mu           sync.Mutex
-	by           map[digest]*node
-	once, again  ring
-	mostOnce     int
-	mostAgain    int
-	_            [40]byte // shards beside each other do not share a line
-	hits, misses uint64
+	mu          sync.Mutex
+	by          map[digest]*node
+	once, again ring
+	mostOnce    int
+	mostAgain   int
+	hits        uint64
+	_           [64]byte // shards beside each other do not share a line
 }
 
 // node is a checked token, in one of its shard's rings.
@@ -85,12 +85,10 @@ func (c *cache) get(d digest, now time.Time) *checked {
 	defer s.mu.Unlock()
 	x := s.by[d]
 	if x == nil {
-		s.misses++
 		return nil
 	}
 	if !now.Before(x.checked.until) {
 		s.drop(x)
-		s.misses++
 		return nil
 	}
 	s.hits++
@@ -152,13 +150,14 @@ func (s *shard) drop(x *node) {
 	delete(s.by, x.digest)
 }
 
-// size gives how many tokens are remembered.
-func (c *cache) size() (n int) {
+// size gives how many tokens are remembered, and how often one was found.
+func (c *cache) size() (n int, hits uint64) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
 		n += len(s.by)
+		hits += s.hits
 		s.mu.Unlock()
 	}
-	return n
+	return n, hits
 }

@@ -202,12 +202,23 @@ func (d Decision) Status() int {
 	switch {
 	case d.Action == Throttle:
 		return 429
+	case d.Action == Deny && d.unable():
+		return 503
 	case d.Relogin():
 		return 401
 	case d.Action == Deny:
 		return 403
 	}
 	return 0
+}
+
+// unable reports whether the decision is a fail mode's: not the request is at fault.
+func (d Decision) unable() bool {
+	switch d.Because() {
+	case CodeNotReady, CodeNoState, CodeOverload, CodeUnverifiable, CodeUnrecorded:
+		return true
+	}
+	return false
 }
 
 // weigh takes a reason to act into the decision: the stricter action wins, and of equals the first.

@@ -167,7 +167,9 @@ type Status struct {
 	Decisions   int          `json:"decisions"` // that hold
 	Counts      []Count      `json:"counts"`    // since the start
 	Unconfirmed int          `json:"unconfirmed"`
-	Tokens      int          `json:"tokens"` // remembered
+	Tokens      int          `json:"tokens"`  // remembered
+	Hits        uint64       `json:"hits"`    // tokens that were remembered, since the start
+	Waiting     int          `json:"waiting"` // requests, for an issuance
 	Crowded     int64        `json:"crowded"`
 	Lost        int64        `json:"lost"` // decisions that are in no record
 }
@@ -182,7 +184,8 @@ type DoorStatus struct {
 // Status says how the guard is.
 func (g *Guard) Status() Status {
 	s := Status{Mode: g.cfg.Mode, Ready: true, Trouble: g.tokens.trouble(), Counts: g.Counts(), Decisions: len(g.book.Holding()),
-		Unconfirmed: g.pending.count(), Tokens: g.tokens.cache.size(), Crowded: g.count.crowded.Load(), Lost: g.record.lost.Load(), Doors: []DoorStatus{}}
+		Unconfirmed: g.pending.count(), Waiting: g.state.waiting.count(), Crowded: g.count.crowded.Load(), Lost: g.record.lost.Load(), Doors: []DoorStatus{}}
+	s.Tokens, s.Hits = g.tokens.cache.size()
 	if err := g.Ready(); err != nil {
 		s.Ready = false
 		s.Trouble = append(s.Trouble, err.Error())

@@ -53,6 +53,7 @@ type Guard struct {
 	health   func() error
 	later    sync.WaitGroup // requests in shadow mode whose issuance is waited for after they were let through
 	lateMost chan struct{}
+	forgot   uint16 // the day on which budgets last forgot; of Run's goroutine
 }
 
 type routePolicy struct {
@@ -123,6 +124,7 @@ func (g *Guard) Run(ctx context.Context) {
 			if err := g.record.flush(last); err != nil {
 				g.log.Error("decisions of the last second are not on record", "error", err)
 			}
+			g.book.tend(last)
 			return
 		}
 	}
@@ -146,6 +148,10 @@ func (g *Guard) tend(ctx context.Context) {
 	}
 	g.state.Break(err)
 	g.book.tend(ctx)
+	if today := dayOf(g.now()); g.budgets.any() && today != g.forgot {
+		g.budgets.forget(g.now())
+		g.forgot = today
+	}
 }
 
 // policy gives what holds on a route.
@@ -241,8 +247,8 @@ func (d *Decision) fail(p *Policy, r Reason) {
 // judge weighs all that is on record. With hurry it waits for no issuance, and reports whether it would have.
 func (g *Guard) judge(ctx context.Context, q *Request, subjects []string, p *Policy, d *Decision, now time.Time, hurry bool) (late bool) {
 	id, why := g.tokens.identify(ctx, q.Credential)
-	if q.Realm != "" && id.Realm == "" {
-		id.Realm = q.Realm
+	if id.Scheme == SchemeNone && why == nil {
+		id.Realm = q.Realm // a credential's realm is its issuer's, whatever the question says
 	}
 	ms := now.UnixMilli()
 	switch {

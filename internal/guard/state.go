@@ -243,6 +243,12 @@ func (w *waiting) leave(realm, credential string, c <-chan struct{}) {
 	w.by[k] = list
 }
 
+func (w *waiting) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.n
+}
+
 func (w *waiting) arrived(realm, credential string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

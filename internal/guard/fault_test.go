@@ -1,0 +1,273 @@
+package guard_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/guard"
+)
+
+// Until it is loaded, and while the ledger cannot be written, each route does what its policy says; then it judges again.
+func TestFailModes(t *testing.T) {
+	w := newWorld(t, func(c *guard.Config) {
+		c.Routes = []guard.RouteConfig{{Route: "GET /me/addresses", Policy: guard.Policy{Fail: guard.FailOpen}}}
+	})
+	w.complete()
+	token := w.issue("jti-1", "7")
+	forged := w.token("main", w.claims("forged", "8"))
+	open, closed := ask(token), ask(token)
+	closed.Path = "/elsewhere"
+	w.want(open, guard.Allow, guard.CodeOK)
+	w.want(closed, guard.Allow, guard.CodeOK)
+	stop := run(t, w.g)
+	w.mu.Lock()
+	w.full = errGone
+	w.mu.Unlock()
+	eventually(t, func() bool { return w.g.Ready() != nil })
+	w.want(open, guard.Allow, guard.CodeNoState)
+	if d := w.want(closed, guard.Deny, guard.CodeNoState); d.Status() != 503 {
+		t.Errorf("answered with %d", d.Status())
+	}
+	if s := w.g.Status(); s.Ready || len(s.Trouble) == 0 {
+		t.Errorf("the status says %+v", s)
+	}
+	w.mu.Lock()
+	w.full = nil
+	w.mu.Unlock()
+	eventually(t, func() bool { return w.g.Ready() == nil })
+	w.want(closed, guard.Allow, guard.CodeOK)
+	w.want(ask(forged), guard.Deny, guard.CodeUnissued)
+	stop()
+	// What was decided meanwhile is on record.
+	n := int64(len(w.decisions("request")))
+	for _, r := range w.decisions("requests") {
+		n += r.Ref.Count
+	}
+	if n != 6 {
+		t.Errorf("%d decisions are on record, want 6", n)
+	}
+}
+
+// What passes unconfirmed is on record first; what cannot be recorded does not pass.
+func TestUnconfirmedIsRecordedFirst(t *testing.T) {
+	w := newWorld(t)
+	w.lossy("main")
+	w.mu.Lock()
+	w.full = errGone
+	w.mu.Unlock()
+	w.want(ask(w.token("main", w.claims("a", "7"))), guard.Deny, guard.CodeUnissued)
+}
+
+// TestStandingOutlivesTheProcess: what was decided holds after a restart, what was undone does not, and where state.db is lost the ledger
+// says both.
+func TestStandingOutlivesTheProcess(t *testing.T) {
+	w := newWorld(t)
+	w.complete()
+	seven, eight, nine := w.issue("c7", "7"), w.issue("c8", "8"), w.issue("c9", "9")
+	deny := func(principal string, life time.Duration) *guard.Standing {
+		s, err := w.g.Book().Add(t.Context(), guard.Standing{
+			Action: guard.Deny, Filter: whosaw.Filter{{Principal: []string{principal}}}, Reason: "test", Who: "staff:kim",
+		}, life)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	stays := deny("customer:7", 48*time.Hour)
+	undone := deny("customer:8", 48*time.Hour)
+	deny("customer:9", time.Hour)
+	w.want(ask(seven), guard.Deny, guard.CodeStanding)
+	w.want(ask(eight), guard.Deny, guard.CodeStanding)
+	w.want(ask(nine), guard.Deny, guard.CodeStanding)
+	if _, err := w.g.Book().Undo(t.Context(), undone.ID, "staff:kim", "a mistake"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.g.Book().Undo(t.Context(), undone.ID, "staff:kim", "again"); err == nil {
+		t.Error("undone twice")
+	}
+	holds := func(when string) {
+		t.Helper()
+		t.Log(when)
+		if d := w.want(ask(seven), guard.Deny, guard.CodeStanding); d.Reasons[0].Decision != stays.ID {
+			t.Errorf("because of %+v", d.Reasons)
+		}
+		w.want(ask(eight), guard.Allow, guard.CodeOK)
+	}
+	holds("at once")
+	w.want(ask(nine), guard.Deny, guard.CodeStanding)
+	w.open() // killed before anything was in the ledger
+	holds("after a restart")
+	run(t, w.g)()
+	if n := len(w.decisions("standing")); n != 4 {
+		t.Errorf("%d records of standing decisions, want three made and one undone", n)
+	}
+	w.open()
+	run(t, w.g)()
+	if n := len(w.decisions("standing")); n != 4 {
+		t.Errorf("%d records of standing decisions after another start: they are written once", n)
+	}
+	if err := w.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"state.db", "state.db-wal", "state.db-shm"} {
+		_ = os.Remove(filepath.Join(w.dir, name)) // the last two go with the first
+	}
+	w.db = nil
+	w.open()
+	holds("after state.db was lost")
+	w.advance(2 * time.Hour)
+	w.want(ask(w.issue("c9b", "9")), guard.Allow, guard.CodeOK) // expired
+	w.advance(48 * time.Hour)
+	w.want(ask(w.issue("c7b", "7")), guard.Allow, guard.CodeOK)
+}
+
+// A finding becomes a decision once, whatever became of it; one that was judged false is undone.
+func TestFindings(t *testing.T) {
+	w := newWorld(t, func(c *guard.Config) {
+		c.Findings = []guard.FindingConfig{{Detector: "unissued", Action: guard.Deny, For: 24 * time.Hour}}
+	})
+	no := false
+	f := whosaw.Finding{ID: "f1", Detector: "unissued", Seen: whosaw.Time(w.now().UnixMilli()), Filter: whosaw.Filter{{Key: []string{"main"}, Issued: &no}}}
+	other := f
+	other.ID, other.Detector = "f2", "spreader"
+	old := f
+	old.ID, old.Seen = "f3", whosaw.Time(w.now().Add(-48*time.Hour).UnixMilli())
+	shown := f
+	shown.ID, shown.Filter = "f4", whosaw.Filter{{Field: []string{"phone"}}} // cannot be held against a request
+	raise := func() {
+		if err := w.g.Raise(t.Context(), []whosaw.Finding{f, other, old, shown}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raise()
+	raise()
+	if n := len(w.g.Book().Holding()); n != 1 {
+		t.Fatalf("%d decisions", n)
+	}
+	forged := w.token("main", w.claims("forged", "8"))
+	d := w.want(ask(forged), guard.Deny, guard.CodeStanding)
+	if d.Reasons[0].Finding != "f1" {
+		t.Errorf("because of %+v", d.Reasons)
+	}
+	w.want(ask(w.issue("ok", "7")), guard.Allow, guard.CodeOK) // the cut is the narrow one
+	if err := w.g.Judged(t.Context(), "f1", "false", "staff:kim"); err != nil {
+		t.Fatal(err)
+	}
+	w.open()
+	raise() // as after a restart
+	if n := len(w.g.Book().Holding()); n != 0 {
+		t.Errorf("%d decisions hold after the finding was judged false", n)
+	}
+}
+
+// TestKeysFromURL: discovery, rotation, a server that fails, keys that are another issuer's.
+func TestKeysFromURL(t *testing.T) {
+	w := newWorld(t)
+	var down atomic.Bool
+	var asked atomic.Int64
+	mux := http.NewServeMux()
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	mux.HandleFunc("/.well-known/openid-configuration", func(rw http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(rw, `{"issuer":%q,"jwks_uri":%q}`, server.URL, server.URL+"/keys")
+	})
+	mux.HandleFunc("/keys", func(rw http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if down.Load() {
+			http.Error(rw, "down", http.StatusBadGateway)
+			return
+		}
+		http.ServeFile(rw, r, filepath.Join(w.dir, "jwks.json"))
+	})
+	w.cfg.Tokens.Issuers = []guard.Issuer{{Issuer: server.URL, Discovery: true, Algorithms: []string{"ES256"}}}
+	if faults := w.cfg.Check(); len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	sign := func(kid, jti string) guard.Secret {
+		c := w.claims(jti, "7")
+		c["iss"] = server.URL
+		return w.token(kid, c)
+	}
+	down.Store(true)
+	w.open()
+	d := w.want(ask(sign("main", "a")), guard.Deny, guard.CodeUnverifiable) // the fail mode
+	if d.Status() != 503 || len(w.g.Status().Trouble) == 0 {
+		t.Errorf("answered with %d; trouble %v", d.Status(), w.g.Status().Trouble)
+	}
+	down.Store(false)
+	w.advance(11 * time.Second)
+	w.want(ask(sign("main", "a")), guard.Allow, guard.CodeOK)
+	w.addKey("next")
+	w.want(ask(sign("next", "b")), guard.Deny, guard.CodeUnknownKey)
+	was := asked.Load()
+	for i := range 50 { // a flood of made-up key ids asks no more often
+		w.keys["made-up"] = w.keys["main"]
+		w.want(ask(sign("made-up", fmt.Sprint(i))), guard.Deny, guard.CodeUnknownKey)
+		delete(w.keys, "made-up")
+	}
+	if n := asked.Load() - was; n > 1 {
+		t.Errorf("made-up key ids were asked about %d times", n)
+	}
+	w.advance(11 * time.Second)
+	w.want(ask(sign("next", "b")), guard.Allow, guard.CodeOK)
+	down.Store(true)
+	w.advance(30 * time.Minute)
+	w.want(ask(sign("main", "c")), guard.Allow, guard.CodeOK) // known keys hold for an hour
+	w.advance(time.Hour)
+	w.want(ask(sign("main", "d")), guard.Deny, guard.CodeUnverifiable)
+}
+
+// TestIntrospection: who asks, what is remembered, what a server that fails means.
+func TestIntrospection(t *testing.T) {
+	w := newWorld(t)
+	var asked atomic.Int64
+	var down, revoked atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		id, secret, _ := r.BasicAuth()
+		if down.Load() || r.Method != http.MethodPost || id != "guard" || secret != "s3cret" {
+			http.Error(rw, "no", http.StatusUnauthorized)
+			return
+		}
+		answer := map[string]any{"active": false}
+		if r.FormValue("token") == "opq_good" && !revoked.Load() {
+			answer = map[string]any{"active": true, "sub": "7", "client_id": "app", "exp": w.now().Unix() + 3600}
+		}
+		_ = json.NewEncoder(rw).Encode(answer)
+	}))
+	defer server.Close()
+	if err := os.WriteFile(filepath.Join(w.dir, "secret"), []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.cfg.Tokens.Introspection = []guard.Introspection{{
+		URL: server.URL, Client: "guard", SecretFile: filepath.Join(w.dir, "secret"), Prefix: "opq_", Remember: 10 * time.Second,
+	}}
+	w.open()
+	w.advance(0)
+	for range 3 {
+		d := w.want(ask("opq_good"), guard.Allow, guard.CodeOK)
+		if d.Identity.Principal != "customer:7" || d.Identity.Client != "app" || d.Identity.Scheme != guard.SchemeOpaque {
+			t.Errorf("identity %+v", d.Identity)
+		}
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("asked %d times within the time an answer is remembered", n)
+	}
+	w.want(ask("opq_bad"), guard.Deny, guard.CodeInactive)
+	w.want(ask("other"), guard.Deny, guard.CodeMalformed)
+	revoked.Store(true)
+	w.advance(11 * time.Second)
+	w.want(ask("opq_good"), guard.Deny, guard.CodeInactive)
+	down.Store(true)
+	if d := w.want(ask("opq_good"), guard.Deny, guard.CodeUnverifiable); d.Status() != 503 {
+		t.Errorf("answered with %d", d.Status())
+	}
+}
