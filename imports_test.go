@@ -19,6 +19,7 @@ const module = "github.com/whosaw/whosaw"
 // earlier one and never the other way round.
 var importTable = map[string][]string{
 	"":                   {},
+	"guard":              {},
 	"internal/catalog":   {"", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml"},
 	"internal/ingest":    {"", "internal/catalog", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml", "github.com/klauspost/compress"},
 	"internal/ledger":    {"", "github.com/cespare/xxhash/v2", "github.com/klauspost/compress", "golang.org/x/sys"},
