@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/api"
+	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/report"
 )
@@ -17,17 +19,17 @@ import (
 func (m *Main) findingCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "finding",
-		Short: "Findings of the server: list them, look at one, judge it",
+		Short: "Findings of the server: list them, look at one, take it, judge it",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(m.findingList(), m.findingShow(), m.findingJudge())
+	cmd.AddCommand(m.findingList(), m.findingShow(), m.findingTake(), m.findingAssign(), m.findingJudge())
 	return cmd
 }
 
 func (m *Main) findingList() *cobra.Command {
 	var data dirFlag
-	var state, detector string
+	var state, detector, owner string
 	var limit int
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -41,7 +43,7 @@ func (m *Main) findingList() *cobra.Command {
 				fmt.Fprintln(m.Stderr, "whosaw: no server runs: these are the findings that it had recorded")
 			}
 			q := url.Values{"limit": {fmt.Sprint(limit)}, "wait": {"true"}}
-			for name, v := range map[string]string{"state": state, "detector": detector} {
+			for name, v := range map[string]string{"state": state, "detector": detector, "owner": owner} {
 				if v != "" {
 					q.Set(name, v)
 				}
@@ -60,21 +62,80 @@ func (m *Main) findingList() *cobra.Command {
 				fmt.Fprintln(m.Stderr, "whosaw: no finding; whosaw status says which detectors could judge")
 				return nil
 			}
-			t := report.NewTable("id", "seen (UTC)", "detector", "unit", "customers", "accesses", "state")
-			t.Right(4, 5)
+			t := report.NewTable("id", "time (UTC)", "age", "detector", "unit", "customers", "accesses", "state", "owner")
+			t.Right(2, 5, 6)
+			now := m.Now()
 			for i := range answer.Findings {
 				f := &answer.Findings[i]
-				t.Row(f.ID, clock(&f.Seen), f.Detector, f.Unit, figure.Int(f.Subjects), figure.Int(f.Accesses), stateText(f))
+				accesses, subjects := reached(f)
+				t.Row(f.ID, clock(&f.Time), ageText(now.Sub(time.UnixMilli(int64(f.RaisedAt)))), f.Detector, f.Unit, figure.Int(subjects), figure.Int(accesses), stateText(f), f.Owner)
 			}
 			return t.Write(m.Stdout)
 		}),
 	}
 	data.add(cmd.Flags())
-	cmd.Flags().StringVar(&state, "state", "", "open, harvest, explained or false")
+	cmd.Flags().StringVar(&state, "state", "", "open, assigned, harvest, explained or false")
 	cmd.Flags().StringVar(&detector, "detector", "", "only of this detector")
+	cmd.Flags().StringVar(&owner, "owner", "", "only what this person has")
+	words(cmd, "state", "open", "assigned", "harvest", "explained", "false")
+	words(cmd, "detector", detect.Detectors()...)
 	cmd.Flags().IntVar(&limit, "limit", 100, "how many, at most 1000")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the answer as one JSON document")
 	return cmd
+}
+
+// reached is what a finding counts by now.
+func reached(f *api.Found) (accesses, subjects int64) {
+	if f.Grown != nil {
+		return f.Grown.Accesses, f.Grown.Subjects
+	}
+	return f.Accesses, f.Subjects
+}
+
+// ageText is how long ago something was, in the largest unit that says it.
+func ageText(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return "now"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return fmt.Sprintf("%d d", d/(24*time.Hour))
+}
+
+// words offers values of a flag to the shell.
+func words(cmd *cobra.Command, flag string, values ...string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic("BUG: " + err.Error())
+	}
+}
+
+// offer completes the id of a finding, and what stands behind it.
+func (m *Main) offer(dir *string, behind ...string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return behind, cobra.ShellCompDirectiveNoFileComp
+		}
+		r, err := m.running(cmd.Context(), *dir) // no lock is taken to complete a word
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		defer r.close()
+		var answer struct {
+			Findings []api.Found `json:"findings"`
+		}
+		if err := r.call(cmd.Context(), "GET", "/v1/findings?limit=50", nil, &answer); err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var out []string
+		for i := range answer.Findings {
+			f := &answer.Findings[i]
+			out = append(out, f.ID+"\t"+report.Safe(string(f.State)+", "+f.Detector+" on "+f.Unit))
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	}
 }
 
 func stateText(f *api.Found) string {
@@ -103,6 +164,7 @@ func (m *Main) findingShow() *cobra.Command {
 			return m.writeFinding(&f, data.dir)
 		}),
 	}
+	cmd.ValidArgsFunction = m.offer(&data.dir)
 	data.add(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the answer as one JSON document")
 	return cmd
@@ -115,9 +177,20 @@ func (m *Main) writeFinding(f *api.Found, dir string) error {
 	line("id", f.ID)
 	line("detector", fmt.Sprintf("%s, statistic %.1f of %.1f; %s", f.Detector, f.Statistic, f.Threshold, f.Technique))
 	line("unit", f.Unit)
-	line("seen", clock(&f.Seen)+" UTC; raised by record "+figure.Int(int64(f.Sequence)))
+	line("time", clock(&f.Time)+" UTC; seen "+clock(&f.Seen)+", raised by record "+figure.Int(int64(f.Sequence)))
 	line("evidence", figure.Of(f.Subjects, "customer", "customers")+" in "+figure.Of(f.Accesses, "access", "accesses")+" up to then")
+	if g := f.Grown; g != nil {
+		line("by now", figure.Of(g.Subjects, "customer", "customers")+" in "+figure.Of(g.Accesses, "access", "accesses")+", the last at "+clock(&g.Last)+" UTC")
+	}
+	for i := range f.Growth {
+		if s := &f.Growth[i]; len(s.Finding.Filter) > 0 {
+			line("spread", clock(&s.Finding.Time)+" UTC to "+s.Finding.Unit+", known by its "+s.Kind+"; record "+figure.Int(int64(s.Sequence)))
+		}
+	}
 	line("state", stateText(f))
+	if f.Owner != "" {
+		line("owner", f.Owner+", since "+clock(f.Assigned)+" UTC")
+	}
 	for i := range f.Verdicts {
 		v := &f.Verdicts[i]
 		line("judged", fmt.Sprintf("%s by %s, %s UTC: %s", v.Kind, v.Who, clock(&v.At), v.Reason))
@@ -125,6 +198,9 @@ func (m *Main) writeFinding(f *api.Found, dir string) error {
 	for i := range f.Deliveries {
 		d := &f.Deliveries[i]
 		text := d.Channel + ": "
+		if d.Kind != "finding" {
+			text = d.Channel + " (" + d.Kind + "): "
+		}
 		if d.Sent != nil {
 			text += "told " + clock(d.Sent) + " UTC"
 		} else {
@@ -135,10 +211,64 @@ func (m *Main) writeFinding(f *api.Found, dir string) error {
 		}
 		line("told", text)
 	}
-	if flags, ok := filterArgs(f.Filter); ok {
+	filter := f.Filter
+	if f.Grown != nil && len(f.Grown.Filter) > 0 {
+		filter = f.Grown.Filter
+	}
+	if flags, ok := filterArgs(filter); ok {
 		fmt.Fprintf(w, "\nWhose data:  whosaw scope --data %s%s\n", quote(dir), flags)
 	}
 	return nil
+}
+
+func (m *Main) findingTake() *cobra.Command {
+	return m.assigning(&cobra.Command{
+		Use:     "take ID",
+		Short:   "Say that you work on a finding; nobody is reminded of it any more",
+		Example: `  whosaw finding take 7b1f --data ./data`,
+		Args:    needOne("the finding's id"),
+	}, func(args []string) (owner *string) { return nil })
+}
+
+func (m *Main) findingAssign() *cobra.Command {
+	return m.assigning(&cobra.Command{
+		Use:   "assign ID WHO",
+		Short: "Say who works on a finding; without a name it is given back",
+		Example: `  whosaw finding assign 7b1f kim --reason "on call this week" --data ./data
+  whosaw finding assign 7b1f "" --data ./data                       nobody has it any more`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usagef("%s takes the finding's id and who works on it (\"\" gives it back)", cmd.CommandPath())
+			}
+			return nil
+		},
+	}, func(args []string) *string { return &args[1] })
+}
+
+// assigning completes a command that gives a finding to somebody.
+func (m *Main) assigning(cmd *cobra.Command, owner func(args []string) *string) *cobra.Command {
+	var data dirFlag
+	var reason string
+	cmd.RunE = m.over(&data, func(ctx context.Context, r *remote, args []string) error {
+		in := struct {
+			Owner  *string `json:"owner,omitempty"`
+			Reason string  `json:"reason,omitempty"`
+		}{owner(args), reason}
+		var f api.Found
+		if err := r.call(ctx, "POST", "/v1/findings/"+url.PathEscape(args[0])+"/assign", in, &f); err != nil {
+			return err
+		}
+		who := "nobody has it"
+		if f.Owner != "" {
+			who = report.Safe(f.Owner) + " has it"
+		}
+		fmt.Fprintf(m.Stderr, "whosaw: finding %s: %s\n", report.Safe(f.ID), who)
+		return nil
+	})
+	cmd.ValidArgsFunction = m.offer(&data.dir)
+	data.add(cmd.Flags())
+	cmd.Flags().StringVar(&reason, "reason", "", "why, if it needs saying")
+	return cmd
 }
 
 func (m *Main) findingJudge() *cobra.Command {
@@ -165,6 +295,7 @@ func (m *Main) findingJudge() *cobra.Command {
 			return nil
 		}),
 	}
+	cmd.ValidArgsFunction = m.offer(&data.dir, "harvest", "explained", "false")
 	data.add(cmd.Flags())
 	cmd.Flags().StringVar(&reason, "reason", "", "why: who reads it later was not there")
 	return cmd
@@ -217,6 +348,7 @@ func (m *Main) suppressAdd() *cobra.Command {
 	data.add(cmd.Flags())
 	cmd.Flags().StringVar(&in.Detector, "detector", "", "findings of this detector")
 	cmd.Flags().StringVar(&in.Unit, "unit", "", "findings on this unit, as in key:login-2024-b")
+	words(cmd, "detector", detect.Detectors()...)
 	cmd.Flags().StringVar(&until, "until", "", "when it ends: 2026-12-01 or 2026-12-01T15:04:05Z")
 	cmd.Flags().StringVar(&in.Reason, "reason", "", "why")
 	addZone(cmd.Flags(), &zone)

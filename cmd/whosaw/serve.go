@@ -173,14 +173,15 @@ func (s *server) open(ctx context.Context) (err error) {
 	if s.reject, err = ingest.OpenRejectLog(filepath.Join(s.dir, "rejects.jsonl"), int64(s.cfg.Ingest.RejectFile)); err != nil {
 		return err
 	}
-	raise := api.Raise(s.alarms, s.log)
+	raise, grow := api.Raise(s.alarms, s.log), api.Grow(s.alarms)
 	if s.quiet {
 		// A finding in the book counts as told. The server, with its own channels and settings, raises what it finds at its next start.
 		raise = func(context.Context, []pipeline.Raised) error { return nil }
+		grow = nil
 	}
 	s.meter = meter.New(s.m.Now)
 	lc := pipeline.LiveConfig{
-		Watch: s.meter.Watch, Ledger: s.led, Catalog: cat, Detect: dc, Raise: raise, Verdict: api.KeepVerdict(s.alarms),
+		Watch: s.meter.Watch, Ledger: s.led, Catalog: cat, Detect: dc, Raise: raise, Grow: grow, Verdict: api.KeepVerdict(s.alarms),
 		Rejects: s.reject, Backlog: s.cfg.Ingest.Backlog, Logger: s.log, Now: s.m.Now,
 	}
 	if err := s.openGuard(ctx, &lc); err != nil {

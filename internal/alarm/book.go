@@ -33,9 +33,10 @@ func NewBook(db *sqlite.DB, now func() time.Time) *Book {
 // State is what people have made of a finding.
 type State string
 
-// The states. A finding that is open is an alarm.
+// The states. A finding that is open or assigned is an alarm: nobody has judged it.
 const (
 	Open      State = "open"
+	Assigned  State = "assigned"  // somebody has taken it
 	Harvest   State = "harvest"   // customers' data was taken
 	Explained State = "explained" // it was what it looks like, and there was a reason for it
 	False     State = "false"     // it was not what it looks like
@@ -50,11 +51,16 @@ type Recorded struct {
 	RaisedAt     whosaw.Time    `json:"raised_at"`
 	State        State          `json:"state"`
 	SuppressedBy int64          `json:"suppressed_by,omitempty"` // nobody was told of it
+	Owner        string         `json:"owner,omitempty"`         // who has it
+	Assigned     *whosaw.Time   `json:"assigned,omitempty"`      // since when
+	// Grown is its last step of growth: what it counts since, and where it showed last; nil: none.
+	Grown *whosaw.Finding `json:"grown,omitempty"`
 }
 
 // Query picks findings; what is empty does not matter.
 type Query struct {
 	State      State
+	Owner      string
 	Detector   string
 	Unit       string
 	Realm      *string
@@ -69,7 +75,8 @@ const (
 	maxPage     = 1000
 )
 
-const recordedColumns = "number, json, realm, sequence, raised_at, state, coalesce(suppressed_by, 0)"
+const recordedColumns = "number, json, realm, sequence, raised_at, CASE WHEN state = 'open' AND owner <> '' THEN 'assigned' ELSE state END, " +
+	"coalesce(suppressed_by, 0), owner, assigned, grown"
 
 // Findings gives a page of findings, the newest first, and the cursor of the next page, 0 at the end.
 func (b *Book) Findings(ctx context.Context, q Query) ([]Recorded, int64, error) {
@@ -79,7 +86,16 @@ func (b *Book) Findings(ctx context.Context, q Query) ([]Recorded, int64, error)
 			where, args = append(where, clause), append(args, value...)
 		}
 	}
-	add(q.State != "", "state = ?", string(q.State))
+	switch q.State {
+	case "":
+	case Open:
+		add(true, "state = 'open' AND owner = ''")
+	case Assigned:
+		add(true, "state = 'open' AND owner <> ''")
+	default:
+		add(true, "state = ?", string(q.State))
+	}
+	add(q.Owner != "", "owner = ?", q.Owner)
 	add(q.Detector != "", "detector = ?", q.Detector)
 	add(q.Unit != "", "unit = ?", q.Unit)
 	if q.Realm != nil {
@@ -130,14 +146,20 @@ func (b *Book) Finding(ctx context.Context, id string) (Recorded, error) {
 
 func scanRecorded(row interface{ Scan(...any) error }) (Recorded, error) {
 	var r Recorded
-	var text []byte
+	var text, grown []byte
 	var raised int64
-	if err := row.Scan(&r.Number, &text, &r.Realm, &r.Sequence, &raised, &r.State, &r.SuppressedBy); err != nil {
+	if err := row.Scan(&r.Number, &text, &r.Realm, &r.Sequence, &raised, &r.State, &r.SuppressedBy, &r.Owner, &r.Assigned, &grown); err != nil {
 		return r, fmt.Errorf("read finding: %w", err)
 	}
 	r.RaisedAt = whosaw.Time(raised)
 	if err := json.Unmarshal(text, &r.Finding); err != nil {
 		return r, fmt.Errorf("read finding %d: %w", r.Number, err)
+	}
+	if grown != nil {
+		r.Grown = new(whosaw.Finding)
+		if err := json.Unmarshal(grown, r.Grown); err != nil {
+			return r, fmt.Errorf("read finding %d: %w", r.Number, err)
+		}
 	}
 	return r, nil
 }
@@ -145,6 +167,7 @@ func scanRecorded(row interface{ Scan(...any) error }) (Recorded, error) {
 // Delivery is how far a channel is with a finding.
 type Delivery struct {
 	Channel  string       `json:"channel"`
+	Kind     string       `json:"kind"`  // finding, update or reminder
 	State    string       `json:"state"` // pending or sent
 	Attempts int64        `json:"attempts"`
 	Made     whosaw.Time  `json:"made"`
@@ -160,7 +183,7 @@ func (b *Book) Deliveries(ctx context.Context, finding string) ([]Delivery, erro
 		return nil, err
 	}
 	rows, err := b.db.Read().QueryContext(ctx,
-		"SELECT channel, state, attempts, made, tried, sent, refused, error FROM delivery WHERE finding = ? ORDER BY channel", finding)
+		"SELECT channel, kind, state, attempts, made, tried, sent, refused, error FROM delivery WHERE finding = ? ORDER BY kind, channel", finding)
 	if err != nil {
 		return nil, fmt.Errorf("read deliveries: %w", err)
 	}
@@ -168,7 +191,7 @@ func (b *Book) Deliveries(ctx context.Context, finding string) ([]Delivery, erro
 	out := []Delivery{}
 	for rows.Next() {
 		var d Delivery
-		if err := rows.Scan(&d.Channel, &d.State, &d.Attempts, &d.Made, &d.Tried, &d.Sent, &d.Refused, &d.Error); err != nil {
+		if err := rows.Scan(&d.Channel, &d.Kind, &d.State, &d.Attempts, &d.Made, &d.Tried, &d.Sent, &d.Refused, &d.Error); err != nil {
 			return nil, fmt.Errorf("read deliveries: %w", err)
 		}
 		out = append(out, d)
@@ -233,7 +256,7 @@ func (b *Book) Verdict(ctx context.Context, finding string, j Judgement) error {
 			finding, string(j.Kind), j.Reason, j.Who, int64(j.At)); err != nil {
 			return fmt.Errorf("judge finding: %w", err)
 		}
-		return nil
+		return quieten(ctx, tx, finding)
 	})
 }
 

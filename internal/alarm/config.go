@@ -26,6 +26,8 @@ type Config struct {
 	RetryFirst time.Duration `yaml:"retry_first"`
 	// RetryMost is the longest pause: a channel that is back is found within it. 0: 1h, which is also the limit.
 	RetryMost time.Duration `yaml:"retry_most"`
+	// Nag reminds the channels of findings that nobody took.
+	Nag NagConfig `yaml:"nag"`
 	// Channels are told of every finding, each in its own time. None: findings are recorded, and nobody is told.
 	Channels []ChannelConfig `yaml:"channels"`
 }
@@ -144,6 +146,9 @@ func (c *Config) Check() error {
 	}
 	if c.RetryFirst < 0 || c.RetryMost < 0 || c.RetryMost > maxPause || c.pauses().first > c.pauses().most {
 		errs = append(errs, errors.New("alarm.retry_first, alarm.retry_most: give pauses like 10s and 1h, the first not longer than the most, the most not longer than 1h"))
+	}
+	if err := c.Nag.check(); err != nil {
+		errs = append(errs, err)
 	}
 	seen := map[string]bool{}
 	for i := range c.Channels {

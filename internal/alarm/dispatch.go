@@ -30,6 +30,7 @@ type Dispatcher struct {
 	*Book
 	link    string
 	pauses  pauses
+	nagging NagConfig
 	chance  func() float64
 	log     *slog.Logger
 	workers []*worker
@@ -37,7 +38,7 @@ type Dispatcher struct {
 
 // New makes a dispatcher. Nothing is sent before [Dispatcher.Run].
 func New(db *sqlite.DB, channels []Channel, o Options) (*Dispatcher, error) {
-	d := &Dispatcher{Book: NewBook(db, o.Now), link: o.Config.Link, pauses: o.Config.pauses(), chance: o.Chance, log: o.Log}
+	d := &Dispatcher{Book: NewBook(db, o.Now), link: o.Config.Link, pauses: o.Config.pauses(), nagging: o.Config.Nag, chance: o.Chance, log: o.Log}
 	if d.chance == nil {
 		d.chance = mathrand.Float64
 	}
@@ -169,6 +170,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	for _, w := range d.workers {
 		group.Go(func() { w.run(ctx) })
 	}
+	group.Go(func() { d.nag(ctx) })
 	group.Wait()
 }
 

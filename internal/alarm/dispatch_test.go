@@ -92,6 +92,7 @@ type world struct {
 	path   string
 	db     *sqlite.DB
 	d      *alarm.Dispatcher
+	nag    alarm.NagConfig
 	offset atomic.Int64 // nanoseconds of the wall clock from the bubble's
 	stop   func()
 }
@@ -105,7 +106,7 @@ func bubble(t *testing.T, do func(t *testing.T, w *world)) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "state.db")
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, path: path, db: openState(t, path)}
+		w := &world{t: t, path: path, db: openState(t, path), nag: alarm.NagConfig{Off: true}}
 		do(t, w)
 		if w.stop != nil {
 			w.stop()
@@ -128,7 +129,7 @@ func (w *world) start(channels ...alarm.Channel) {
 
 func (w *world) make(channels ...alarm.Channel) {
 	w.t.Helper()
-	d, err := alarm.New(w.db, channels, alarm.Options{Now: w.now, Chance: func() float64 { return 0 }})
+	d, err := alarm.New(w.db, channels, alarm.Options{Config: alarm.Config{Nag: w.nag}, Now: w.now, Chance: func() float64 { return 0 }})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -276,7 +277,7 @@ func TestChanceShortensPauses(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		a := &sink{answer: func(int, *alarm.Message) error { return errors.New("down") }}
 		d, err := alarm.New(w.db, []alarm.Channel{{Name: "a", Sender: a}}, alarm.Options{
-			Config: alarm.Config{RetryFirst: 4 * time.Second, RetryMost: 8 * time.Second}, Chance: func() float64 { return 0.5 }})
+			Config: alarm.Config{RetryFirst: 4 * time.Second, RetryMost: 8 * time.Second, Nag: alarm.NagConfig{Off: true}}, Chance: func() float64 { return 0.5 }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -180,7 +180,7 @@ func (c *mail) compose(m *Message) (*gomail.Msg, error) {
 	msg.SetDateWithValue(c.now())
 	msg.Subject(m.subject())
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // no holiday replies, please (RFC 3834)
-	msg.SetGenHeader("X-Whosaw-Finding", m.ID)
+	msg.SetGenHeader("X-Whosaw-Finding", m.of())
 	msg.SetGenHeader("X-Whosaw-Severity", string(m.Severity))
 	if m.Severity == Critical {
 		msg.SetImportance(gomail.ImportanceHigh)

@@ -1,6 +1,8 @@
 package alarm
 
 import (
+	"cmp"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -12,7 +14,9 @@ import (
 
 // Message is what a channel tells: a finding without what could name a customer, or a test.
 type Message struct {
-	ID        string           `json:"id"` // the finding's; the same at every try
+	ID        string           `json:"id"`                // the finding's; of an update or reminder, with .update or .reminder and its number. The same at every try
+	Kind      string           `json:"kind,omitempty"`    // update or reminder; of a finding empty
+	Finding   string           `json:"finding,omitempty"` // of an update or reminder: the finding's id
 	Test      bool             `json:"test"`
 	Time      whosaw.Time      `json:"time"`      // event time of the access that raised it
 	Seen      whosaw.Time      `json:"seen"`      // the latest event time known then
@@ -77,6 +81,32 @@ func message(f *whosaw.Finding, raised time.Time, link string) *Message {
 	}
 	return m
 }
+
+// again makes an update or a reminder of a finding that was told before. now is its last step of growth, without an id if it did not
+// grow.
+func (m *Message) again(kind string, serial int64, now *whosaw.Finding, at time.Time) {
+	m.Finding, m.Kind = m.ID, kind
+	m.ID = fmt.Sprintf("%s.%s%d", m.ID, kind, serial)
+	if now.ID != "" {
+		m.Accesses, m.Subjects, m.Seen = now.Accesses, now.Subjects, now.Seen
+		grown := *now
+		grown.Subjects = m.Subjects
+		m.Severity = severity(&grown)
+	}
+	counts := figure.Of(m.Accesses, "access", "accesses") + " so far, which showed the data of " + figure.Of(m.Subjects, "customer", "customers")
+	if kind == kindReminder {
+		age := max(0, at.Sub(time.UnixMilli(int64(m.RaisedAt)))).Round(time.Hour)
+		m.Says = "Nobody has taken this finding for " + figure.Of(int64(age/time.Hour), "hour", "hours") + ": " + m.Title + ". " + counts + "."
+		return
+	}
+	m.Says = m.Title + ", and it grows: " + counts + "."
+	if len(now.Filter) > 0 {
+		m.Says += " It shows in another place too: " + clip(unitWords(openUnit(now.Unit)), 120) + "."
+	}
+}
+
+// of is the id of the finding that a message is about.
+func (m *Message) of() string { return cmp.Or(m.Finding, m.ID) }
 
 // test makes a message that says it is one.
 // It has no finding to open, so it links to nothing.
@@ -197,6 +227,9 @@ func names(text string, values []string) bool {
 // subject is one line for people: of a mail, or the text of a log.
 func (m *Message) subject() string {
 	s := m.Title
+	if m.Kind != "" {
+		s = strings.ToUpper(m.Kind[:1]) + m.Kind[1:] + ": " + s
+	}
 	if !m.Test {
 		s += ": " + clip(unitWords(m.Unit), 80)
 	}
@@ -236,7 +269,7 @@ func (m *Message) lines() []string {
 	if m.Technique != "" {
 		by += ", " + report.Safe(m.Technique)
 	}
-	out = append(out, by+". Finding "+report.Safe(m.ID)+".", "", "Nobody has judged this yet.")
+	out = append(out, by+". Finding "+report.Safe(m.of())+".", "", "Nobody has judged this yet.")
 	if m.Link != "" {
 		out = append(out, "Judge it: "+m.Link)
 	}

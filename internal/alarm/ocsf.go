@@ -91,11 +91,14 @@ func (m *Message) ocsf(version string) ([]byte, error) {
 		Time: int64(m.RaisedAt), EndTime: int64(m.Seen), StatusID: 1, Status: "New", IsAlert: !m.Test, Message: m.Says,
 		Metadata: ocsfMetadata{Version: ocsfVersion, UID: m.ID,
 			Product: ocsfProduct{Name: "whosaw", VendorName: "whosaw", Version: version}},
-		FindingInfo: ocsfFinding{UID: m.ID, Title: m.Title, Desc: m.Says, CreatedTime: int64(m.RaisedAt),
+		FindingInfo: ocsfFinding{UID: m.of(), Title: m.Title, Desc: m.Says, CreatedTime: int64(m.RaisedAt),
 			LastSeen: int64(m.Seen), SrcURL: m.Link},
 		Evidences: []ocsfEvidence{{Data: m}},
 	}
 	e.SeverityID, e.Severity = ocsfSeverity(m.Severity)
+	if m.Kind != "" {
+		e.ActivityID, e.ActivityName, e.TypeUID, e.TypeName = 2, "Update", 200402, "Detection Finding: Update"
+	}
 	if m.Test {
 		e.Metadata.Labels = []string{"test"}
 		e.Evidences[0].VerdictID, e.Evidences[0].Verdict = 6, "Test"

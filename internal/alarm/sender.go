@@ -34,6 +34,8 @@ const patience = 3
 // task is a message that is due.
 type task struct {
 	finding string
+	kind    string
+	serial  int64
 	message *Message
 }
 
@@ -117,8 +119,8 @@ func (w *worker) told(ctx context.Context, log *slog.Logger, t *task, remark *Fa
 		log.Warn("message is told, not to everybody", slog.String("finding", t.finding), slog.String("error", text))
 	}
 	w.insist(ctx, log, "mark message as told", func(ctx context.Context) error {
-		return w.exec(ctx, "UPDATE delivery SET state = 'sent', sent = ?, tried = ?, attempts = attempts + 1, refused = 0, error = ? WHERE finding = ? AND channel = ?",
-			now, now, text, t.finding, w.channel.Name)
+		return w.exec(ctx, "UPDATE delivery SET state = 'sent', sent = ?, tried = ?, attempts = attempts + 1, refused = 0, error = ? WHERE finding = ? AND channel = ? AND kind = ? AND serial = ?",
+			now, now, text, t.finding, w.channel.Name, t.kind, t.serial)
 	})
 	log.Info("finding is told", slog.String("finding", t.finding))
 }
@@ -137,8 +139,8 @@ func (w *worker) failed(ctx context.Context, log *slog.Logger, t *task, fault *F
 	log.Warn("finding is not told yet", slog.String("finding", t.finding), slog.Bool("refused", no),
 		slog.String("error", fault.Error()), slog.Duration("pause", pause))
 	w.insist(ctx, log, "note failed try", func(ctx context.Context) error {
-		return w.exec(ctx, "UPDATE delivery SET attempts = attempts + 1, tried = ?, due = ?, refused = ?, error = ? WHERE finding = ? AND channel = ?",
-			int64(millis(now)), int64(millis(due)), no, fault.Error(), t.finding, w.channel.Name)
+		return w.exec(ctx, "UPDATE delivery SET attempts = attempts + 1, tried = ?, due = ?, refused = ?, error = ? WHERE finding = ? AND channel = ? AND kind = ? AND serial = ?",
+			int64(millis(now)), int64(millis(due)), no, fault.Error(), t.finding, w.channel.Name, t.kind, t.serial)
 	})
 	if pause > 0 {
 		w.wait(ctx, pause, nil)
@@ -189,8 +191,9 @@ func (w *worker) exec(ctx context.Context, query string, args ...any) error {
 func (w *worker) next(ctx context.Context) (*task, time.Duration, error) {
 	now := w.d.now()
 	hush := w.quiet.at(now)
-	rows, err := w.d.db.Read().QueryContext(ctx, `SELECT d.finding, d.refused, d.due, f.json, f.raised_at, f.detector, json_extract(f.json, '$.subjects')
-		FROM delivery d JOIN finding f ON f.id = d.finding WHERE d.channel = ? AND d.state = 'pending' ORDER BY d.attempts, d.number`, w.channel.Name)
+	rows, err := w.d.db.Read().QueryContext(ctx, `SELECT d.finding, d.kind, d.serial, d.refused, d.due, f.json, f.grown, f.raised_at, f.detector,
+		coalesce(json_extract(f.grown, '$.subjects'), json_extract(f.json, '$.subjects'))
+		FROM delivery d JOIN finding f ON f.id = d.finding WHERE d.channel = ? AND d.state = 'pending' ORDER BY d.attempts, d.kind <> 'finding', d.number`, w.channel.Name)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -198,11 +201,11 @@ func (w *worker) next(ctx context.Context) (*task, time.Duration, error) {
 	later := maxPause
 	for rows.Next() {
 		var t task
-		var text []byte
+		var text, grown []byte
 		var due, raised, subjects int64
 		var no bool
 		var detector string
-		if err := rows.Scan(&t.finding, &no, &due, &text, &raised, &detector, &subjects); err != nil {
+		if err := rows.Scan(&t.finding, &t.kind, &t.serial, &no, &due, &text, &grown, &raised, &detector, &subjects); err != nil {
 			return nil, 0, err
 		}
 		if no && !isDue(time.UnixMilli(due), now) || hush && !w.quiet.passes(detector, subjects) {
@@ -214,6 +217,15 @@ func (w *worker) next(ctx context.Context) (*task, time.Duration, error) {
 			return nil, 0, fmt.Errorf("read finding %s: %w", t.finding, err)
 		}
 		t.message = message(&f, time.UnixMilli(raised), w.d.link)
+		if t.kind != kindFinding {
+			var now whosaw.Finding
+			if grown != nil {
+				if err := json.Unmarshal(grown, &now); err != nil {
+					return nil, 0, fmt.Errorf("read growth of finding %s: %w", t.finding, err)
+				}
+			}
+			t.message.again(t.kind, t.serial, &now, w.d.now())
+		}
 		return &t, 0, nil
 	}
 	return nil, later, rows.Err()

@@ -11,6 +11,7 @@ import (
 type Status struct {
 	Findings   int64           `json:"findings"`   // recorded
 	Open       int64           `json:"open"`       // of these, judged by nobody and not suppressed
+	Assigned   int64           `json:"assigned"`   // of the open ones, somebody has taken them
 	Suppressed int64           `json:"suppressed"` // of these, told to nobody
 	Channels   []ChannelStatus `json:"channels"`
 }
@@ -34,7 +35,8 @@ type ChannelStatus struct {
 func (d *Dispatcher) Status(ctx context.Context) (Status, error) {
 	s := Status{Channels: make([]ChannelStatus, len(d.workers))}
 	err := d.db.Read().QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE state = 'open' AND suppressed_by IS NULL),
-		count(suppressed_by) FROM finding`).Scan(&s.Findings, &s.Open, &s.Suppressed)
+		count(suppressed_by), count(*) FILTER (WHERE state = 'open' AND suppressed_by IS NULL AND owner <> '') FROM finding`).
+		Scan(&s.Findings, &s.Open, &s.Suppressed, &s.Assigned)
 	if err != nil {
 		return Status{}, fmt.Errorf("read status of alarms: %w", err)
 	}

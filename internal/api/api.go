@@ -125,6 +125,7 @@ var routes = slices.Concat(keyRoutes, []route{
 	{"GET", "/v1/findings", readers, (*API).getFindings},
 	{"GET", "/v1/findings/{id}", readers, (*API).getFinding},
 	{"POST", "/v1/findings/{id}/verdict", admins, (*API).postVerdict},
+	{"POST", "/v1/findings/{id}/assign", admins, (*API).postAssign},
 	{"GET", "/v1/suppressions", readers, (*API).getSuppressions},
 	{"POST", "/v1/suppressions", admins, (*API).postSuppression},
 	{"DELETE", "/v1/suppressions/{id}", admins, (*API).deleteSuppression},

@@ -48,6 +48,9 @@ func TestContract(t *testing.T) {
 	}
 	id := list.Findings[0].ID
 	w.ask(admin, "GET", "/v1/findings/"+id, "")
+	w.ask(admin, "POST", "/v1/findings/"+id[:8]+"/assign", `{"owner":"kim","reason":"on call"}`)
+	w.ask(admin, "POST", "/v1/findings/"+id[:6]+"/assign", `{}`)
+	w.ask(admin, "GET", "/v1/findings?state=assigned", "")
 	w.ask(admin, "POST", "/v1/findings/"+id+"/verdict", `{"verdict":"harvest","reason":"nobody of ours"}`)
 	w.ask(admin, "POST", "/v1/suppressions", `{"unit":"key:test","reason":"load test","until":"2026-11-30T00:00:00Z"}`)
 	w.ask(admin, "GET", "/v1/suppressions?all=true", "")
@@ -154,7 +157,7 @@ func TestWhoMayWhat(t *testing.T) {
 		sends := r.Path == "/v1/records" || strings.HasPrefix(r.Path, "/v1/decide") || r.Path == "/v1/guard/feed"
 		changes := r.Method == "DELETE" || ofKeys && r.Method != "GET" || r.Method == "POST" && strings.HasPrefix(r.Path, "/v1/guard/") || strings.Contains(r.Path, "token") ||
 			r.Method == "POST" && (strings.Contains(r.Path, "hold") || strings.Contains(r.Path, "retention") || strings.HasPrefix(r.Path, "/v1/incidents") && !strings.HasSuffix(r.Path, "/list")) ||
-			r.Method == "POST" && (strings.Contains(r.Path, "verdict") || strings.Contains(r.Path, "suppress") || strings.Contains(r.Path, "test"))
+			r.Method == "POST" && (strings.Contains(r.Path, "verdict") || strings.Contains(r.Path, "assign") || strings.Contains(r.Path, "suppress") || strings.Contains(r.Path, "test"))
 		for who, secret := range tokens {
 			a := w.ask(secret, r.Method, path, "")
 			may := map[string]bool{"ingest": sends, "read": !sends && !changes, "admin": !sends}[who]
@@ -503,4 +506,47 @@ func TestWatchersHoldUpNobody(t *testing.T) {
 	}
 	cancel()
 	<-ran
+}
+
+// Who works on a finding is asked for by the beginning of its id, is in the book, and in the ledger.
+func TestAssign(t *testing.T) {
+	w := newWorld(t)
+	admin := w.token(auth.Spec{Name: "console", Role: auth.RoleAdmin})
+	ingest := w.token(auth.Spec{Name: "gw", Role: auth.RoleIngest, Types: []string{"access", "issuance"}})
+	w.ask(ingest, "POST", "/v1/records", shop(true))
+	var list struct{ Findings []api.Found }
+	answer := w.ask(admin, "GET", "/v1/findings?wait=true", "")
+	answer.decode(t, &list)
+	id := list.Findings[0].ID
+	assign := func(prefix, body string) (status int, f api.Found) {
+		t.Helper()
+		a := w.ask(admin, "POST", "/v1/findings/"+prefix+"/assign", body)
+		if a.status == http.StatusOK {
+			a.decode(t, &f)
+		}
+		return a.status, f
+	}
+	if status, f := assign(id[:6], `{"owner":"kim","reason":"on call"}`); status != 200 || f.ID != id || f.State != "assigned" || f.Owner != "kim" || f.Assigned == nil {
+		t.Errorf("assigned: %d %+v", status, f)
+	}
+	if status, f := assign(id, `{}`); status != 200 || f.Owner == "kim" || f.Owner == "" {
+		t.Errorf("taken: %d %+v", status, f)
+	}
+	if status, f := assign(id, `{"owner":""}`); status != 200 || f.Owner != "" || f.State != "open" || len(f.Assignments) != 3 {
+		t.Errorf("given back: %d %+v", status, f)
+	}
+	if status, _ := assign("ffff0000ffff", `{}`); status != 404 {
+		t.Errorf("of a finding that is not there: %d", status)
+	}
+	if status, _ := assign(id, `{"owner":"a\nb"}`); status != 400 {
+		t.Errorf("to nobody's name: %d", status)
+	}
+	for _, body := range []string{
+		`{"detector":"unissud","reason":"x","until":"2026-11-30T00:00:00Z"}`, `{"unit":"kye:a","reason":"x","until":"2026-11-30T00:00:00Z"}`,
+		`{"unit":"key:","reason":"x","until":"2026-11-30T00:00:00Z"}`,
+	} {
+		if a := w.ask(admin, "POST", "/v1/suppressions", body); a.status != 400 {
+			t.Errorf("suppression %s: %d %s", body, a.status, a.body)
+		}
+	}
 }

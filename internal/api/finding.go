@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/alarm"
+	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
@@ -19,17 +21,53 @@ import (
 // Found is a finding with what became of it.
 type Found struct {
 	whosaw.Finding
-	Number       int64             `json:"number"`
-	Sequence     uint64            `json:"sequence"`
-	RaisedAt     whosaw.Time       `json:"raised_at"`
-	State        alarm.State       `json:"state"`
-	SuppressedBy int64             `json:"suppressed_by,omitempty"`
-	Verdicts     []alarm.Judgement `json:"verdicts,omitempty"`   // of one finding, the last first
-	Deliveries   []alarm.Delivery  `json:"deliveries,omitempty"` // of one finding
+	Number       int64        `json:"number"`
+	Sequence     uint64       `json:"sequence"`
+	RaisedAt     whosaw.Time  `json:"raised_at"`
+	State        alarm.State  `json:"state"`
+	SuppressedBy int64        `json:"suppressed_by,omitempty"`
+	Owner        string       `json:"owner,omitempty"`    // who has it
+	Assigned     *whosaw.Time `json:"assigned,omitempty"` // since when
+	// Grown is what it counts by now, and how wide its filter is; nil: it has not grown since it was raised.
+	Grown *Grown `json:"grown,omitempty"`
+	// Of one finding: how it grew, and who had it, the last first.
+	Growth      []alarm.Step       `json:"growth,omitempty"`
+	Assignments []alarm.Assignment `json:"assignments,omitempty"`
+	Verdicts    []alarm.Judgement  `json:"verdicts,omitempty"`   // of one finding, the last first
+	Deliveries  []alarm.Delivery   `json:"deliveries,omitempty"` // of one finding
 }
 
-func found(r *alarm.Recorded) Found {
-	return Found{Finding: r.Finding, Number: r.Number, Sequence: r.Sequence, RaisedAt: r.RaisedAt, State: r.State, SuppressedBy: r.SuppressedBy}
+// Grown is how far a finding has grown.
+type Grown struct {
+	Accesses int64         `json:"accesses"`
+	Subjects int64         `json:"subjects"`
+	Last     whosaw.Time   `json:"last"`             // event time of its last access
+	Filter   whosaw.Filter `json:"filter,omitempty"` // with what it spread to; left out while the detectors have not seen it since the start
+}
+
+func (a *API) found(r *alarm.Recorded) Found {
+	out := Found{Finding: r.Finding, Number: r.Number, Sequence: r.Sequence, RaisedAt: r.RaisedAt, State: r.State, SuppressedBy: r.SuppressedBy,
+		Owner: r.Owner, Assigned: r.Assigned}
+	if g := r.Grown; g != nil {
+		out.Grown = &Grown{Accesses: g.Accesses, Subjects: g.Subjects, Last: g.Time}
+	}
+	if g, ok := a.cfg.Live.Growth(r.Finding.ID); ok && (out.Grown != nil || g.Accesses > r.Finding.Accesses) {
+		if out.Grown == nil || g.Accesses >= out.Grown.Accesses { // while the detectors catch up, the book knows more
+			out.Grown = &Grown{Accesses: g.Accesses, Subjects: g.Subjects, Last: whosaw.Time(g.Last), Filter: g.Filter}
+		}
+	}
+	return out
+}
+
+// Grow keeps how findings grow in the book, and has it told.
+func Grow(alarms *alarm.Dispatcher) func(ctx context.Context, steps []detect.GrowthStep) error {
+	return func(ctx context.Context, steps []detect.GrowthStep) error {
+		list := make([]alarm.Step, len(steps))
+		for i := range steps {
+			list[i] = alarm.Step{Kind: steps[i].Kind, Sequence: steps[i].Sequence, Finding: steps[i].Finding}
+		}
+		return alarms.Grow(ctx, list...)
+	}
 }
 
 // Raise keeps what the pipeline raises in the book, and has it told.
@@ -51,6 +89,9 @@ func Raise(alarms *alarm.Dispatcher, log *slog.Logger) func(ctx context.Context,
 // changed since), or that is none of the contract, stays in the ledger only.
 func KeepVerdict(alarms *alarm.Dispatcher) func(ctx context.Context, r *whosaw.Record) error {
 	return func(ctx context.Context, r *whosaw.Record) error {
+		if r.Type == whosaw.TypeAct {
+			return keepAssignment(ctx, alarms, r)
+		}
 		kind := alarm.State(r.Ref.Kind)
 		// What the book would refuse would be tried for ever, and nothing judged meanwhile.
 		if reason := strings.TrimSpace(r.Ref.Note); reason == "" || len(r.Ref.Note) > alarm.MaxReason || r.Ref.Person == "" || kind != alarm.Harvest && kind != alarm.Explained && kind != alarm.False {
@@ -62,6 +103,18 @@ func KeepVerdict(alarms *alarm.Dispatcher) func(ctx context.Context, r *whosaw.R
 		}
 		return err
 	}
+}
+
+// keepAssignment keeps who has a finding.
+func keepAssignment(ctx context.Context, alarms *alarm.Dispatcher, r *whosaw.Record) error {
+	if len(r.Ref.Person) > alarm.MaxOwner || strings.ContainsAny(r.Ref.Person, "\r\n\x00") || len(r.Ref.Note) > alarm.MaxReason || r.Principal == "" {
+		return nil
+	}
+	err := alarms.Assign(ctx, r.Ref.Of, alarm.Assignment{Owner: r.Ref.Person, Who: r.Principal, Reason: r.Ref.Note, At: whosaw.Time(r.Time)})
+	if errors.Is(err, alarm.ErrUnknown) {
+		return nil
+	}
+	return err
 }
 
 // getFindings lists findings, the newest first.
@@ -85,7 +138,7 @@ func (a *API) getFindings(w http.ResponseWriter, r *http.Request) error {
 		Next     string  `json:"next"`
 	}{Findings: make([]Found, len(list))}
 	for i := range list {
-		out.Findings[i] = found(&list[i])
+		out.Findings[i] = a.found(&list[i])
 	}
 	if next > 0 {
 		out.Next = strconv.FormatInt(next, 10)
@@ -99,7 +152,7 @@ func (a *API) Newest(ctx context.Context, n int) ([]Found, error) {
 	list, _, err := a.cfg.Alarms.Findings(ctx, alarm.Query{Limit: n})
 	out := make([]Found, len(list))
 	for i := range list {
-		out[i] = found(&list[i])
+		out[i] = a.found(&list[i])
 	}
 	return out, err
 }
@@ -111,11 +164,11 @@ type findingFilter struct {
 
 func findingQuery(r *http.Request) (findingFilter, error) {
 	v := r.URL.Query()
-	q := findingFilter{Query: alarm.Query{Detector: v.Get("detector"), Unit: v.Get("unit"), State: alarm.State(v.Get("state"))}, wait: v.Get("wait") == "true"}
+	q := findingFilter{Query: alarm.Query{Detector: v.Get("detector"), Unit: v.Get("unit"), State: alarm.State(v.Get("state")), Owner: v.Get("owner")}, wait: v.Get("wait") == "true"}
 	switch q.State {
-	case "", alarm.Open, alarm.Harvest, alarm.Explained, alarm.False:
+	case "", alarm.Open, alarm.Assigned, alarm.Harvest, alarm.Explained, alarm.False:
 	default:
-		return q, invalid("give open, harvest, explained or false", "state: there is no such state")
+		return q, invalid("give open, assigned, harvest, explained or false", "state: there is no such state")
 	}
 	if v.Has("realm") {
 		realm := v.Get("realm")
@@ -151,12 +204,21 @@ func (a *API) getFinding(w http.ResponseWriter, r *http.Request) error {
 
 // finding gives the finding of the path, with its verdicts and deliveries.
 func (a *API) finding(r *http.Request) (Found, error) {
-	id := r.PathValue("id")
+	id, err := a.cfg.Alarms.Resolve(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return Found{}, alarmFault(err)
+	}
 	rec, err := a.cfg.Alarms.Finding(r.Context(), id)
 	if err != nil {
 		return Found{}, alarmFault(err)
 	}
-	out := found(&rec)
+	out := a.found(&rec)
+	if out.Growth, err = a.cfg.Alarms.Growth(r.Context(), id); err != nil {
+		return Found{}, err
+	}
+	if out.Assignments, err = a.cfg.Alarms.Assignments(r.Context(), id); err != nil {
+		return Found{}, err
+	}
 	if out.Verdicts, err = a.cfg.Alarms.Verdicts(r.Context(), id); err != nil {
 		return Found{}, err
 	}
@@ -166,6 +228,9 @@ func (a *API) finding(r *http.Request) (Found, error) {
 
 // alarmFault tells what is not there, or not as it must be, from faults of ours.
 func alarmFault(err error) error {
+	if errors.Is(err, alarm.ErrAmbiguous) {
+		return invalid("give more of the id", "%v", err)
+	}
 	if errors.Is(err, alarm.ErrUnknown) {
 		return &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: err.Error()}
 	}
@@ -208,7 +273,8 @@ func (a *API) Judge(ctx context.Context, who Who, id string, in Judgement) error
 	if in.Reason = strings.TrimSpace(in.Reason); in.Reason == "" || len(in.Reason) > alarm.MaxReason {
 		return invalid(fmt.Sprintf("say in at most %d bytes why: who reads it later was not there", alarm.MaxReason), "reason: there is none, or it is too long")
 	}
-	if _, err := a.cfg.Alarms.Finding(ctx, id); err != nil {
+	id, err := a.cfg.Alarms.Resolve(ctx, id)
+	if err != nil {
 		return alarmFault(err)
 	}
 	rec := whosaw.Record{Type: whosaw.TypeVerdict, Principal: who.Name, Ref: &whosaw.Reference{
@@ -216,6 +282,61 @@ func (a *API) Judge(ctx context.Context, who Who, id string, in Judgement) error
 	}}
 	if _, err := a.cfg.Live.Write(ctx, rec); err != nil {
 		return unavailable("the verdict could not be recorded", "try again when the server can write")
+	}
+	return a.cfg.Live.CaughtUp(ctx)
+}
+
+// Assignment gives a finding to somebody.
+type Assignment struct {
+	Owner  string `json:"owner"` // left out: whoever asks; "": it is given back
+	Reason string `json:"reason,omitempty"`
+}
+
+// postAssign writes into the ledger who has a finding; from there it comes into the book.
+func (a *API) postAssign(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		Owner  *string `json:"owner"`
+		Reason string  `json:"reason"`
+	}
+	if err := readBody(w, r, 1<<20, &in); err != nil {
+		return err
+	}
+	who := whoOf(r)
+	out := Assignment{Owner: who.Name, Reason: strings.TrimSpace(in.Reason)}
+	if in.Owner != nil {
+		out.Owner = strings.TrimSpace(*in.Owner)
+	}
+	if err := a.Assign(r.Context(), who, r.PathValue("id"), out); err != nil {
+		return err
+	}
+	found, err := a.finding(r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, found)
+	return nil
+}
+
+// Assign keeps who works on a finding, and returns when it is in the book.
+func (a *API) Assign(ctx context.Context, who Who, id string, in Assignment) error {
+	if err := allowed(admins, who); err != nil {
+		return err
+	}
+	switch {
+	case len(in.Owner) > alarm.MaxOwner || strings.ContainsAny(in.Owner, "\r\n\x00"):
+		return invalid(fmt.Sprintf("give a name of at most %d bytes, on one line", alarm.MaxOwner), "owner: it is no name")
+	case len(in.Reason) > alarm.MaxReason:
+		return invalid(fmt.Sprintf("say it in at most %d bytes", alarm.MaxReason), "reason: it is too long")
+	}
+	id, err := a.cfg.Alarms.Resolve(ctx, id)
+	if err != nil {
+		return alarmFault(err)
+	}
+	rec := whosaw.Record{Type: whosaw.TypeAct, Principal: who.Name, Ref: &whosaw.Reference{
+		Kind: pipeline.ActAssigned, Of: id, Person: in.Owner, Note: in.Reason,
+	}}
+	if _, err := a.cfg.Live.Write(ctx, rec); err != nil {
+		return unavailable("who has the finding could not be recorded", "try again when the server can write")
 	}
 	return a.cfg.Live.CaughtUp(ctx)
 }
@@ -246,6 +367,12 @@ func (a *API) postSuppression(w http.ResponseWriter, r *http.Request) error {
 	if err := readBody(w, r, 1<<20, &in); err != nil {
 		return err
 	}
+	if in.Detector != "" && !slices.Contains(detect.Detectors(), in.Detector) {
+		return invalid("give one of "+strings.Join(detect.Detectors(), ", "), "detector: there is no such detector")
+	}
+	if in.Unit != "" && !isUnit(in.Unit) {
+		return invalid("write a unit as findings do: "+strings.Join(detect.Units(), ":…, ")+":…", "unit: there is no such kind of unit")
+	}
 	s := alarm.Suppression{Detector: in.Detector, Unit: in.Unit, Realm: in.Realm, Reason: in.Reason, Who: whoOf(r).Name, Until: in.Until}
 	id, err := a.cfg.Alarms.Suppress(r.Context(), s)
 	var store *sqlite.Error
@@ -261,6 +388,12 @@ func (a *API) postSuppression(w http.ResponseWriter, r *http.Request) error {
 	}
 	writeJSON(w, http.StatusCreated, map[string]any{"id": id})
 	return nil
+}
+
+// isUnit reports whether a text is written as a finding's unit is.
+func isUnit(unit string) bool {
+	kind, value, ok := strings.Cut(unit, ":")
+	return ok && value != "" && slices.Contains(detect.Units(), kind)
 }
 
 func (a *API) deleteSuppression(w http.ResponseWriter, r *http.Request) error {

@@ -61,6 +61,9 @@ const (
 	// maxKept bounds what is kept for the baselines, and maxDossiers how many judged findings are remembered.
 	maxKept     = 1 << 10
 	maxDossiers = 1 << 12
+	// manyMore is how many times as many accesses are news, and fewMore how many at least.
+	manyMore = 10
+	fewMore  = 100
 	// pauseAgain is how long a finding's accesses must have paused for more of them to be news.
 	pauseAgain = day
 )
@@ -73,7 +76,7 @@ const (
 type GrowthStep struct {
 	whosaw.Finding
 	Sequence uint64 // of the record
-	// Kind is why: "more" (twice as many accesses as when growth was last told), "again" (after a pause of a day), or what the
+	// Kind is why: "more" (ten times as many accesses as when growth was last told, at least a hundred), "again" (after a pause of a day), or what the
 	// cause was known by in another place, where a test has crossed too: "unit", "credential", "fingerprint", "network".
 	Kind string
 }
@@ -356,7 +359,7 @@ func (e *Engine) grow(a *accusation, v *view) {
 	f.cause.prints = note(f.cause.prints, en.print)
 	kind := ""
 	switch {
-	case f.accesses >= 2*f.told:
+	case f.accesses >= max(manyMore*f.told, fewMore):
 		kind = stepMore
 	case v.r.Time-f.last > pauseAgain:
 		kind = stepAgain

@@ -47,6 +47,9 @@ type knobs struct {
 // Detectors names the detectors, in the order of the documentation. Each has a rule.
 func Detectors() []string { return slices.Clone(detectorNames[:]) }
 
+// Units names the kinds of units, as they stand before the colon in a finding's unit.
+func Units() []string { return append(kindNames[:len(kindNames):len(kindNames)], "route") }
+
 // Check reports rules that this engine cannot go by together with the rest of the configuration.
 func (c Config) Check() error {
 	c = c.withDefaults()
