@@ -41,6 +41,7 @@ Nothing leaves this machine, but for what a server tells the channels you config
 		m.restoreCommand(),
 		m.statusCommand(),
 		m.findingCommand(),
+		m.guardCommand(),
 		m.incidentCommand(),
 		m.clockCommand(),
 		m.suppressCommand(),

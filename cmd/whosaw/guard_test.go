@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// guardConfig is a server whose guard takes session ids, with a door on a socket of its own.
+func guardConfig(socket, more string) string {
+	return fmt.Sprintf(`guard:
+  mode: enforce
+  doors:
+    - {name: app, kind: decide, listen: "unix:%s"}
+  tokens:
+    sessions: {enabled: true}
+  unconfirmed: {wait: 0s, pass: 0}
+%s`, socket, more)
+}
+
+// doorClient asks a door on a socket.
+func doorClient(socket string) *http.Client {
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+}
+
+type decided struct {
+	Action  string
+	Status  int
+	Reasons []struct{ Code string }
+}
+
+func askDoor(c *http.Client, session, path string) (d decided, err error) {
+	body := fmt.Appendf(nil, `{"method":"GET","path":%q,"credential":%q,"ip":"203.0.113.7","request":"r-1"}`, path, session)
+	res, err := c.Post("http://door/v1/decide", "application/json", bytes.NewReader(body))
+	if err != nil {
+		return d, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != 200 {
+		text, _ := io.ReadAll(res.Body)
+		return d, fmt.Errorf("status %d: %s", res.StatusCode, text)
+	}
+	return d, json.NewDecoder(res.Body).Decode(&d)
+}
+
+func (d *decided) code() string {
+	if len(d.Reasons) == 0 {
+		return ""
+	}
+	return d.Reasons[0].Code
+}
+
+// logIn has log-ins recorded; when it returns they are acknowledged.
+func (c *child) logIn(ctx context.Context, lines ...string) error {
+	res, err := c.r.do(ctx, "POST", "/v1/records?source=login", strings.NewReader(strings.Join(lines, "\n")+"\n"))
+	if err == nil {
+		res.Body.Close()
+	}
+	return err
+}
+
+func sessionOf(n int64) string { return fmt.Sprintf("session-of-somebody-%08d-honest", n) }
+
+func issuanceOf(n int64) string {
+	return fmt.Sprintf(`{"type":"issuance","time":%d,"credential":%q,"subject":"%d"}`, time.Now().UnixMilli(), sessionOf(n), n)
+}
+
+// ready waits until requests are judged.
+func (c *child) judges(door *http.Client) {
+	c.tb.Helper()
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if d, err := askDoor(door, "", "/"); err == nil && d.code() != "not_ready" {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			c.tb.Fatalf("the guard does not judge\n%s", c.log())
+		}
+	}
+}
+
+// TestGuardKilled kills a server under load and starts it again: no session that a log-in issued is refused but by the fail mode, which
+// says so; what was denied, and what nobody issued, is let through at no moment; an issuance that was acknowledged can be used at once.
+func TestGuardKilled(t *testing.T) {
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "door.sock")
+	config := guardConfig(socket, "")
+	c := startServer(t, dir, config)
+	door := doorClient(socket)
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.judges(door)
+	lines := []string{`{"type":"feed","of":"issuance","from":"2020-01-01T00:00:00Z","lag":0,"lost":0}`}
+	for n := range int64(500) {
+		lines = append(lines, issuanceOf(n))
+	}
+	check(c.logIn(t.Context(), lines...))
+	var made struct{ ID string }
+	check(c.r.call(t.Context(), "POST", "/v1/guard/decisions", map[string]any{
+		"action": "deny", "filter": map[string]any{"principal": []string{"customer:7"}}, "reason": "test", "for": "24h",
+	}, &made))
+	var undone struct{ ID string }
+	check(c.r.call(t.Context(), "POST", "/v1/guard/decisions", map[string]any{
+		"action": "deny", "filter": map[string]any{"principal": []string{"customer:8"}}, "reason": "test", "for": "24h",
+	}, &undone))
+	check(c.r.call(t.Context(), "POST", "/v1/guard/decisions/"+undone.ID+"/undo", map[string]string{"reason": "a mistake"}, nil))
+
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var wrong atomic.Pointer[string]
+	say := func(format string, args ...any) {
+		s := fmt.Sprintf(format, args...)
+		wrong.CompareAndSwap(nil, &s)
+	}
+	var asked, failed, unready atomic.Int64
+	var current atomic.Pointer[child]
+	current.Store(c)
+	var load sync.WaitGroup
+	for w := range int64(3) {
+		load.Go(func() {
+			for n := w; ctx.Err() == nil; n++ {
+				session, want := sessionOf(n%500), "allow"
+				switch {
+				case n%10 == 3:
+					session, want = fmt.Sprintf("session-that-nobody-issued-%08d", n), "deny"
+				case n%500 == 7:
+					want = "deny"
+				}
+				d, err := askDoor(door, session, "/me")
+				asked.Add(1)
+				switch {
+				case err != nil:
+					failed.Add(1) // nobody is there
+				case d.code() == "not_ready" && d.Action == "deny" && d.Status == 503:
+					unready.Add(1)
+				case d.Action != want:
+					say("a session that should get %s got %s because of %s", want, d.Action, d.code())
+				}
+			}
+		})
+	}
+	load.Go(func() { // log-ins that go on, and are used at once
+		for n := int64(1_000_000); ctx.Err() == nil; n++ {
+			if current.Load().logIn(ctx, issuanceOf(n)) != nil {
+				continue // not acknowledged
+			}
+			if d, err := askDoor(door, sessionOf(n), "/me"); err == nil && d.Action != "allow" && d.code() != "not_ready" {
+				say("a log-in that was acknowledged is refused because of %s", d.code())
+			}
+		}
+	})
+	const rounds = 4
+	for i := range rounds {
+		before := asked.Load() - failed.Load()
+		for asked.Load()-failed.Load() < before+300 && wrong.Load() == nil {
+			if ctx.Err() != nil {
+				break
+			}
+			if _, err := askDoor(door, "", "/"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i == rounds-1 {
+			break
+		}
+		c.kill()
+		c = startServer(t, dir, config)
+		current.Store(c)
+		c.judges(door)
+	}
+	stop()
+	load.Wait()
+	if s := wrong.Load(); s != nil {
+		t.Error(*s)
+	}
+	t.Logf("%d asked over %d kills: %d met nobody, %d the fail mode", asked.Load(), rounds-1, failed.Load(), unready.Load())
+	if d, err := askDoor(door, sessionOf(8), "/me"); err != nil || d.Action != "allow" {
+		t.Errorf("what was undone still holds: %+v %v", d, err)
+	}
+
+	// And the commands say the same.
+	out, _, code := whosawRunAt(t.Context(), time.Now, nil, "guard", "decisions", "--data", dir)
+	if code != 0 || !strings.Contains(out, made.ID) || strings.Contains(out, undone.ID) {
+		t.Errorf("guard decisions: exit %d\n%s", code, out)
+	}
+	out, _, code = whosawRunAt(t.Context(), time.Now, nil, "guard", "status", "--data", dir)
+	if code != 0 || !strings.Contains(out, "judges requests") || !strings.Contains(out, "unissued") {
+		t.Errorf("guard status: exit %d\n%s", code, out)
+	}
+	out, errs, code := whosawRunAt(t.Context(), time.Now, nil, "guard", "deny", "--principal", "customer:9", "--reason", "test", "--data", dir)
+	if code != 0 || !strings.Contains(out, "would have hit") || !strings.Contains(errs, "nothing was changed") {
+		t.Errorf("guard deny without --yes: exit %d\n%s%s", code, out, errs)
+	}
+	if d, err := askDoor(door, sessionOf(9), "/me"); err != nil || d.Action != "allow" {
+		t.Errorf("a preview denied: %+v %v", d, err)
+	}
+	out, errs, code = whosawRunAt(t.Context(), time.Now, nil, "guard", "deny", "--principal", "customer:9", "--reason", "test", "--for", "1h", "--yes", "--data", dir)
+	if d, err := askDoor(door, sessionOf(9), "/me"); err != nil || d.Action != "deny" || code != 0 {
+		t.Errorf("guard deny --yes: exit %d, %+v %v\n%s", code, d, err, errs)
+	}
+	if _, errs, code = whosawRunAt(t.Context(), time.Now, nil, "guard", "undo", strings.TrimSpace(out), "--reason", "over", "--data", dir); code != 0 {
+		t.Errorf("guard undo: exit %d\n%s", code, errs)
+	}
+	if d, err := askDoor(door, sessionOf(9), "/me"); err != nil || d.Action != "allow" {
+		t.Errorf("after guard undo: %+v %v", d, err)
+	}
+	if err := c.terminate(); err != nil {
+		t.Error(err)
+	}
+}
