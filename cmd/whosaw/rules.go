@@ -53,7 +53,6 @@ func engineConfig(cfg *config.Config, dir string) (detect.Config, error) {
 // rulesFlags say which rules are loaded.
 type rulesFlags struct {
 	config, dir string
-	paths       []string
 }
 
 func (f *rulesFlags) add(flags *pflag.FlagSet) {

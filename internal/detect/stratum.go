@@ -65,7 +65,7 @@ func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
 		s = &stratum{envelope: by, id: id, networks: make(map[uint64]*tried), w: by.bank.weights(by.young)}
 		if s.since = v.r.Time; !rest {
 			s.route, s.realm = clone(v.r.Route), clone(v.r.Realm)
-			if by.d == unexplained {
+			if by.d == unexplained || by.d == dormant && v.house != 0 {
 				s.class = clone(classWord(v.principal))
 			}
 		}
