@@ -52,6 +52,13 @@ func (e *Engine) expect(records []whosaw.Record) {
 		// Most accesses to one's own data are explained, and need no units.
 		if x.hash == 0 || len(r.Subjects) == 0 {
 			e.name(&x.identity, r, text(r.Realm))
+			if x.hash == 0 {
+				realm := text(r.Realm)
+				for _, s := range r.Subjects[:min(len(r.Subjects), 1)] {
+					warm ^= e.history.near(historyHome(realm, subjectOf(s)))
+				}
+				warm ^= e.history.near(e.sessionKey(realm, &x.identity))
+			}
 			for k, id := range x.ids {
 				if x.units[k] = nil; id != 0 {
 					x.units[k] = e.table.m.get(id)

@@ -36,7 +36,7 @@ type Config struct {
 	// MaxPairs is how many pairs of an actor and a customer it was shown are held for the budgets, 10 to 21 bytes each.
 	// Default 8,388,608.
 	MaxPairs int
-	// MaxHistory is how many facts about the past are held, 10 to 15 bytes each: that a customer came, from which networks, with which
+	// MaxHistory is how many facts about the past are held, 12 to 16 bytes each: that a customer came, from which networks, with which
 	// classes of agents, and, for a day, sessions. Default 16,777,216 (about 200 MB).
 	MaxHistory int
 	// FeedLag is how long, in milliseconds of event time, an issuance may come after the access where no feed record

@@ -137,13 +137,13 @@ func (e *Engine) drive(u *unit, v *view, t trial, en entry) bool {
 }
 
 func (e *Engine) driveOn(u *unit, v *view, t trial, en entry) bool {
+	if t.hits == 0 && !u.has(t.d) {
+		return false
+	}
 	x := u.ex[t.d]
 	if x == nil {
-		if t.hits == 0 {
-			return false
-		}
 		x = e.newExcursion()
-		u.ex[t.d] = x
+		u.set(t.d, x)
 		e.hot[t.d][u.kind]++
 		if t.d == unexplained && u.customer {
 			e.nosy++
@@ -196,8 +196,11 @@ func (e *Engine) miss(u *unit, v *view, t trial) {
 }
 
 func (e *Engine) missOn(u *unit, v *view, t trial) {
+	if !u.has(t.d) {
+		return
+	}
 	x := u.ex[t.d]
-	if x == nil || t.once != 0 && !x.first(t.once, v.day) {
+	if t.once != 0 && !x.first(t.once, v.day) {
 		return
 	}
 	alive := false
@@ -238,7 +241,7 @@ func (e *Engine) endExcursion(u *unit, d detector) {
 	if x == nil {
 		return
 	}
-	u.ex[d] = nil
+	u.set(d, nil)
 	e.hot[d][u.kind]--
 	if d == unexplained && u.customer {
 		e.nosy--
@@ -296,7 +299,7 @@ func (e *Engine) append(x *excursion, v *view, en entry) {
 // witness adds an access that is no trial to the unit's excursion, if it has one: it meets the filter, so
 // the majority must be counted over it.
 func (e *Engine) witness(u *unit, d detector, v *view, en entry) {
-	if x := u.ex[d]; x != nil {
-		e.append(x, v, en)
+	if u.has(d) {
+		e.append(u.ex[d], v, en)
 	}
 }

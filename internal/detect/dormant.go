@@ -103,7 +103,7 @@ func (e *Engine) logins(r *whosaw.Record) {
 }
 
 // comes remembers that a customer came.
-func (e *Engine) comes(slot *uint64, h uint64, on int32) {
+func (e *Engine) comes(slot *uint64, h historyKey, on int32) {
 	if slot == nil {
 		if slot = e.history.put(h, dayOf(e.sure), e.cfg.MaxHistory); slot == nil {
 			return

@@ -1,9 +1,7 @@
 package detect
 
-import "math/bits"
-
 // history remembers, of many millions of hashes, the last day on which each was met, and four bits beside it, in 8 bytes at a load
-// between one half and four fifths: 10 to 15 bytes each. What a hash stands for is told apart by how it is made: a
+// between a half and two thirds: 12 to 16 bytes each. What a hash stands for is told apart by how it is made: a
 // customer (two kinds: who logged in, who was seen), a customer with a network or with a class of agents, a session. Of a hundred million two are taken for one.
 type history struct {
 	shards [historyShards]historyShard
@@ -23,20 +21,22 @@ const (
 	mostTally   = 15
 )
 
-func (s *historyShard) home(h uint64) int {
-	at, _ := bits.Mul64(h>>16<<24, uint64(len(s.slots)))
-	return int(at)
+// entry of the history: a home, which all of one subject share, so that they lie side by side, and what it is.
+type historyKey struct {
+	shard uint8
+	slot  uint64 // 24 bits that say where, 24 that say what; the rest is zero
 }
 
-// find gives the place of a hash, nil if it was not met.
-func (x *history) find(h uint64) *uint64 {
-	s := &x.shards[h>>56]
+func (s *historyShard) home(slot uint64) int { return int(slot >> 40 * uint64(len(s.slots)) >> 24) }
+
+// find gives the place of a key, nil if it was not met.
+func (x *history) find(k historyKey) *uint64 {
+	s := &x.shards[k.shard]
 	if s.n == 0 {
 		return nil
 	}
-	at := s.home(h)
-	for s.slots[at] != 0 {
-		if s.slots[at]>>16 == h>>16 {
+	for at := s.home(k.slot); s.slots[at] != 0; {
+		if s.slots[at]>>16 == k.slot>>16 {
 			return &s.slots[at]
 		}
 		if at++; at == len(s.slots) {
@@ -46,11 +46,19 @@ func (x *history) find(h uint64) *uint64 {
 	return nil
 }
 
-// put adds a hash that is not in; nil if there is no room for more. today tells what may go first.
-func (x *history) put(h uint64, today int32, most int) *uint64 {
-	h |= 1 << 16 // never a free place
-	s := &x.shards[h>>56]
-	if 5*(s.n+1) > 4*len(s.slots) {
+// near reads where a home's keys lie, so that they are at hand.
+func (x *history) near(k historyKey) uint64 {
+	s := &x.shards[k.shard]
+	if s.n == 0 {
+		return 0
+	}
+	return s.slots[s.home(k.slot)]
+}
+
+// put adds a key that is not in; nil if there is no room for more. today tells what may go first.
+func (x *history) put(k historyKey, today int32, most int) *uint64 {
+	s := &x.shards[k.shard]
+	if 3*(s.n+1) > 2*len(s.slots) {
 		x.grow(s, today)
 	}
 	if x.n >= most {
@@ -58,7 +66,7 @@ func (x *history) put(h uint64, today int32, most int) *uint64 {
 	}
 	x.n++
 	s.n++
-	return s.place(h >> 16 << 16)
+	return s.place(k.slot)
 }
 
 func (s *historyShard) place(slot uint64) *uint64 {
@@ -72,7 +80,7 @@ func (s *historyShard) place(slot uint64) *uint64 {
 	return &s.slots[at]
 }
 
-// grow drops what was not met for long, and makes room for half as much again if that is not enough.
+// grow drops what was not met for long, and makes room for a quarter more if that is not enough.
 func (x *history) grow(s *historyShard, today int32) {
 	old, kept := s.slots, 0
 	for i, slot := range old {
@@ -88,8 +96,8 @@ func (x *history) grow(s *historyShard, today int32) {
 	x.n -= s.n - kept
 	s.n = kept
 	size := len(old)
-	if 4*kept >= 3*size {
-		size += size/2 + 4
+	if 5*kept >= 3*size {
+		size += size/4 + 4
 	}
 	s.slots = make([]uint64, size)
 	for _, slot := range old {
@@ -131,14 +139,26 @@ const (
 	metMonotone
 )
 
-// historyID gives the hash of a subject with something else.
-func historyID(what, realm uint64, s subject, other uint64) uint64 {
-	return mix(mix(uint64(s)^realm+what*0x9e3779b97f4a7c15)^other) | 1<<16
+// historyID gives the key of a subject with something else.
+func historyID(what, realm uint64, s subject, other uint64) historyKey {
+	return historyHome(realm, s).of(what, other)
+}
+
+// historyHome gives the home of a subject.
+func historyHome(realm uint64, s subject) historyKey {
+	h := mix(uint64(s) ^ realm)
+	return historyKey{uint8(h >> 56), h >> 32 << 40}
+}
+
+// of gives the key of something at a home.
+func (k historyKey) of(what, other uint64) historyKey {
+	k.slot |= (mix(other+what*0x9e3779b97f4a7c15)&0xffffff | 1) << 16 // never a free place
+	return k
 }
 
 // metOn gives the place of what was met, and reports whether it was ever before; where it was not, this day is its first. nil: there is no
 // room.
-func (e *Engine) metOn(h uint64, on int32) (slot *uint64, before bool) {
+func (e *Engine) metOn(h historyKey, on int32) (slot *uint64, before bool) {
 	slot = e.history.find(h)
 	if slot != nil {
 		return slot, true

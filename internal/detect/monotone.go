@@ -11,14 +11,10 @@ const monotoneDone = mostTally
 // session gives the place of an access's session: a credential, else an address with a class of agents, on a day. nil: there is no
 // room, or it is no session.
 func (e *Engine) session(v *view) *uint64 {
-	id := v.ids[kindCredential]
-	if id == 0 {
-		if v.ids[kindIP] == 0 {
-			return nil
-		}
-		id = mix(v.ids[kindIP] ^ v.class.hash)
+	if v.ids[kindCredential]|v.ids[kindIP] == 0 {
+		return nil
 	}
-	h := historyID(metSession, v.realm, 0, id)
+	h := e.sessionKey(v.realm, &v.identity)
 	slot := e.history.find(h)
 	if slot == nil {
 		if slot = e.history.put(h, dayOf(e.sure), e.cfg.MaxHistory); slot == nil {
@@ -34,6 +30,14 @@ func (e *Engine) session(v *view) *uint64 {
 		setTally(slot, v.day, 0)
 	}
 	return slot
+}
+
+func (e *Engine) sessionKey(realm uint64, x *identity) historyKey {
+	id := x.ids[kindCredential]
+	if id == 0 {
+		id = mix(x.ids[kindIP] ^ x.class.hash)
+	}
+	return historyID(metSession, realm, subject(id), 0)
 }
 
 // variety notes a page that shows nobody's data: its session is one of the usual kind.
@@ -107,14 +111,14 @@ func (e *Engine) various(v *view, s *stratum) {
 
 // monotones gives the rate of the application that an access came through: an app may open where another searches.
 func (e *Engine) monotones(v *view) *stratum {
-	return e.rateOf(v, monotoneClass^v.client<<8, throughClient(v.r.Client), &e.rule[monotone].envelope)
+	return e.rateOf(v, monotoneClass^v.client<<8, &e.rule[monotone].envelope, throughClient)
 }
 
-func throughClient(name string) string {
-	if name == "" {
+func throughClient(v *view) string {
+	if v.r.Client == "" {
 		return "any route"
 	}
-	return "any route, through " + name
+	return "any route, through " + v.r.Client
 }
 
 func monotoneSays(a *accusation) string {

@@ -47,6 +47,9 @@ func (e *Engine) ask(d detector, v *view, name string, en entry, wide, fine *wei
 		if t.valid != 0 {
 			t.once = uint64(en.subject) // a page that is no trial does not use it up
 		}
+		if t.hits == 0 && !u.has(d) {
+			continue
+		}
 		if t.hits == 0 && coarse(k) {
 			// Of a key that everybody uses only the hits are kept: they are what a finding can name.
 			if t.valid != 0 && e.hot[d][k] > 0 {
@@ -89,9 +92,12 @@ func (e *Engine) accusePeople(d detector, u *unit, v *view, ev []entry, j int) *
 		}
 		got := weigh(ev, j, v, s, accused)
 		got.sure = got.accused
-		// Where every fifth is dormant nearly all are somebody's who does not look whom he opens: of a shop's customers a quarter is.
-		if 2*got.hits > got.trials || d == dormant && 5*got.hits > got.trials || e.ownPast(u, ev, got) {
+		switch {
+		case 2*got.hits > got.trials || e.ownPast(u, ev, got):
 			got.accused = got.opened
+		case d == dormant && 5*got.hits > got.trials:
+			// Of a shop's customers a quarter is dormant: somebody who does not look whom he opens has opened thrice as many at least.
+			got.accused = min(got.opened, 3*got.accused)
 		}
 		if !got.majority() {
 			continue

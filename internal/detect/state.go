@@ -246,7 +246,7 @@ func (u *unit) state(c *snapshot.Codec) {
 			continue
 		}
 		if c.Reading() {
-			u.ex[d] = &excursion{}
+			u.set(d, &excursion{})
 		}
 		u.ex[d].state(c)
 	}

@@ -111,8 +111,8 @@ func (e *Engine) familiar(v *view) {
 func (e *Engine) strangersOf(v *view) *strangers {
 	x := &e.realm(v.realm, v.r.Realm).strangers
 	if x.network == nil {
-		x.network = e.rateOf(v, strangerClass, "any route, by network", &e.rule[stranger].envelope)
-		x.device = e.rateOf(v, strangerClass+1, "any route, by device", &e.rule[stranger].envelope)
+		x.network = e.rateOf(v, strangerClass, &e.rule[stranger].envelope, func(*view) string { return "any route, by network" })
+		x.device = e.rateOf(v, strangerClass+1, &e.rule[stranger].envelope, func(*view) string { return "any route, by device" })
 	}
 	return x
 }

@@ -80,11 +80,11 @@ func stratumID(v *view, class uint64) uint64 {
 }
 
 // rateOf gives the stratum of a question that asks about no route.
-func (e *Engine) rateOf(v *view, class uint64, name string, by *envelope) *stratum {
+func (e *Engine) rateOf(v *view, class uint64, by *envelope, name func(*view) string) *stratum {
 	id := mix(v.realm^bits.RotateLeft64(class, 41)+0x5851f42d4c957f2d) | 1
 	s := e.strata[id]
 	if s == nil {
-		s = &stratum{envelope: by, id: id, since: v.r.Time, realm: clone(v.r.Realm), route: name, networks: make(map[uint64]*tried), w: by.bank.weights(by.young)}
+		s = &stratum{envelope: by, id: id, since: v.r.Time, realm: clone(v.r.Realm), route: name(v), networks: make(map[uint64]*tried), w: by.bank.weights(by.young)}
 		e.strata[id] = s
 		e.strataList = append(e.strataList, s)
 	}

@@ -33,8 +33,8 @@ type unit struct {
 	// What every access of the unit touches, in one cache line.
 	last  uint64 // count of the record that touched it last
 	total int64  // accesses that nothing explains, as far as known
-	ex    [nSequential]*excursion
-	day   int32 // of ids
+	held  uint16 // bit per detector that has an excursion in ex
+	day   int32  // of ids
 	kind  kind
 	// customer: it is a customer, or a customer's credential, who opened others.
 	customer bool
@@ -42,6 +42,7 @@ type unit struct {
 	pastUnknown bool
 	ids         idset // numbers of subjects met on that day, for traversal
 
+	ex       [nSequential]*excursion
 	id       uint64
 	parent   uint64            // the unit it flows into; 0: none
 	place    int               `state:"-"` // in table.list
@@ -52,13 +53,17 @@ type unit struct {
 	open     []*accusation     `state:"-"` // findings whose filter names this unit
 }
 
-func (u *unit) suspicious() bool {
-	for _, x := range u.ex {
-		if x != nil {
-			return true
-		}
+func (u *unit) suspicious() bool { return u.held != 0 || u.open != nil }
+
+// has reports whether the unit has an excursion of a detector.
+func (u *unit) has(d detector) bool { return u.held>>d&1 == 1 }
+
+func (u *unit) set(d detector, x *excursion) {
+	u.ex[d] = x
+	u.held &^= 1 << d
+	if x != nil {
+		u.held |= 1 << d
 	}
-	return u.open != nil
 }
 
 // table holds the units. list gives eviction its order.
@@ -167,13 +172,13 @@ func (e *Engine) fold(u *unit) {
 		if x == nil {
 			continue
 		}
-		u.ex[d] = nil
+		u.set(detector(d), nil)
 		e.hot[d][u.kind]--
 		if detector(d) == unexplained && u.customer {
 			e.nosy--
 		}
 		if p.ex[d] == nil {
-			p.ex[d] = x
+			p.set(detector(d), x)
 			e.hot[d][p.kind]++
 			continue
 		}
