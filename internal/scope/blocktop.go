@@ -460,7 +460,8 @@ func (w *topWorker) block(ctx context.Context, part int, fn func(w *topWorker) e
 		if w.dim, ok, err = w.top.open(w); ok && err == nil {
 			w.dense, w.codeOf = nil, nil
 			if w.dim.runs != nil && w.dim.n > denseFrom {
-				w.dense, w.codeOf = map[uint64]uint32{}, []uint64{0}
+				// The number of index.PrincipalOwn stays its code: rows are told by it that have no other.
+				w.dense, w.codeOf = map[uint64]uint32{index.PrincipalOwn: index.PrincipalOwn}, []uint64{0, index.PrincipalOwn}
 			}
 			err = fn(w)
 			var damage *index.DamageError
