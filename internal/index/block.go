@@ -228,17 +228,6 @@ func (b *Block) AskOrigins() {
 	}
 }
 
-// RowsRead reports that all rows were looked at before, so that the system may have them in memory.
-func (b *Block) RowsRead() bool {
-	e := &b.extents[sectionWho]
-	for page := e.at >> pageBits; page <= (e.at+e.size-1)>>pageBits; page++ {
-		if !b.file.read(page) {
-			return false
-		}
-	}
-	return true
-}
-
 // AskRows has the system read rows that are going to be read.
 func (b *Block) AskRows(lo, hi int) {
 	from, to := b.who.span(lo, hi)

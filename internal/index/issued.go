@@ -34,6 +34,36 @@ type Issued struct {
 // Row reports whether the credential of a row was issued.
 func (x *Issued) Row(i int) bool { return x.bits[i>>3]>>(i&7)&1 != 0 }
 
+// issuedStretch is how many rows Stretches looks at together.
+const issuedStretch = 1 << 12
+
+// Stretches gives, in order, stretches of rows in which all rows lie that were issued, or that were not.
+func (x *Issued) Stretches(rows int, issued bool) []Span {
+	none := byte(0xff)
+	if issued {
+		none = 0
+	}
+	var out []Span
+	for lo := 0; lo < rows; lo += issuedStretch {
+		hi := min(lo+issuedStretch, rows)
+		some := false
+		for _, b := range x.bits[lo>>3 : (hi+7)>>3] {
+			if b != none {
+				some = true
+				break
+			}
+		}
+		switch n := len(out); {
+		case !some:
+		case n > 0 && out[n-1].To == lo:
+			out[n-1].To = hi
+		default:
+			out = append(out, Span{lo, hi})
+		}
+	}
+	return out
+}
+
 // AsOf is a sequence as of which the table holds.
 func (x *Issued) AsOf() uint64 { return x.asOf.Load() }
 

@@ -125,22 +125,28 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 	if nobody {
 		return nil, nil, true, nil
 	}
+	if r.starts, err = b.Starts(); err != nil {
+		return nil, nil, false, bypass(err)
+	}
+	r.issued = nil
+	if r.q.asksIssued() {
+		if r.issued, err = r.q.issuedOf(ctx, part, p, b, false); err != nil {
+			return nil, nil, false, err
+		}
+	}
 	if masks, spans, err = r.origins(); err != nil {
 		return nil, nil, false, bypass(err)
 	}
 	if len(spans) == 0 {
 		return nil, nil, true, nil
 	}
-	if r.starts, err = b.Starts(); err != nil {
-		return nil, nil, false, bypass(err)
-	}
-	if r.q.asksIssued() {
-		if r.issued, err = r.q.issuedOf(ctx, part, p, b); err != nil || r.issued == nil {
+	if r.q.asksIssued() && r.issued == nil {
+		if r.issued, err = r.q.issuedOf(ctx, part, p, b, true); err != nil || r.issued == nil {
 			return nil, nil, false, err
 		}
 	}
 	rows := r.ranges
-	if rows == nil && !b.RowsRead() {
+	if rows == nil {
 		r.askRows(spans)
 	}
 	if rows == nil && !r.lazy {
@@ -156,18 +162,17 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 	return masks, spans, true, nil
 }
 
-// farRows are so many that reading the rows between two stretches costs more than asking for each.
-const farRows = 1 << 16
+// farOrigins are so many that reading the rows between two stretches costs more than asking for each.
+const farOrigins = 1 << 14
 
 // askRows has the system read the rows of origins, ahead of what looks at them.
 func (r *blockReader) askRows(spans []span32) {
 	for i := 0; i < len(spans); {
-		lo := int(r.starts.At(spans[i].from))
-		hi := int(r.starts.At(spans[i].to))
-		for i++; i < len(spans) && int(r.starts.At(spans[i].from)) < hi+farRows; i++ {
-			hi = int(r.starts.At(spans[i].to))
+		from, to := spans[i].from, spans[i].to
+		for i++; i < len(spans) && spans[i].from < to+farOrigins; i++ {
+			to = spans[i].to
 		}
-		r.b.AskRows(lo, hi)
+		r.b.AskRows(int(r.starts.At(from)), int(r.starts.At(to)))
 	}
 }
 
@@ -185,15 +190,14 @@ func (r *blockReader) each(masks []uint64, spans []span32, fn func(o, lo, hi int
 		r.eachOnly(spans, call)
 		return
 	}
-	var starts [1 << 8]uint64
+	starts := window{fill: r.starts.Fill, n: r.starts.Len()}
 	for _, s := range spans {
 		if r.ranges == nil {
-			for from := s.from; from < s.to; from += len(starts) - 1 {
-				some := starts[:min(len(starts), s.to-from+1)]
-				r.starts.Fill(some, from)
-				for i := range len(some) - 1 {
-					call(from+i, int(some[i]), int(some[i+1]))
-				}
+			lo := int(starts.at(s.from))
+			for o := s.from; o < s.to; o++ {
+				hi := int(starts.at(o + 1))
+				call(o, lo, hi)
+				lo = hi
 			}
 			continue
 		}
@@ -507,7 +511,7 @@ func (t *term) acceptsRoute(route string) bool {
 // origins gives those that a term can match, and for each of the block's origins those terms: nil if there is one term only.
 func (r *blockReader) origins() (masks []uint64, spans []span32, err error) {
 	if len(r.q.terms) == 1 {
-		spans, err = r.q.terms[0].origins(r.b)
+		spans, err = r.q.terms[0].origins(r.b, r.issuedSpans(r.q.terms[0]))
 		return nil, spans, err
 	}
 	masks = make([]uint64, r.b.Origins())
@@ -515,7 +519,7 @@ func (r *blockReader) origins() (masks []uint64, spans []span32, err error) {
 		if r.from >= t.to || r.to < t.from {
 			continue
 		}
-		own, err := t.origins(r.b)
+		own, err := t.origins(r.b, r.issuedSpans(t))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -531,6 +535,23 @@ func (r *blockReader) origins() (masks []uint64, spans []span32, err error) {
 		}
 	}
 	return masks, spans, nil
+}
+
+// issuedSpans gives the origins that can have rows that a term wants, as far as a side table tells; all if there is none.
+func (r *blockReader) issuedSpans(t *term) []span32 {
+	if t.issued == nil || r.issued == nil {
+		return []span32{{0, r.b.Origins()}}
+	}
+	out := []span32{}
+	for _, s := range r.issued.Stretches(r.b.Rows(), *t.issued) {
+		x := span32{r.originOf(s.From), r.originOf(s.To-1) + 1}
+		if n := len(out); n > 0 && out[n-1].to >= x.from {
+			out[n-1].to = max(out[n-1].to, x.to)
+			continue
+		}
+		out = append(out, x)
+	}
+	return out
 }
 
 // realmID gives the question's number of an origin's realm.

@@ -2,6 +2,7 @@ package scope
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -80,8 +81,11 @@ func (q *question) asksIssued() bool {
 	return slices.ContainsFunc(q.terms, func(t *term) bool { return t.issued != nil })
 }
 
-// issuedOf gives the side table of a part's block as of the question's sequence; nil if the part must be read.
-func (q *question) issuedOf(ctx context.Context, part int, p *ledger.Part, b *index.Block) (*index.Issued, error) {
+var errUnmade = errors.New("there is no side table")
+
+// issuedOf gives the side table of a part's block as of the question's sequence; nil if the part must be read, or if there is
+// none and it is not to be made.
+func (q *question) issuedOf(ctx context.Context, part int, p *ledger.Part, b *index.Block, make bool) (*index.Issued, error) {
 	w, err := q.at(ctx, 0)
 	if err != nil {
 		return nil, err
@@ -107,6 +111,9 @@ func (q *question) issuedOf(ctx context.Context, part int, p *ledger.Part, b *in
 		}
 		return ok
 	}, func() (*index.Issued, error) {
+		if !make {
+			return nil, errUnmade
+		}
 		c, err := q.view.Load(ctx, part, index.Columns|ledger.ColPrincipal)
 		if err != nil {
 			return nil, fmt.Errorf("load part %d: %w", part, err)
@@ -121,7 +128,7 @@ func (q *question) issuedOf(ctx context.Context, part int, p *ledger.Part, b *in
 		}
 		return x, err
 	})
-	if later {
+	if later || err == errUnmade {
 		return nil, nil
 	}
 	return x, err

@@ -18,9 +18,8 @@ type originTest struct {
 	allow  []bool // by code
 }
 
-// origins gives those of a block that pass all of a term's members that origins have.
-func (t *term) origins(b *index.Block) ([]span32, error) {
-	spans := []span32{{0, b.Origins()}}
+// origins gives those of some spans of a block that pass all of a term's members that origins have.
+func (t *term) origins(b *index.Block, spans []span32) ([]span32, error) {
 	var keys []int // that the spans are of; nil: all
 	var tests []originTest
 	for _, m := range t.texts {
@@ -33,7 +32,9 @@ func (t *term) origins(b *index.Block) ([]span32, error) {
 		}
 		allow := m.allow(&column, &dict)
 		if m.col == ledger.ColKey {
-			spans, keys = keySpans(&column, allow)
+			var own []span32
+			own, keys = keySpans(&column, allow)
+			spans = intersect(spans, own)
 			continue
 		}
 		tests = append(tests, originTest{column, allow})
@@ -71,7 +72,7 @@ func (t *term) origins(b *index.Block) ([]span32, error) {
 		case err != nil:
 			return nil, err
 		case ok:
-			spans = few
+			spans = intersect(spans, few)
 		default:
 			tests = append(tests, test)
 		}
@@ -250,6 +251,21 @@ func (x *originTest) few(b *index.Block, spans []span32, keys []int) (out []span
 	return out, true, nil
 }
 
+// intersect gives the origins that are in both.
+func intersect(a, b []span32) (out []span32) {
+	for len(a) > 0 && len(b) > 0 {
+		if from, to := max(a[0].from, b[0].from), min(a[0].to, b[0].to); from < to {
+			out = joined(out, span32{from, to})
+		}
+		if a[0].to < b[0].to {
+			a = a[1:]
+		} else {
+			b = b[1:]
+		}
+	}
+	return out
+}
+
 func joined(spans []span32, s span32) []span32 {
 	if n := len(spans); n > 0 && spans[n-1].to == s.from {
 		spans[n-1].to = s.to
@@ -271,6 +287,18 @@ func pass(spans []span32, tests []originTest) []span32 {
 	}
 	for _, x := range live {
 		var out []span32
+		if !x.column.Direct() && len(spans) > 1 {
+			codes := window{fill: x.column.Fill, n: x.column.Len()}
+			for _, s := range spans {
+				for o := s.from; o < s.to; o++ {
+					if x.allow[codes.at(o)] {
+						out = joined(out, span32{o, o + 1})
+					}
+				}
+			}
+			spans = out
+			continue
+		}
 		for _, s := range spans {
 			x.column.Pass(s.from, s.to, x.allow, func(o int) { out = joined(out, span32{o, o + 1}) })
 		}

@@ -212,7 +212,7 @@ type liner struct {
 	// Of the block at hand.
 	sets    map[uint64][]int64 // by terms that can match: for each shape the set that its rows show, -1 if none
 	byRealm map[uint32]*lines
-	mine    []bool // by page: it is this worker's
+	mine    []uint8 // by page: 1 if it is this worker's
 
 	batch  rowBatch
 	picked [batchRows]uint16 // of the rows of a batch that are wanted, their places in it
@@ -300,8 +300,15 @@ func (w *liner) group(j *joined32) {
 // bulk is group for rows of which the shape decides everything but what bounds of time and issuances do.
 func (w *liner) bulk(j *joined32, sets []int64, to *lines) {
 	if w.mine == nil {
-		for page := range w.b.LargestSubject()>>lineShift + 1 {
-			w.mine = append(w.mine, page%w.of == w.me)
+		w.mine = make([]uint8, w.b.LargestSubject()>>lineShift+1)
+		for page := w.me; page < uint64(len(w.mine)); page += w.of {
+			w.mine[page] = 1
+		}
+	}
+	shown := make([]uint8, len(sets))
+	for shape, set := range sets {
+		if set >= 0 {
+			shown[shape] = 1
 		}
 	}
 	from, until := w.from, w.to
@@ -324,11 +331,9 @@ func (w *liner) bulk(j *joined32, sets []int64, to *lines) {
 		rows := w.batch.who[:min(batchRows, j.hi-lo)]
 		w.who.Fill(rows, lo)
 		n := 0
-		for i, who := range rows {
+		for i, who := range rows { // no branches: nobody can foretell them
 			w.picked[n] = uint16(i)
-			if w.mine[who>>shift>>lineShift] && sets[who&shapes] >= 0 {
-				n++
-			}
+			n += int(w.mine[who>>shift>>lineShift] & shown[who&shapes])
 		}
 		for _, i := range w.picked[:n] {
 			t := times.At(lo + int(i))
@@ -356,19 +361,14 @@ func (w *liner) put(x *line, t uint64, set uint32) {
 		*x = line{t | 1, t | uint64(set)}
 		return
 	}
-	first, last := x.first+1, x.last
-	w.over = w.over || first&low == 0
-	if t < first&^low {
-		first = t | first&low
+	accesses, old := x.first&low+1, uint32(x.last&low)
+	w.over = w.over || accesses > low
+	first, last := min(x.first&^low, t)|accesses&low, max(x.last&^low, t)
+	if old != set {
+		set = w.union(old, set)
+		w.over = w.over || set > low
 	}
-	if t > last {
-		last = t | last&low
-	}
-	if old := uint32(last & low); old != set {
-		u := w.union(old, set)
-		w.over = w.over || u > low
-		last = last&^low | uint64(u)&low
-	}
+	last |= uint64(set) & low
 	x.first, x.last = first, last
 }
 
