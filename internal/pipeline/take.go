@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -249,8 +250,16 @@ func (l *Live) State(ctx context.Context, act whosaw.Record, records ...whosaw.R
 		}
 		r.Source, r.Position = "operator", l.position.Add(1)
 	}
-	_, err := l.append(ctx, all)
-	return err
+	receipts, err := l.append(ctx, all)
+	if err != nil {
+		return err
+	}
+	for i := range receipts {
+		if receipts[i].Ack != ledger.Accepted {
+			return errors.New("a statement has the identity of an earlier record, and is not on record: check this machine's clock, then say it again")
+		}
+	}
+	return nil
 }
 
 // TakeRecords makes records durable that the owner of the data directory hands in ready made, with their source and
