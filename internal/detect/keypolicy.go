@@ -21,7 +21,7 @@ const maxBreaches = 1 << 10
 func (e *Engine) setKeyPolicy(r *whosaw.Record) {
 	if p, err := reference.ParseKeyPolicy(r.Ref.Note); err == nil {
 		e.policy, e.policied = p, true
-		e.keyPolicy()
+		e.keyPolicy(e.keyList...)
 	}
 }
 
@@ -29,17 +29,17 @@ func (e *Engine) setKeyPolicy(r *whosaw.Record) {
 func (e *Engine) keyPolicyDue() {
 	if t := e.sure; e.policied && t/hour != e.policyClock/hour && t > e.policyClock {
 		e.policyClock = t
-		e.keyPolicy()
+		e.keyPolicy(e.keyList...)
 	}
 }
 
 // keyPolicy raises what breaks the policy by now, once for each key and breach.
-func (e *Engine) keyPolicy() {
+func (e *Engine) keyPolicy(list ...*keyWatch) {
 	if !e.policied || !e.rule[keyPolicy].on {
 		return
 	}
 	st := &e.stats[keyPolicy]
-	for _, w := range e.keyList {
+	for _, w := range list {
 		st.judged++
 		for _, b := range e.ref.Breaches(w.realm, w.name, e.policy, e.policyClock) {
 			if b.At > e.policyClock {

@@ -26,8 +26,15 @@ func (e *Engine) peopleAndKeys(r *whosaw.Record) {
 	default:
 		e.leaverRead(r)
 	}
-	e.policyClock = max(e.policyClock, r.Time)
-	e.keyPolicy()
+	before := e.policyClock
+	e.policyClock = max(before, r.Time)
+	if r.Type == whosaw.TypeKey && before/hour == e.policyClock/hour {
+		if w := e.keys[unitID(kindKey, text(r.Realm), text(r.Key))]; w != nil {
+			e.keyPolicy(w) // others are as they were
+		}
+		return
+	}
+	e.keyPolicy(e.keyList...)
 }
 
 // noteLeaver keeps the principals of people who have left, and forgets those of people who are back.
