@@ -39,6 +39,9 @@ func TestRulesOfAServer(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "off: the export walks the numbers") {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 	}
+	if stdout, stderr, _ := whosawRun(t, "status", "--data", dir); !strings.Contains(stdout, "its rule is off: the export walks the numbers") {
+		t.Errorf("the status does not say that a rule is off:\n%s%s", stdout, stderr)
+	}
 	if stdout, stderr, _ := whosawRun(t, "baseline", "show", "--data", dir); !strings.Contains(stdout, "detector") || strings.Contains(stdout, "traversal") {
 		t.Errorf("a rule that is off has a baseline:\n%s%s", stdout, stderr)
 	}

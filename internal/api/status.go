@@ -180,6 +180,10 @@ func detectorStatus(d *detect.Status) DetectorStatus {
 	s := DetectorStatus{
 		Detector: d.Detector, Judged: d.Judged, Trials: d.Trials, Findings: d.Findings, Highest: d.Highest, Threshold: d.Threshold,
 	}
+	if d.Off != "" {
+		s.Judges, s.Says = "no", "its rule is off: "+d.Off
+		return s
+	}
 	asked := d.Judged
 	var worst detect.NotJudged
 	for _, n := range d.NotJudged {

@@ -45,10 +45,10 @@ func TestRulesMakeThresholds(t *testing.T) {
 		for _, s := range detect.New(cfg, nil).Status() {
 			want := c.shared
 			switch {
+			case (s.Off != "") != (s.Detector == "nonexistent" && c.own == 0):
+				t.Errorf("%s: %s is off: %q", c.rule, s.Detector, s.Off)
 			case s.Detector == "nonexistent":
-				if want = c.own; want == 0 {
-					t.Errorf("%s: it is off and has a status", c.rule)
-				}
+				want = c.own
 			case s.Threshold == 1:
 				continue
 			}

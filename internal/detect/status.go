@@ -99,8 +99,9 @@ func (s *stat) skip(w why) { s.why[w]++ }
 // Status is what a detector can say of its own work so far.
 type Status struct {
 	Detector string
-	Accesses int64 // accesses observed
-	Judged   int64 // of those, the ones it could judge
+	Off      string // why its rule is off; then the rest is zero
+	Accesses int64  // accesses observed
+	Judged   int64  // of those, the ones it could judge
 	// Explained counts accesses that needed no judging: a reason, an own session or a household explains them.
 	Explained int64
 	// Bare counts accesses without the credential that the detector needs; pages for guests are among them.
@@ -184,7 +185,10 @@ func (e *Engine) Status() []Status {
 	asked := out[:0]
 	for d := range nDetectors {
 		switch {
-		case !e.rule[d].on, d == budget && !e.budgeted, d == fieldDrift && !e.drifts, d == keyPolicy && !e.policied, d == offboarded && len(e.leavers) == 0:
+		case !e.rule[d].on:
+			asked = append(asked, Status{Detector: detectorNames[d], Off: e.cfg.Rules.Of(detectorNames[d]).Off})
+			continue
+		case d == budget && !e.budgeted, d == fieldDrift && !e.drifts, d == keyPolicy && !e.policied, d == offboarded && len(e.leavers) == 0:
 			continue // nothing is asked of it
 		}
 		asked = append(asked, out[d])

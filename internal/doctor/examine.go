@@ -80,6 +80,10 @@ func (t *tally) shares() map[string]whosaw.Share {
 // state turns a detector's account into yes, partly or no. A detector that judged and stayed silent is not blind.
 func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 	s := whosaw.DetectorState{Detector: d.Detector, Trials: d.Trials, Judges: "yes"}
+	if d.Off != "" {
+		s.Judges, s.Says = "no", "its rule is off: "+d.Off
+		return s
+	}
 	var why []string
 	var unjudged int64
 	for _, n := range d.NotJudged {

@@ -346,6 +346,9 @@ var errEnough = errors.New("enough")
 func accounts(s *side) []Detector {
 	out := []Detector{}
 	for _, st := range s.engine.Status() {
+		if st.Off != "" {
+			continue
+		}
 		d := Detector{Detector: st.Detector, H: st.Threshold, Trials: st.Trials, Tests: st.Tests, Highest: st.Highest / st.Threshold, Reached: st.Reached}
 		for i, h := range detect.Levels {
 			if st.Threshold > 1 {
