@@ -99,6 +99,8 @@ func TestFinding(t *testing.T) {
 	guard.mu.Unlock()
 	b.do(click(`button[name=undo]`))
 	b.wait(`!document.body.innerText.includes("In force since")`)
+	b.shows("Origin")
+	b.shows("stops 4,383, hits 0")
 	b.do(click(`input[name=verdict][value=harvest]`), chromedp.SendKeys(chromedp.CSS(`#reason`), "seen in the drill"), click(`//button[contains(., "Record the verdict")]`))
 	b.shows("Judged: harvest")
 	b.visit("/findings")

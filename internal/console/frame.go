@@ -78,10 +78,10 @@ func (c *Console) lit(f *frame) {
 }
 
 // Title is the tab's: the plate where it is lit, then the page. No id stands in it.
-func (f *frame) Title() string { return f.Lit() + f.Plain() }
+func (f *frame) Title() string { return f.Lit() + f.PageTitle() }
 
-// Plain is the title without the plate.
-func (f *frame) Plain() string { return f.T(f.TitleKey) + " · whosaw" }
+// PageTitle is the title without the plate.
+func (f *frame) PageTitle() string { return f.T(f.TitleKey) + " · whosaw" }
 
 // Lit is what the plate puts before a title.
 func (f *frame) Lit() string {

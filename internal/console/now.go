@@ -3,6 +3,7 @@ package console
 import (
 	"html/template"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -100,12 +101,21 @@ func (c *Console) nowData(f *frame, s *state) *nowPage {
 		p.Sources = append(p.Sources, l)
 	}
 	yes := 0
+	var blind []api.DetectorStatus // one for each reason
 	for _, d := range s.status.Detectors {
 		if d.Judges == "no" {
-			p.NotJudged = append(p.NotJudged, f.T("now.blinddetector", d.Detector, d.Says))
+			at := slices.IndexFunc(blind, func(b api.DetectorStatus) bool { return b.Says == d.Says })
+			if at < 0 {
+				blind = append(blind, d)
+			} else {
+				blind[at].Detector += ", " + d.Detector
+			}
 		} else {
 			yes++
 		}
+	}
+	for _, b := range blind {
+		p.NotJudged = append(p.NotJudged, f.T("now.blinddetector", b.Detector, b.Says))
 	}
 	p.Judging = f.T("now.judging", yes, len(s.status.Detectors))
 	for i := range s.measure.Actors {

@@ -26,7 +26,7 @@ func TestNowEmpty(t *testing.T) {
 
 func TestNowCalm(t *testing.T) {
 	s := newSite(t)
-	s.tell(story{days: 4, busy: 10})
+	s.tell(story{days: 4, busy: 4})
 	b := s.open()
 	for _, l := range looks {
 		b.look(l.width, l.dark)
@@ -38,7 +38,7 @@ func TestNowCalm(t *testing.T) {
 
 func TestNowHarvest(t *testing.T) {
 	s := newSite(t)
-	s.tell(story{days: 4, busy: 6, theft: 21 * time.Minute, pace: 280 * time.Millisecond})
+	s.tell(story{days: 4, busy: 4, theft: 21 * time.Minute, pace: 280 * time.Millisecond})
 	b := s.open()
 	for _, l := range looks {
 		b.look(l.width, l.dark)

@@ -2,7 +2,9 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -24,7 +26,7 @@ const (
 	stripActors = 8
 	// going is how long after the last customer was shown a finding counts as going on.
 	going = 10 * time.Minute
-	// maxCounted bounds the open findings whose customers are counted as they come.
+	// maxCounted bounds the filters of open findings whose customers are counted as they come.
 	maxCounted = 3
 	// nearCap is from which share of a budget on somebody should look.
 	nearCap = 0.9
@@ -216,10 +218,11 @@ func (w *watch) pace(s *state) {
 func (w *watch) count(ctx context.Context, s *state) {
 	var open []api.Found
 	for _, f := range s.findings {
-		if f.State == alarm.Open && len(open) < maxCounted {
+		if f.State == alarm.Open {
 			open = append(open, f)
 		}
 	}
+	slices.SortStableFunc(open, func(a, b api.Found) int { return cmp.Or(rank(a.Detector)-rank(b.Detector), int(a.Number-b.Number)) })
 	if w.counting || len(open) == 0 {
 		if len(open) == 0 {
 			w.lost = nil
@@ -238,7 +241,17 @@ func (w *watch) count(ctx context.Context, s *state) {
 	}()
 }
 
-// losses counts what findings have shown. It is the server's own question, for the figure on Now: nobody is shown a customer.
+// ranks orders detectors by how plainly each says that customers are being taken: the first of those that agree is the one that Now tells of.
+var ranks = []string{"unissued", "canary", "traversal", "nonexistent", "stranger", "dormant", "monotone", "unexplained", "spreader", "budget", "refused", "field_drift", "key_state"}
+
+func rank(detector string) int {
+	if i := slices.Index(ranks, detector); i >= 0 {
+		return i
+	}
+	return len(ranks)
+}
+
+// losses counts what findings have shown, each filter once. It is the server's own question, for the figure on Now: nobody is shown a customer.
 func (c *Console) losses(ctx context.Context, open []api.Found, now time.Time) []loss {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -248,8 +261,23 @@ func (c *Console) losses(ctx context.Context, open []api.Found, now time.Time) [
 	}
 	defer q.Close()
 	var out []loss
+	counted := map[string]int{} // index of the loss with that filter
 	for i := range open {
 		f := &open[i]
+		text, err := json.Marshal(f.Filter)
+		if err != nil {
+			return nil
+		}
+		if j, ok := counted[string(text)]; ok {
+			same := out[j]
+			same.id, same.number = f.ID, f.Number
+			out = append(out, same)
+			continue
+		}
+		if len(counted) >= maxCounted {
+			continue
+		}
+		counted[string(text)] = len(out)
 		l := loss{id: f.ID, number: f.Number, at: now}
 		if l.answer, err = q.Count(ctx, f.Filter); err != nil {
 			return nil
@@ -289,7 +317,7 @@ func (s *state) worst() *loss {
 	var out *loss
 	for i := range s.lost {
 		l := &s.lost[i]
-		if l.going(s.at) && l.answer.Subjects > 0 && (out == nil || l.answer.Subjects >= out.answer.Subjects) && s.contained[l.id].IsZero() {
+		if l.going(s.at) && l.answer.Subjects > 0 && (out == nil || l.answer.Subjects > out.answer.Subjects) && s.contained[l.id].IsZero() {
 			out = l
 		}
 	}

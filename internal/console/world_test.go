@@ -156,7 +156,7 @@ type story struct {
 	busy  float64 // accesses a minute and route at noon
 	theft time.Duration
 	pace  time.Duration
-	past  int // accesses of the theft weeks ago
+	pool  int // customers; 0: 40,000
 }
 
 type page struct {
@@ -179,6 +179,9 @@ var shopPages = []page{
 func (s *site) tell(st story) {
 	s.t.Helper()
 	r := mrand.New(mrand.NewPCG(1, 2))
+	if st.pool == 0 {
+		st.pool = 40_000
+	}
 	now := s.now()
 	from := now.Add(-time.Duration(st.days) * 24 * time.Hour).Truncate(time.Minute)
 	var list []whosaw.Record
@@ -207,7 +210,7 @@ func (s *site) tell(st story) {
 				if t.After(now) {
 					break
 				}
-				s.visit(&p, r, t, n, add)
+				s.visit(&p, r, t, n, st.pool, add)
 			}
 		}
 		for st.theft > 0 && !next.After(at.Add(time.Minute)) && next.Before(now) {
@@ -231,8 +234,8 @@ func (s *site) tell(st story) {
 	s.take("gateway-1", list)
 }
 
-func (s *site) visit(p *page, r *mrand.Rand, t time.Time, n int, add func(whosaw.Record)) {
-	id := 10_000_000 + r.IntN(40_000)
+func (s *site) visit(p *page, r *mrand.Rand, t time.Time, n, pool int, add func(whosaw.Record)) {
+	id := 10_000_000 + r.IntN(pool)
 	rec := whosaw.Record{Time: t.UnixMilli(), Route: p.route, Status: 200, Fields: p.fields, Masked: p.masked, Subjects: []string{fmt.Sprint(id)}, Agent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"}
 	switch p.kind {
 	case "customer":

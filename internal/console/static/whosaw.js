@@ -13,11 +13,12 @@ if (code) {
   code.focus();
 }
 
-// The connection. Silence is never Quiet: after five seconds without a word from the server the plate is Blind.
-const patience = 5000;
+// The connection. Silence is never Quiet: after eight seconds without a word from the server the plate is Blind.
+const patience = 8000;
 const steady = matchMedia("(prefers-reduced-motion: reduce)");
 let heard = Date.now();
 let stepped = 0;
+let clock = "";
 let lost = false;
 
 function level() {
@@ -63,13 +64,13 @@ if (document.getElementById("stream")) {
     stepped = heard;
     if (lost) setLost(false);
   });
-  document.addEventListener("htmx:sse:after:message", level);
+  document.addEventListener("htmx:sse:after:message", () => { level(); clock = document.getElementById("clock")?.querySelector("b").textContent.trim() ?? ""; });
   setInterval(() => {
     const silent = Date.now() - heard;
     if (silent > patience && !lost) setLost(true);
     if (lost) {
       const bar = document.querySelector("#offline span");
-      if (bar) bar.textContent = body.dataset.lost.replace("{0}", Math.round(silent / 1000)).replace("{1}", new Date(heard).toLocaleTimeString());
+      if (bar) bar.textContent = body.dataset.lost.replace("{0}", Math.round(silent / 1000)).replace("{1}", clock);
     }
   }, 1000);
   document.addEventListener("click", (e) => { if (lost && e.target.closest(".needs")) e.preventDefault(); }, true);

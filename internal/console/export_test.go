@@ -1,0 +1,12 @@
+package console
+
+import (
+	"context"
+
+	"github.com/whosaw/whosaw"
+)
+
+// HandleOf gives the handle of a filter, as its page's address has it.
+func (c *Console) HandleOf(ctx context.Context, f whosaw.Filter) (string, error) {
+	return c.filterHandle(ctx, f)
+}
