@@ -43,7 +43,7 @@ var importTable = map[string][]string{
 		"internal/pipeline", "internal/scope", "internal/store/sqlite",
 	},
 	"internal/doctor":    {"", "internal/catalog", "internal/reference", "internal/detect", "internal/ledger", "internal/figure"},
-	"internal/pipeline":  {"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/scope", "internal/doctor"},
+	"internal/pipeline":  {"", "internal/snapshot", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/scope", "internal/doctor"},
 	"internal/follow":    {"", "internal/catalog", "internal/ingest", "internal/pipeline", "internal/store/sqlite"},
 	"internal/jetstream": {"", "internal/catalog", "internal/ingest", "internal/pipeline", "github.com/nats-io/nats.go"},
 	"internal/report":    {"", "internal/figure"},

@@ -199,7 +199,7 @@ func (m *Main) study(ctx context.Context, logs []string, in *inputFlags, catalog
 	if err != nil {
 		return nil, err
 	}
-	c, err := pipeline.Open(ctx, pipeline.Config{Dir: dir, TempDir: opts.TempDir, Catalog: cat, Detect: dc})
+	c, err := pipeline.Open(ctx, pipeline.Config{Dir: dir, TempDir: opts.TempDir, Catalog: cat, Detect: dc, Build: version()})
 	if err != nil {
 		return nil, err
 	}

@@ -182,7 +182,11 @@ func (s *server) open(ctx context.Context) (err error) {
 	s.meter = meter.New(s.m.Now)
 	lc := pipeline.LiveConfig{
 		Watch: s.meter.Watch, Ledger: s.led, Catalog: cat, Detect: dc, Raise: raise, Grow: grow, Verdict: api.KeepVerdict(s.alarms),
+		Anew: s.fresh, Build: version(), WatchBack: meter.Memory,
 		Rejects: s.reject, Backlog: s.cfg.Ingest.Backlog, Logger: s.log, Now: s.m.Now,
+	}
+	if !s.quiet {
+		lc.StateDir = s.dir // for one command it is not worth writing, and what is found is told by the server
 	}
 	if err := s.openGuard(ctx, &lc); err != nil {
 		return err

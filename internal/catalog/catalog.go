@@ -1,6 +1,9 @@
 package catalog
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"io"
 	"slices"
 	"sort"
 	"strings"
@@ -261,3 +264,28 @@ var wellKnown = []string{
 }
 
 func stamp(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// Fingerprint is of all that the catalog says of stored accesses: which route shows which fields, and with which outcome.
+func (c *Catalog) Fingerprint() [sha256.Size]byte {
+	h := sha256.New()
+	if c == nil {
+		return [sha256.Size]byte{}
+	}
+	fmt.Fprintf(h, "%t", c.suggested)
+	for _, v := range c.versions {
+		fmt.Fprintf(h, "\n%q %d %d %t", v.Name, v.From, v.Until, v.rules)
+		for _, r := range v.entries {
+			r.print(h)
+			if r.bare != nil {
+				r.bare.print(h)
+			}
+		}
+	}
+	var out [sha256.Size]byte
+	h.Sum(out[:0])
+	return out
+}
+
+func (r *Route) print(w io.Writer) {
+	fmt.Fprintf(w, "\n%q %q %q %d %d %t %v %v", r.Route, r.Fields, r.Masked, r.Others, r.Join, r.NeedsSubject, r.statuses, r.classes)
+}

@@ -15,6 +15,16 @@ type Shown struct {
 // Watch has fn told of each access once the detectors have looked at it.
 func (e *Engine) Watch(fn func(*Shown)) { e.onShown = fn }
 
+// Show tells fn of an access that was observed before, perhaps by another engine, as the detectors see it by what they know now. Nothing else
+// comes of it.
+func (e *Engine) Show(r *whosaw.Record, fn func(*Shown)) {
+	views := e.views
+	v := new(view)
+	e.look(v, r, nil)
+	e.views = views
+	fn(&Shown{Record: v.r, Subjects: v.subjects, Disclosed: v.outcome == whosaw.OutcomeDisclosed, Principal: v.principal, House: v.house != 0})
+}
+
 func (e *Engine) tellShown() {
 	v := &e.now
 	e.shown = Shown{Record: v.r, Subjects: v.subjects, Disclosed: v.outcome == whosaw.OutcomeDisclosed, Principal: v.principal, House: v.house != 0}

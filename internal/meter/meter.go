@@ -27,6 +27,9 @@ const (
 	Rest = "(other)"
 )
 
+// Memory is how far back a meter looks.
+const Memory = (pastDays + 1) * 24 * time.Hour
+
 // Meter measures. Its methods are safe for concurrent use.
 type Meter struct {
 	now func() time.Time

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/whosaw/whosaw"
@@ -22,6 +23,7 @@ type Config struct {
 	TempDir string // where a throwaway directory is made; "": the system's
 	Catalog *catalog.Catalog
 	Detect  detect.Config
+	Build   string // the version of the program: a state of the detectors of another one is not read
 }
 
 // Case is a ledger with the detectors that follow it. Not safe for concurrent use.
@@ -32,13 +34,17 @@ type Case struct {
 	catalog  *catalog.Catalog
 	findings []whosaw.Finding
 	sighted  []whosaw.Finding // and the places to which they spread
-	remove   string           // the throwaway directory
+	raised   []Raised
+	cfg      Config
+	judged   uint64 // sequence
+	stored   uint64 // up to which a state was read or written
+	remove   string // the throwaway directory
 	watch    func(seq uint64, r *whosaw.Record)
 }
 
 // Open opens or makes the ledger and lets the detectors see what it holds already.
 func Open(ctx context.Context, cfg Config) (*Case, error) {
-	c := &Case{catalog: cfg.Catalog, engine: detect.New(cfg.Detect, cfg.Catalog)}
+	c := &Case{catalog: cfg.Catalog, cfg: cfg, engine: detect.New(cfg.Detect, cfg.Catalog)}
 	lc := ledger.Config{Dir: cfg.Dir}
 	if cfg.Dir == "" {
 		dir, err := os.MkdirTemp(cfg.TempDir, "whosaw-")
@@ -62,6 +68,11 @@ func Open(ctx context.Context, cfg Config) (*Case, error) {
 // Close gives the directory free; a throwaway one is removed.
 func (c *Case) Close() error {
 	var err error
+	if c.ledger != nil && c.remove == "" && c.judged >= c.stored+caseSaves {
+		// Without it the next look at the same ledger takes longer, no more.
+		_, _ = save(context.Background(), filepath.Join(c.cfg.Dir, stateDir, caseState), c.ledger, c.judged,
+			fingerprint(c.cfg.Detect, c.cfg.Catalog, c.cfg.Build), c.engine, &found{c.raised, c.sighted})
+	}
 	if c.ledger != nil {
 		err = errors.Join(c.ledger.Close(), c.index.Close())
 	}
@@ -80,7 +91,8 @@ func (c *Case) replay(ctx context.Context) error {
 		return err
 	}
 	if view.Last() > 0 {
-		err = view.Records(ctx, 1, func(seq uint64, r *whosaw.Record) error {
+		c.resume(ctx, view)
+		err = view.Records(ctx, c.judged+1, func(seq uint64, r *whosaw.Record) error {
 			c.observe(seq, r)
 			return nil
 		})
@@ -88,11 +100,37 @@ func (c *Case) replay(ctx context.Context) error {
 	return errors.Join(err, view.Close())
 }
 
+// caseSaves is how many records a case must have judged for its state to be written: a short log is judged as fast as read.
+const caseSaves = 200_000
+
+// resume starts the detectors from the state that reaches farthest, a case's or a server's, if one serves.
+func (c *Case) resume(ctx context.Context, view *ledger.View) {
+	if c.remove != "" || c.watch != nil {
+		return
+	}
+	print := fingerprint(c.cfg.Detect, c.cfg.Catalog, c.cfg.Build)
+	for _, name := range []string{liveState, caseState} {
+		engine, known, seq, err := restore(ctx, filepath.Join(c.cfg.Dir, stateDir, name), view, print, func() *detect.Engine { return detect.New(c.cfg.Detect, c.cfg.Catalog) })
+		if err != nil || seq <= c.judged {
+			continue // a replay gives the same
+		}
+		c.engine, c.judged, c.stored = engine, seq, seq
+		c.raised, c.sighted, c.findings = known.raised, known.sighted, nil
+		for i := range known.raised {
+			c.findings = append(c.findings, known.raised[i].Finding)
+		}
+	}
+}
+
 func (c *Case) observe(seq uint64, r *whosaw.Record) {
 	if c.watch != nil {
 		c.watch(seq, r)
 	}
 	raised := c.engine.Observe(seq, r)
+	c.judged = seq
+	for i := range raised {
+		c.raised = append(c.raised, Raised{seq, raised[i]})
+	}
 	c.findings = append(c.findings, raised...)
 	c.sighted = append(append(c.sighted, raised...), spread(c.engine.Grown())...)
 }

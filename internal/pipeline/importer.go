@@ -121,8 +121,10 @@ func (im *importer) judgeAll() {
 			if im.c.watch != nil {
 				im.c.watch(receipt.Sequence, r)
 			}
+			im.c.judged = receipt.Sequence
 			return receipt.Sequence
 		}, func(_ int, f whosaw.Finding) {
+			im.c.raised = append(im.c.raised, Raised{im.c.judged, f})
 			im.c.findings, im.c.sighted = append(im.c.findings, f), append(im.c.sighted, f)
 		})
 		im.c.sighted = append(im.c.sighted, spread(im.c.engine.Grown())...)

@@ -35,6 +35,14 @@ type LiveConfig struct {
 	// Appended is told of records that are on disk, before their sender is; of several calls at once in any order. It may not keep them.
 	// nil: nobody is.
 	Appended func(records []whosaw.Record, receipts []ledger.Receipt)
+	// StateDir is the data directory: the state of the detectors is written there now and then, and read at the start. "": neither.
+	StateDir string
+	// Anew has the ledger replayed all the same: what Raise and Verdict keep is new, or gone.
+	Anew bool
+	// Build is the version of the program: a state of another one is not read.
+	Build string
+	// WatchBack is how far back Watch wants to be told of accesses that the detectors saw before the start; those come beside the new ones.
+	WatchBack time.Duration
 	// Rejects keeps the lines that could not be taken; nil: they are counted only.
 	Rejects *ingest.RejectLog
 	// Backlog is how many records may wait in memory to be judged before senders are slowed. 0: 131,072.
@@ -79,6 +87,11 @@ type Live struct {
 	engine   *detect.Engine
 	findings []whosaw.Finding
 	sighted  []whosaw.Finding // and the places to which they spread
+	raised   []Raised         // the findings, with their sequences; the judge's
+	print    [32]byte         // of all that the detectors go by
+	saved    saved            // the judge's
+	torn     bool             // the engine has seen more than was kept; the judge's
+	shown    chan struct{}    // closed when the watcher was told of the past
 	judged   atomic.Uint64    // sequence
 	refused  atomic.Int64     // when an append last found no space; 0: one succeeded since
 	unkept   atomic.Pointer[error]
@@ -104,12 +117,10 @@ func Start(cfg LiveConfig) (*Live, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Live{
 		cfg: cfg, ledger: led, index: index.Attach(led, false), cancel: cancel, ended: make(chan struct{}), built: make(chan struct{}),
-		engine: detect.New(cfg.Detect, cfg.Catalog), waiting: map[uint64]appended{},
+		shown: make(chan struct{}), waiting: map[uint64]appended{},
 		behind: true, wake: make(chan struct{}, 1), room: make(chan struct{}),
 	}
-	if cfg.Watch != nil {
-		l.engine.Watch(cfg.Watch)
-	}
+	l.engine = l.newEngine()
 	l.position.Store(cfg.Now().UnixNano())
 	view, err := led.View(0)
 	if err == nil {
@@ -120,9 +131,36 @@ func Start(cfg LiveConfig) (*Live, error) {
 		cancel()
 		return nil, fmt.Errorf("look at the ledger: %w", err)
 	}
+	l.resume(ctx, view)
+	if past := l.judged.Load(); cfg.Watch != nil && cfg.WatchBack > 0 && past > 0 {
+		go l.past(ctx, past)
+	} else {
+		close(l.shown)
+	}
 	go l.judge(ctx)
 	go l.build(ctx, view)
 	return l, nil
+}
+
+// newEngine gives an engine that has seen nothing.
+func (l *Live) newEngine() *detect.Engine {
+	e := detect.New(l.cfg.Detect, l.cfg.Catalog)
+	if l.cfg.Watch != nil {
+		e.Watch(l.cfg.Watch)
+	}
+	return e
+}
+
+// past tells the watcher of what the detectors saw before the start.
+func (l *Live) past(ctx context.Context, upTo uint64) {
+	defer close(l.shown)
+	view, err := l.ledger.View(upTo)
+	if err == nil {
+		err = errors.Join(l.showPast(ctx, view, upTo), view.Close())
+	}
+	if err != nil && ctx.Err() == nil {
+		l.cfg.Logger.Warn("what was shown before the start is not known", "error", err)
+	}
 }
 
 // build builds what the index lacks of a view, as after an upgrade or on a restored directory. Questions are answered
@@ -154,6 +192,8 @@ func (l *Live) Close(ctx context.Context) error {
 	l.cancel()
 	<-l.ended
 	<-l.built
+	<-l.shown
+	l.saveState(context.WithoutCancel(ctx), true)
 	return errors.Join(l.asked.close(), l.ledger.Close())
 }
 
@@ -301,7 +341,9 @@ func (l *Live) alert() {
 // more (or was there before the start) from the ledger.
 func (l *Live) judge(ctx context.Context) {
 	defer close(l.ended)
+	l.tellAgain(ctx)
 	for ctx.Err() == nil {
+		l.saveState(ctx, false)
 		batch, read := l.next()
 		switch {
 		case batch.records != nil:
@@ -460,6 +502,7 @@ func (l *Live) readOn(ctx context.Context) error {
 
 // settle keeps what was found before the records count as judged: after a crash they are judged again.
 func (l *Live) settle(ctx context.Context, seen uint64, n *news, held int) {
+	l.torn = true // until all is kept
 	if len(n.raised) > 0 && !l.insist(ctx, "keep findings", func() error { return l.cfg.Raise(ctx, n.raised) }) {
 		return
 	}
@@ -471,7 +514,9 @@ func (l *Live) settle(ctx context.Context, seen uint64, n *news, held int) {
 			return
 		}
 	}
+	l.torn = false
 	l.judging.Lock()
+	l.raised = append(l.raised, n.raised...)
 	for i := range n.raised {
 		l.findings = append(l.findings, n.raised[i].Finding)
 		l.sighted = append(l.sighted, n.raised[i].Finding)
