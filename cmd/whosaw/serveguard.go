@@ -23,7 +23,13 @@ func (s *server) openGuard(ctx context.Context, lc *pipeline.LiveConfig) error {
 		Write: func(ctx context.Context, records []whosaw.Record) (uint64, error) {
 			return s.live.WriteAll(ctx, records)
 		},
-		Health: func() error { return s.live.Full() },
+		Health: func() error {
+			if err := s.live.Ledger().Failed(); err != nil {
+				return err
+			}
+			return s.live.Full()
+		},
+		Alarm: func(ctx context.Context, title, says string) error { return s.alarms.Tell(ctx, "guard", title, says) },
 	})
 	if err != nil {
 		return err

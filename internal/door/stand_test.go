@@ -306,16 +306,26 @@ func needNginx(t testing.TB) string {
 // startNginx runs a real nginx with the lines of docs/formats/guard.md, and gives its address.
 func startNginx(t testing.TB, socket, service string) string {
 	t.Helper()
+	head, location := nginxLines(t)
+	head = strings.ReplaceAll(head, "unix:/run/whosaw/edge.sock", "unix:"+socket)
+	// The address of the client is not the test's own: what sends it there says it.
+	location = strings.ReplaceAll(location, "$remote_addr", "$http_x_test_ip")
+	return runNginx(t, head, location, "auth_request /_whosaw;", service)
+}
+
+// startPlainNginx runs nginx before a service, and nothing else.
+func startPlainNginx(t testing.TB, service string) string {
+	return runNginx(t, "", "", "", service)
+}
+
+func runNginx(t testing.TB, head, location, ask, service string) string {
+	t.Helper()
 	nginx := needNginx(t)
 	dir := t.TempDir()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	addr := l.Addr().String()
 	check(t, l.Close())
-	head, location := nginxLines(t)
-	head = strings.ReplaceAll(head, "unix:/run/whosaw/edge.sock", "unix:"+socket)
-	// The address of the client is not the test's own: what sends it there says it.
-	location = strings.ReplaceAll(location, "$remote_addr", "$http_x_test_ip")
 	user := ""
 	if os.Geteuid() == 0 { // its worker would be somebody who may not look into the test's directory
 		user = "user root; "
@@ -329,9 +339,9 @@ upstream service { server %[5]s; keepalive 32; }
 %[2]s
 server { listen %[3]s;
 %[4]s
-location / { auth_request /_whosaw; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_pass http://service; } }
+location / { %[7]s proxy_http_version 1.1; proxy_set_header Connection ""; proxy_pass http://service; } }
 }
-`, dir, head, addr, location, strings.TrimPrefix(service, "http://"), user)
+`, dir, head, addr, location, strings.TrimPrefix(service, "http://"), user, ask)
 	file := filepath.Join(dir, "nginx.conf")
 	check(t, os.WriteFile(file, []byte(conf), 0o600))
 	cmd := exec.Command(nginx, "-p", dir, "-c", file)

@@ -32,6 +32,7 @@ func TestFailModes(t *testing.T) {
 	w.full = errGone
 	w.mu.Unlock()
 	eventually(t, func() bool { return w.g.Ready() != nil })
+	eventually(t, func() bool { return len(w.alarms()) == 1 })
 	w.want(open, guard.Allow, guard.CodeNoState)
 	if d := w.want(closed, guard.Deny, guard.CodeNoState); d.Status() != 503 {
 		t.Errorf("answered with %d", d.Status())
@@ -43,6 +44,7 @@ func TestFailModes(t *testing.T) {
 	w.full = nil
 	w.mu.Unlock()
 	eventually(t, func() bool { return w.g.Ready() == nil })
+	eventually(t, func() bool { return len(w.alarms()) == 2 })
 	w.want(closed, guard.Allow, guard.CodeOK)
 	w.want(ask(forged), guard.Deny, guard.CodeUnissued)
 	stop()

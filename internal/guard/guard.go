@@ -26,6 +26,8 @@ type Options struct {
 	Write func(ctx context.Context, records []whosaw.Record) (uint64, error)
 	// Health says why the ledger cannot be written at present; nil: it can.
 	Health func() error
+	// Alarm tells people at once that the guard cannot judge, or that it can again; nil: the log alone does.
+	Alarm func(ctx context.Context, title, says string) error
 	// Path gives a path of the configuration as seen from here; nil: as it is.
 	Path func(string) string
 	// Client fetches keys and asks about tokens; nil: one that follows no redirects.
@@ -51,6 +53,7 @@ type Guard struct {
 	resolver sync.Pool
 	count    counters
 	health   func() error
+	alarm    func(ctx context.Context, title, says string) error
 	later    sync.WaitGroup // requests in shadow mode whose issuance is waited for after they were let through
 	lateMost chan struct{}
 	forgot   uint16 // the day on which budgets last forgot; of Run's goroutine
@@ -70,7 +73,7 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 		o.Client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	g := &Guard{
-		cfg: o.Config, catalog: o.Catalog, log: o.Logger, now: o.Now, state: NewState(), health: o.Health,
+		cfg: o.Config, catalog: o.Catalog, log: o.Logger, now: o.Now, state: NewState(), health: o.Health, alarm: o.Alarm,
 		doors: map[string]*DoorConfig{}, lateMost: make(chan struct{}, o.Config.Unconfirmed.Waiting),
 	}
 	g.resolver.New = func() any { return g.catalog.Resolver() }
@@ -142,9 +145,11 @@ func (g *Guard) tend(ctx context.Context) {
 	was := g.state.broken.Load()
 	if err != nil && was == nil {
 		g.log.Error("the ledger cannot be written: each route does what its fail mode says", "error", err)
+		g.tell(ctx, "The guard cannot judge", "The ledger cannot be written, so each route does what its fail mode says: closed routes refuse everybody, open ones let everybody through.")
 	}
 	if err == nil && was != nil {
 		g.log.Warn("the ledger can be written again")
+		g.tell(ctx, "The guard judges again", "The ledger can be written again.")
 	}
 	g.state.Break(err)
 	g.book.tend(ctx)
@@ -152,6 +157,23 @@ func (g *Guard) tend(ctx context.Context) {
 		g.budgets.forget(g.now())
 		g.forgot = today
 	}
+}
+
+// alarmTime is how long telling people may take.
+const alarmTime = 30 * time.Second
+
+// tell tells people, beside what Run does.
+func (g *Guard) tell(ctx context.Context, title, says string) {
+	if g.alarm == nil {
+		return
+	}
+	g.later.Go(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), alarmTime)
+		defer cancel()
+		if err := g.alarm(ctx, title, says); err != nil {
+			g.log.Error("people could not be told", "about", title, "error", err)
+		}
+	})
 }
 
 // policy gives what holds on a route.

@@ -41,6 +41,20 @@ type world struct {
 	full    error // what writing gives
 	clock   time.Time
 	log     *slog.Logger
+	told    []string
+}
+
+func (w *world) alarm(_ context.Context, title, _ string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.told = append(w.told, title)
+	return nil
+}
+
+func (w *world) alarms() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.told
 }
 
 // newWorld gives a world with a door of each kind, an issuer with the key "main", and a feed that is complete.
@@ -77,7 +91,7 @@ func (w *world) open() {
 		w.t.Fatal(err)
 	}
 	w.g, err = guard.New(w.t.Context(), guard.Options{
-		Config: w.cfg, Catalog: shopCatalog(w.t), DB: w.db, Write: w.write, Logger: w.log, Now: w.now, Health: w.health,
+		Config: w.cfg, Catalog: shopCatalog(w.t), DB: w.db, Write: w.write, Logger: w.log, Now: w.now, Health: w.health, Alarm: w.alarm,
 	})
 	if err != nil {
 		w.t.Fatal(err)
