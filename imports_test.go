@@ -20,7 +20,9 @@ const module = "github.com/whosaw/whosaw"
 var importTable = map[string][]string{
 	"":                   {},
 	"guard":              {},
-	"internal/catalog":   {"", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml"},
+	"internal/answer":    {},
+	"internal/proxy":     {"", "guard", "internal/answer", "internal/catalog"},
+	"internal/catalog":   {"", "internal/answer", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml"},
 	"internal/ingest":    {"", "internal/catalog", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml", "github.com/klauspost/compress"},
 	"internal/ledger":    {"", "github.com/cespare/xxhash/v2", "github.com/klauspost/compress", "golang.org/x/sys"},
 	"internal/snapshot":  {},
@@ -73,7 +75,7 @@ var importTable = map[string][]string{
 		"internal/sim",
 	},
 	"cmd/whosaw": {
-		"", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
+		"", "guard", "internal/proxy", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
 		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill", "internal/incident", "internal/regime", "internal/rehearsal", "internal/rules",
 		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/console", "internal/keys", "internal/reference", "internal/guard", "internal/door", "internal/store/sqlite", "internal/follow", "internal/jetstream", "internal/meter",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",

@@ -42,6 +42,7 @@ Nothing leaves this machine, but for what a server tells the channels you config
 		m.statusCommand(),
 		m.findingCommand(),
 		m.guardCommand(),
+		m.proxyCommand(),
 		m.incidentCommand(),
 		m.clockCommand(),
 		m.suppressCommand(),

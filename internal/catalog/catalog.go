@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/answer"
 )
 
 // Catalog says which route shows which fields to whom, in versions with a validity. Immutable and safe
@@ -129,7 +130,8 @@ type Route struct {
 	Fields, Masked []string // sorted, distinct
 	Others         int64    // applied where the record has none
 	Join           Join
-	NeedsSubject   bool // fields and masked fields apply only to accesses with a subject
+	Answer         *answer.Spec // where a JSON answer has what, for a door that sees it; nil: it is not looked into
+	NeedsSubject   bool         // fields and masked fields apply only to accesses with a subject
 
 	tmpl     *template
 	stored   string // what Resolve stores for a request with the template's own method

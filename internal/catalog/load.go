@@ -14,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/answer"
 )
 
 const (
@@ -217,7 +218,7 @@ func (l *loader) route(t *template, p pair) *Route {
 		e.Fields = l.fields(p.value, "fields")
 		return e
 	}
-	var masked ast.Node
+	var masked, in ast.Node
 	for _, m := range l.pairs(p.value, fmt.Sprintf("route %q", p.key)) {
 		switch m.key {
 		case "fields":
@@ -232,9 +233,14 @@ func (l *loader) route(t *template, p pair) *Route {
 			l.outcomes(e, m.value)
 		case "login":
 			e.login = l.login(t, m.value)
+		case "answer":
+			in, e.Answer = m.value, &answer.Spec{}
 		default:
-			l.unknown(m, "a route", "fields", "masked", "others", "subject", "outcomes", "login")
+			l.unknown(m, "a route", "fields", "masked", "others", "subject", "outcomes", "login", "answer")
 		}
+	}
+	if in != nil {
+		l.answer(e, in)
 	}
 	for _, f := range e.Masked {
 		if has(e.Fields, f) {
@@ -242,6 +248,40 @@ func (l *loader) route(t *template, p pair) *Route {
 		}
 	}
 	return e
+}
+
+// answer reads {subject: PLACE, others: PLACE, fields: {FIELD: PLACE}}; each place may be a list of them.
+func (l *loader) answer(e *Route, n ast.Node) {
+	places := func(n ast.Node, what string, add func(place string) error) {
+		list := []ast.Node{n}
+		if _, ok := l.resolve(n).(*ast.SequenceNode); ok {
+			list = l.items(n, what)
+		}
+		for _, item := range list {
+			if s, ok := l.text(item, what); ok {
+				if err := add(s); err != nil {
+					l.fault(item, "%s: %v", what, err)
+				}
+			}
+		}
+	}
+	for _, p := range l.pairs(n, "answer") {
+		switch p.key {
+		case "subject":
+			places(p.value, "subject of an answer", e.Answer.AddSubject)
+		case "others":
+			places(p.value, "others of an answer", e.Answer.AddOthers)
+		case "fields":
+			for _, f := range l.pairs(p.value, "fields of an answer") {
+				if !has(e.Fields, f.key) && !has(e.Masked, f.key) {
+					l.fault(f.at, "field %q of the answer is not in fields or masked of the route: name it there too", f.key)
+				}
+				places(f.value, "field "+f.key, func(place string) error { return e.Answer.AddField(f.key, place) })
+			}
+		default:
+			l.unknown(p, "an answer", "subject", "others", "fields")
+		}
+	}
 }
 
 // routeText writes the template with one space, and ANY for every method.
