@@ -92,7 +92,7 @@ func (s *site) open() *tab {
 	chromium(s.t)
 	ctx, cancel := chromedp.NewContext(browser.ctx, chromedp.WithNewBrowserContext())
 	s.t.Cleanup(cancel)
-	ctx, stop := context.WithTimeout(ctx, 90*time.Second)
+	ctx, stop := context.WithTimeout(ctx, 5*time.Minute)
 	s.t.Cleanup(stop)
 	b := &tab{t: s.t, ctx: ctx, site: s}
 	c := s.signIn()
@@ -166,7 +166,7 @@ func (b *tab) visit(path string) {
 // wait waits until an expression is true, through whatever pages come between.
 func (b *tab) wait(expr string) {
 	b.t.Helper()
-	deadline := time.NewTimer(25 * time.Second)
+	deadline := time.NewTimer(60 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(40 * time.Millisecond)
 	defer tick.Stop()

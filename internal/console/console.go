@@ -3,7 +3,9 @@ package console
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"html/template"
 	"io/fs"
@@ -70,8 +72,24 @@ func (c *Console) Register(mux *http.ServeMux) {
 		panic("BUG: the embedded files have no static/: " + err.Error())
 	}
 	assets := http.StripPrefix("/static/", http.FileServerFS(static))
+	tags := map[string]string{}
+	err = fs.WalkDir(static, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(static, name)
+		sum := sha256.Sum256(data)
+		tags["/static/"+name] = `"` + hex.EncodeToString(sum[:12]) + `"`
+		return err
+	})
+	if err != nil {
+		panic("BUG: the embedded files cannot be read: " + err.Error())
+	}
 	mux.Handle("GET /static/", guarded(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("Cache-Control", "no-cache") // asked for again each time, and sent again when it has changed
+		if tag := tags[r.URL.Path]; tag != "" {
+			w.Header().Set("ETag", tag)
+		}
 		assets.ServeHTTP(w, r)
 	}))
 	for pattern, fn := range map[string]http.HandlerFunc{

@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"bufio"
+	"database/sql"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,7 +15,8 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/alarm"
-	"github.com/whosaw/whosaw/internal/auth"
+	"github.com/whosaw/whosaw/internal/console"
+	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
 
 // evil is what a log may hold in any of its members.
@@ -98,11 +100,9 @@ func TestLost(t *testing.T) {
 
 // TestRights: who may only read sees the pages and changes nothing.
 func TestRights(t *testing.T) {
-	s := newSite(t)
+	var db *sqlite.DB
+	s := newSite(t, func(c *console.Config) { db = c.State })
 	s.tell(story{days: 1, busy: 2, theft: 5 * time.Minute, pace: time.Second})
-	_, secret, err := s.auth.Create(t.Context(), auth.Spec{Name: "look", Role: auth.RoleRead}, "test")
-	check(t, err)
-	_ = secret
 	for _, path := range []string{"/", "/live", "/findings", "/findings/1", "/findings/1/figures", "/scope", "/subject", "/server", "/settings"} {
 		res, text := s.page("GET", path, nil, "login-2024-b", "Detectors")
 		if res.StatusCode == 200 && !strings.HasSuffix(res.Request.URL.Path, "/login") {
@@ -131,6 +131,31 @@ func TestRights(t *testing.T) {
 	res.Body.Close()
 	if res.StatusCode != http.StatusMisdirectedRequest {
 		t.Errorf("under another name: %d", res.StatusCode)
+	}
+	check(t, db.Write(t.Context(), func(tx *sql.Tx) error {
+		_, err := tx.Exec(`UPDATE session SET role = 'read'`)
+		return err
+	}))
+	scope, text := s.page("GET", "/scope", nil)
+	if scope.StatusCode != 200 || strings.Contains(text, "/save") {
+		t.Errorf("a reader's scope: %d", scope.StatusCode)
+	}
+	if _, text := s.page("GET", "/findings/1", nil); strings.Contains(text, "/verdict") || strings.Contains(text, "/take") {
+		t.Error("a reader is offered to judge")
+	}
+	for path, form := range map[string]url.Values{
+		"/findings/1/take": nil, "/findings/1/verdict": {"verdict": {"false"}, "reason": {"x"}}, "/findings/1/contain": {"cut": {"unissued"}},
+		scope.Request.URL.Path + "/save": {"name": {"x"}, "note": {"x"}}, "/keys/act": {"id": {"login-2024-b"}, "do": {"kill"}, "reason": {"x"}},
+	} {
+		if res, _ := s.page("POST", path, form); res.StatusCode != 403 {
+			t.Errorf("a reader's %s: %d", path, res.StatusCode)
+		}
+	}
+	out, err := s.post(scope.Request.URL.Path+"/export", url.Values{"form": {"csv"}})
+	check(t, err)
+	out.Body.Close()
+	if out.StatusCode != 200 {
+		t.Errorf("a reader's export: %d", out.StatusCode)
 	}
 	for _, back := range []string{"//evil.example", "https://evil.example", "/\\evil.example", "javascript:x"} {
 		res, err := s.post("/prefs", url.Values{"theme": {"dark"}, "back": {back}})

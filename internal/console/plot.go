@@ -307,7 +307,7 @@ func (p *columns) svg() template.HTML {
 	const base, head = columnsH - 22, 34.0
 	h := func(n int64) float64 { return (base - head) * float64(n) / float64(top) }
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg role="img" aria-label="%s" width="100%%" height="%s" data-plot>`, template.HTMLEscapeString(p.Alt), num(columnsH))
+	fmt.Fprintf(&b, `<svg role="img" aria-label="%s" width="100%%" height="%s" tabindex="0" data-plot>`, template.HTMLEscapeString(p.Alt), num(columnsH))
 	b.WriteString(`<defs><pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line class="hatchline" x1="0" y1="0" x2="0" y2="7"/></pattern></defs>`)
 	for _, g := range gridLines(top) {
 		fmt.Fprintf(&b, `<line class="grid" x1="0" x2="94%%" y1="%s" y2="%s"/><text x="100%%" y="%s" text-anchor="end">%s</text>`, num(base-h(g)), num(base-h(g)), num(base-h(g)+4), figure.Int(g))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/whosaw/whosaw"
 )
@@ -37,6 +38,9 @@ func TestScope(t *testing.T) {
 	b.shows("21 – 40 of")
 	b.key("[")
 	b.shows("1 – 20 of")
+	b.wait(`document.querySelector("#course svg")`)
+	b.do(chromedp.Focus(chromedp.CSS("#course svg")), chromedp.KeyEvent(kb.ArrowRight))
+	b.wait(`document.getElementById("says").textContent.includes("customers")`)
 	id, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.querySelector("#list tbody td").innerText.trim()`))
 	check(t, err)
 	b.do(chromedp.SendKeys(chromedp.CSS("#why-id"), id), click(`//button[text()="Look"]`))

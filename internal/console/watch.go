@@ -96,6 +96,7 @@ type watch struct {
 	paces    map[string]*pace
 	lost     []loss
 	counting bool
+	rest     time.Time // no count begins before
 }
 
 // listener is what one browser wants.
@@ -223,18 +224,20 @@ func (w *watch) count(ctx context.Context, s *state) {
 		}
 	}
 	slices.SortStableFunc(open, func(a, b api.Found) int { return cmp.Or(rank(a.Detector)-rank(b.Detector), int(a.Number-b.Number)) })
-	if w.counting || len(open) == 0 {
-		if len(open) == 0 {
-			w.lost = nil
-		}
+	if len(open) == 0 {
+		w.lost = nil
+	}
+	if w.counting || len(open) == 0 || s.at.Before(w.rest) {
 		return
 	}
 	w.counting = true
 	go func() {
+		began := time.Now()
 		lost := w.c.losses(ctx, open, s.at)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.counting = false
+		w.rest = s.at.Add(4 * time.Since(began)) // a fifth of a processor at most, however large the ledger
 		if lost != nil {
 			w.lost = lost
 		}

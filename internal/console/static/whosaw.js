@@ -112,6 +112,19 @@ document.addEventListener("keydown", (e) => {
   if ((e.key === "j" && rows(1)) || (e.key === "k" && document.querySelector("[data-rows] [data-row]:focus-within") && rows(-1)) || press(e.key)) e.preventDefault();
 });
 
+// A plot is one stop; arrow keys read its columns.
+document.addEventListener("keydown", (e) => {
+  const plot = e.target.closest?.("[data-plot]");
+  if (!plot || !["ArrowLeft", "ArrowRight", "Home", "End"].includes(e.key)) return;
+  e.preventDefault();
+  const cols = [...plot.querySelectorAll("[data-says]")];
+  if (!cols.length) return;
+  let at = cols.findIndex((c) => c.classList.contains("read"));
+  at = e.key === "Home" ? 0 : e.key === "End" ? cols.length - 1 : Math.max(0, Math.min(cols.length - 1, at + (e.key === "ArrowRight" ? 1 : -1)));
+  cols.forEach((c, i) => c.classList.toggle("read", i === at));
+  document.getElementById("says").textContent = cols[at].dataset.says;
+});
+
 // Copying: what is copied is what the element names, and it is said.
 document.addEventListener("click", async (e) => {
   const el = e.target.closest("[data-copy]");
