@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -227,5 +228,83 @@ func TestGuardKilled(t *testing.T) {
 	}
 	if err := c.terminate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestGuardWithoutDisk: where the ledger takes no records, closed routes refuse with 503 and open ones let through, and it is told: by the
+// metric, the status, the log and every channel. A standing decision made before still holds when there is space.
+func TestGuardWithoutDisk(t *testing.T) {
+	dir := t.TempDir()
+	socket, alarms := filepath.Join(dir, "door.sock"), filepath.Join(dir, "alarms.jsonl")
+	config := guardConfig(socket, fmt.Sprintf(`  routes:
+    - {route: "GET /open/*", policy: {fail: open}}
+alarm:
+  channels:
+    - {name: file, file: {path: %q}}
+`, alarms))
+	c := startServer(t, dir, config)
+	door := doorClient(socket)
+	c.judges(door)
+	if err := c.logIn(t.Context(), `{"type":"feed","of":"issuance","from":"2020-01-01T00:00:00Z","lag":0,"lost":0}`, issuanceOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := askDoor(door, sessionOf(1), "/me"); err != nil || d.Action != "allow" {
+		t.Fatalf("an issued session: %+v %v", d, err)
+	}
+	if err := c.terminate(); err != nil {
+		t.Fatal(err)
+	}
+	c = startServer(t, dir, config+"ingest: {disk_reserve: 900TiB}\n") // more than any disk has
+	wait := func(what string, ok func() bool) {
+		t.Helper()
+		deadline := time.NewTimer(20 * time.Second)
+		defer deadline.Stop()
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for !ok() {
+			select {
+			case <-tick.C:
+			case <-deadline.C:
+				t.Fatalf("%s: it did not come\n%s", what, c.log())
+			}
+		}
+	}
+	var d decided
+	wait("the closed route refuses", func() bool {
+		var err error
+		d, err = askDoor(door, sessionOf(1), "/me")
+		return err == nil && d.code() == "ledger_gone"
+	})
+	if d.Action != "deny" || d.Status != 503 {
+		t.Errorf("the closed route: %+v", d)
+	}
+	if d, err := askDoor(door, sessionOf(1), "/open/x"); err != nil || d.Action != "allow" || d.code() != "ledger_gone" {
+		t.Errorf("the open route: %+v %v", d, err)
+	}
+	wait("the alarm", func() bool {
+		text, err := os.ReadFile(alarms)
+		return err == nil && strings.Contains(string(text), "The guard cannot judge")
+	})
+	var status struct{ Says []string }
+	if err := c.r.call(t.Context(), "GET", "/v1/status", nil, &status); err != nil || !strings.Contains(strings.Join(status.Says, "\n"), "guard: the guard cannot judge") {
+		t.Errorf("the status says %q, %v", status.Says, err)
+	}
+	if res, err := http.Get(c.url + "/metrics"); err != nil {
+		t.Error(err)
+	} else {
+		text, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if !strings.Contains(string(text), "whosaw_guard_ready 0") {
+			t.Error("the metric does not say that the guard cannot judge")
+		}
+	}
+	if !strings.Contains(c.log(), "each route does what its fail mode says") {
+		t.Errorf("the log says nothing of it:\n%s", c.log())
+	}
+	c.kill()
+	c = startServer(t, dir, config)
+	c.judges(door)
+	if d, err := askDoor(door, sessionOf(1), "/me"); err != nil || d.Action != "allow" {
+		t.Errorf("with space again: %+v %v", d, err)
 	}
 }

@@ -390,7 +390,7 @@ func (s *server) run(ctx context.Context) error {
 	running.Go(func() { s.nag(background) })
 	running.Go(func() { s.pages.Run(background) })
 	failed := make(chan error, 4)
-	s.runGuard(background, &running, failed)
+	stopGuard := s.runGuard(background, &running, failed)
 	running.Go(func() {
 		if err := s.inputs.run(background); err != nil {
 			failed <- err
@@ -422,6 +422,7 @@ func (s *server) run(ctx context.Context) error {
 			srv.Close() // the requests that are left are broken off; nothing of them was acknowledged
 		}
 	}
+	stopGuard()
 	running.Wait()
 	return err
 }

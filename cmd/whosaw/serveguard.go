@@ -41,16 +41,23 @@ func (s *server) openGuard(ctx context.Context, lc *pipeline.LiveConfig) error {
 	return err
 }
 
-// runGuard runs the guard and its doors until ctx ends.
-func (s *server) runGuard(ctx context.Context, running *sync.WaitGroup, failed chan<- error) {
+// runGuard runs the guard and its doors. The doors end with ctx; stop waits for them, and then ends the guard: what is asked until the last
+// moment is judged and recorded.
+func (s *server) runGuard(ctx context.Context, running *sync.WaitGroup, failed chan<- error) (stop func()) {
 	if s.guard == nil {
-		return
+		return func() {}
 	}
-	running.Go(func() { s.guard.Run(ctx) })
+	judging, end := context.WithCancel(context.WithoutCancel(ctx))
+	var doors sync.WaitGroup
+	running.Go(func() { s.guard.Run(judging) })
 	running.Go(func() { api.LoadGuard(ctx, s.guard, s.live.Ledger(), s.m.Now, s.log) })
-	running.Go(func() {
+	doors.Go(func() {
 		if err := s.doors.Run(ctx); err != nil {
 			failed <- err
 		}
 	})
+	return func() {
+		doors.Wait()
+		end()
+	}
 }

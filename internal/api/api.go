@@ -65,6 +65,8 @@ type API struct {
 	streams streams
 	turns   chan struct{} // one for each question that is worked on
 	hub     hub
+	over    chan struct{} // closed when Run has ended
+	ending  sync.Once
 	metrics *metrics
 	began   time.Time
 	zones   sync.Map // name to *time.Location: the same one each time
@@ -73,7 +75,7 @@ type API struct {
 
 // New gives an API.
 func New(cfg Config) (*API, error) {
-	a := &API{cfg: cfg, turns: make(chan struct{}, cfg.QueryConcurrent), began: cfg.Now()}
+	a := &API{cfg: cfg, over: make(chan struct{}), turns: make(chan struct{}, cfg.QueryConcurrent), began: cfg.Now()}
 	if a.cfg.Idle == 0 {
 		a.cfg.Idle = defaultIdle
 	}

@@ -366,7 +366,7 @@ func (a *API) getFeed(w http.ResponseWriter, r *http.Request) error {
 	if !has {
 		return &Error{Status: http.StatusConflict, Code: CodeConflict, Says: "no door of kind feed is configured", Cure: "list one in guard.doors: decisions that its readers could not hold are then refused"}
 	}
-	if err := door.Feed(w, r, g.Book()); err != nil {
+	if err := door.Feed(w, r, g.Book(), a.over); err != nil {
 		if !errors.Is(err, door.ErrGone) {
 			a.cfg.Logger.Error("the decision feed broke off", "error", err)
 		}

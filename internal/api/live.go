@@ -75,6 +75,7 @@ func (a *API) Run(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	defer a.hub.end()
+	defer a.ending.Do(func() { close(a.over) })
 	var before Figures
 	for {
 		f, err := a.figures(ctx, &before, a.cfg.Now())

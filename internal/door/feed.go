@@ -30,9 +30,9 @@ const (
 // ErrGone says that the reader of a feed does not read any more.
 var ErrGone = errors.New("the reader of the feed has gone")
 
-// Feed sends standing decisions as server-sent events until the reader goes or ctx ends. A reader that names the last event it has
+// Feed sends standing decisions as server-sent events until the reader goes or done is closed. A reader that names the last event it has
 // (Last-Event-ID) is sent what came since; one that names none, or one from a time to come, is sent an event reset with all that hold.
-func Feed(w http.ResponseWriter, r *http.Request, book Book) error {
+func Feed(w http.ResponseWriter, r *http.Request, book Book, done <-chan struct{}) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -85,6 +85,8 @@ func Feed(w http.ResponseWriter, r *http.Request, book Book) error {
 			}
 		case <-r.Context().Done():
 			return ErrGone
+		case <-done:
+			return nil
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 // A gateway that reads the feed holds what the guard holds, through broken connections: nothing is missed, and what was undone goes.
 func TestFeedIsResumed(t *testing.T) {
 	s := newStand(t, catalog.Rules(), guard.KindFeed, func(c *guard.Config) { c.Doors[0].StandingOnly = true })
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = door.Feed(w, r, s.guard.Book()) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = door.Feed(w, r, s.guard.Book(), t.Context().Done()) }))
 	defer server.Close()
 	book := s.guard.Book()
 	deny := func(key string) *guard.Standing {
