@@ -197,10 +197,8 @@ func (e *Engine) probed(u *unit, v *view, t trial, en *entry) (crossed bool) {
 	switch {
 	case met:
 		out.Answer, out.Why = "no_trial", "it was tried today"
-	case t.valid == 0 && t.d == traversal:
-		out.Answer, out.Why = "no_trial", "it has not exactly one neighbour among the numbers met today, or was met today, or is among the newest"
 	case t.valid == 0:
-		out.Answer, out.Why = "no_trial", "it was met today, or is known to have existed, or nobody is judged there"
+		out.Answer, out.Why = "no_trial", e.whyNoTrial(u, t)
 	case t.hits != 0:
 		out.Answer = "hit"
 	case before == [maxBank]float64{}:
@@ -211,6 +209,30 @@ func (e *Engine) probed(u *unit, v *view, t trial, en *entry) (crossed bool) {
 	}
 	p.pass[t.d].Units = append(p.pass[t.d].Units, out)
 	return crossed
+}
+
+// whyNoTrial says why a subject was no trial of a unit's tests, by what the detectors have just looked up.
+func (e *Engine) whyNoTrial(u *unit, t trial) string {
+	near := &e.near[u.kind]
+	switch {
+	case (t.d == traversal || t.d == nonexistent) && near.here:
+		return "this unit met the customer today"
+	case t.d == nonexistent && !e.asking.judged:
+		return "nobody is judged there"
+	case t.d == nonexistent && e.now.outcome == whosaw.OutcomeAbsent:
+		return "a subject record says that the customer existed"
+	case t.d == nonexistent:
+		return "p0 is too near to every p1"
+	case t.d == traversal && !near.known:
+		return "its number is not remembered: it is no plain number, its day is over, or the sets are full"
+	case t.d == traversal && near.below && near.above:
+		return "it has neighbours on both sides among the numbers met today"
+	case t.d == traversal && near.below != near.above:
+		return "it is among the newest numbers, or nobody else shows which are established"
+	case t.d == traversal:
+		return "it has no neighbour among the numbers met today"
+	}
+	return "it is no question for this unit"
 }
 
 // probing reports whether the work in hand is on the access that is asked about.

@@ -134,3 +134,38 @@ func TestExplainWaits(t *testing.T) {
 		}
 	}
 }
+
+// Why a customer was no trial of a unit is said exactly.
+func TestExplainNoTrial(t *testing.T) {
+	w := newWorld(1)
+	at := func(i int64, subject int, found bool) {
+		r := get(start+i*minute, subject, found)
+		r.IP = ip(7)
+		w.add(r)
+	}
+	at(0, 100, true)
+	at(1, 100, true) // again
+	at(2, 104, true) // one neighbour, below
+	at(3, 102, true) // between two
+	at(4, 900, true) // alone
+	w.add(whosaw.Record{Type: whosaw.TypeSubject, Time: start + 4*minute, Subjects: []string{"5000"}, Ref: &whosaw.Reference{State: "withdrawn"}})
+	at(5, 5000, false)
+	rs := w.sorted()
+	for seq, want := range map[uint64]map[string]string{
+		2: {"nonexistent": "this unit met the customer today", "traversal": "this unit met the customer today"},
+		4: {"traversal": "it has neighbours on both sides among the numbers met today"},
+		6: {"traversal": "it has no neighbour among the numbers met today"},
+		7: {"nonexistent": "a subject record says that the customer existed"},
+	} {
+		x, _ := explained(t, detect.Config{}, rs, seq)
+		for detector, why := range want {
+			a := answering(x, 0, detector)
+			if len(a.Units) == 0 || a.Units[0].Answer != "no_trial" || a.Units[0].Why != why {
+				t.Errorf("record %d, %s: %+v, want %q", seq, detector, a.Units, why)
+			}
+		}
+	}
+	if x, _ := explained(t, detect.Config{}, rs, 3); answering(x, 0, "traversal").Units[0].Answer != "hit" {
+		t.Errorf("one neighbour below: %+v", answering(x, 0, "traversal"))
+	}
+}
