@@ -36,7 +36,7 @@ var importTable = map[string][]string{
 	"internal/keys":      {"", "internal/reference", "internal/ledger", "internal/store/sqlite"},
 	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/guard", "internal/ingest", "internal/jetstream", "internal/ledger", "internal/regime", "github.com/goccy/go-yaml"},
 	"internal/api": {
-		"", "internal/alarm", "internal/auth", "internal/catalog", "internal/detect", "internal/ingest", "internal/keys", "internal/ledger", "internal/pipeline", "internal/reference",
+		"", "internal/alarm", "internal/auth", "internal/catalog", "internal/detect", "internal/ingest", "internal/keys", "internal/ledger", "internal/pipeline", "internal/rehearsal", "internal/rules", "internal/reference",
 		"internal/retention", "internal/regime", "internal/incident", "internal/scope", "internal/guard", "internal/door", "internal/store/sqlite", "github.com/prometheus/client_golang", "golang.org/x/sys",
 	},
 	"internal/meter": {"internal/detect", "github.com/cespare/xxhash/v2"},

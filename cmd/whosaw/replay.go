@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/figure"
@@ -22,6 +23,7 @@ import (
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/rehearsal"
 	"github.com/whosaw/whosaw/internal/report"
+	"github.com/whosaw/whosaw/internal/rules"
 	"github.com/whosaw/whosaw/internal/scope"
 )
 
@@ -40,8 +42,9 @@ func (m *Main) replayCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay --rules FILE|DIR [--data DIR | LOG…]",
 		Short: "What new rules would have done with the past, beside those in force, before they go live",
-		Long: `Lets the rules in force and the new ones, laid over them, judge the same past side by side: the ledger of --data (no server may have it
-open; a restored backup will do), logs, or the directory that whosaw sim --out made.
+		Long: `Lets the rules in force and the new ones, laid over them, judge the same past side by side: the ledger of --data, logs, or the
+directory that whosaw sim --out made. A server that has the ledger open replays it itself, and holds two more sets of detectors in memory
+meanwhile; where that is too much, restore a backup and replay that.
 
 It says what each found, whom findings accuse that are honest, how many customers each attacker had been shown before it was noticed, how
 high the statistics rose, and how often they crossed the levels 6, 8, 10 and 12 against the bound. With a simulated shop's truth.jsonl that
@@ -86,6 +89,12 @@ func (m *Main) replay(ctx context.Context, f *tryFlags, logs []string) (_ *rehea
 	dir := f.data.dir
 	if len(logs) > 0 {
 		dir = ""
+	} else if r, err := m.serverOf(ctx, f.data); r != nil || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		answer, err := m.replayThere(ctx, f, r)
+		return answer, errors.Join(err, r.close())
 	}
 	loaded := rulesFlags{config: f.config, dir: dir}
 	old, _, err := loaded.load()
@@ -118,9 +127,6 @@ func (m *Main) replay(ctx context.Context, f *tryFlags, logs []string) (_ *rehea
 		names := strings.Join(f.rules, " ")
 		act := whosaw.Record{Type: whosaw.TypeAct, Principal: "staff:" + operator(), Ref: &whosaw.Reference{Kind: "replay", Note: names[:min(len(names), maxNote)]}}
 		past, end, err := m.offline(ctx, &replayFlags{data: f.data, config: f.config, quiet: true}, &act)
-		if errors.As(err, new(*ledger.HeldError)) {
-			return nil, fmt.Errorf("%w; stop it, or restore a backup into another directory and replay that", err)
-		}
 		if err != nil {
 			return nil, err
 		}
@@ -151,6 +157,38 @@ func (m *Main) replay(ctx context.Context, f *tryFlags, logs []string) (_ *rehea
 	}
 	answer, err := m.compare(ctx, view, cat, old, now, truth, bar)
 	return answer, errors.Join(err, view.Close())
+}
+
+// replayThere has a running server replay its past: its rules are those in force.
+func (m *Main) replayThere(ctx context.Context, f *tryFlags, r *remote) (*rehearsal.Comparison, error) {
+	if f.config != "" {
+		fmt.Fprintln(m.Stderr, "whosaw: a server runs: its own rules and load are those in force, whatever --config says")
+	}
+	files, err := rules.Files(f.rules...)
+	if err != nil {
+		return nil, err
+	}
+	var in api.Rehearsal
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read rules: %w", err)
+		}
+		in.Rules = append(in.Rules, api.RuleFile{Name: file, Text: string(data)})
+	}
+	if f.truth != "" {
+		data, err := os.ReadFile(f.truth)
+		if err != nil {
+			return nil, fmt.Errorf("read the truth: %w", err)
+		}
+		in.Truth = string(data)
+	}
+	bar := m.newProgress(f.in.quiet)
+	defer bar.clear()
+	bar.note("the server replays its ledger by both …")
+	var answer rehearsal.Comparison
+	err = r.call(ctx, "POST", "/v1/local/replay", in, &answer)
+	return &answer, err
 }
 
 // maxNote bounds what an act says of the files that were tried.

@@ -162,6 +162,7 @@ var routes = slices.Concat(keyRoutes, []route{
 	{"POST", "/v1/local/import", ownerOnly, (*API).postImport},
 	{"POST", "/v1/local/rejected", ownerOnly, (*API).postRejected},
 	{"GET", "/v1/local/study", ownerOnly, (*API).getStudy},
+	{"POST", "/v1/local/replay", ownerOnly, (*API).postReplay},
 	{"POST", "/v1/local/backup", ownerOnly, (*API).postBackup},
 	{"POST", "/v1/local/link", ownerOnly, (*API).postLink},
 })

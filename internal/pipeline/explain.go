@@ -196,6 +196,9 @@ func (l *Live) ExplainIn(ctx context.Context, q *Question, which Which) (*Explai
 	return p.Explain(ctx, which)
 }
 
+// Judging gives by what the detectors go.
+func (l *Live) Judging() (detect.Config, *catalog.Catalog) { return l.cfg.Detect, l.cfg.Catalog }
+
 // Baselines gives what the detectors have learnt so far, and how many records they have seen.
 func (l *Live) Baselines() ([]detect.Baseline, uint64) {
 	l.judging.Lock()
