@@ -9,6 +9,9 @@ import (
 // maxLeavers bounds the principals of people who have left; further ones are not judged.
 const maxLeavers = 1 << 18
 
+// maxPrincipals bounds those of one person.
+const maxPrincipals = 1 << 10
+
 // leaver is a principal of somebody who has left.
 type leaver struct {
 	person string
@@ -62,7 +65,7 @@ func (e *Engine) noteLeaver(r *whosaw.Record) {
 			known[name] = true
 		}
 		for _, name := range ref.Principals {
-			if !known[name] {
+			if !known[name] && len(e.principals[id]) < maxPrincipals {
 				e.principals[id] = append(e.principals[id], clone(name))
 			}
 		}
