@@ -439,7 +439,7 @@ func (b *builder) write(segment ledger.SegmentID, subjects *subjectTable) []byte
 	w.head.places = len(places)
 	packed(w, sectionBuckets, buckets, widthOf(uint64(len(places))))
 	packed(w, sectionPlaces, places, printBits+widthOf(uint64(len(b.rows)>>stretchBits)))
-	b.restOf(w, subjects, b.accessOfRows())
+	b.restOf(w, subjects, b.accessOfRows(), who, times, starts)
 	return w.finish()
 }
 

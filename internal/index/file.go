@@ -13,7 +13,7 @@ import (
 // A block is a file: a header, sections one behind the other, a footer that says where they lie, and a tail.
 // docs/formats/ledger.md has the bytes.
 const (
-	version  = 5
+	version  = 6
 	magic    = "whosawIX"
 	endMagic = "whosawIE"
 	headSize = 64
@@ -45,7 +45,8 @@ const (
 	sectionRow                = sectionPrincipals + 1
 	sectionTieRows            = sectionRow + section(rowColumns)
 	sectionTieSeqs            = sectionTieRows + 1
-	sections                  = sectionTieSeqs + 1
+	sectionTops               = sectionTieSeqs + 1
+	sections                  = sectionTops + 1
 )
 
 // extent is where a section lies, and the bits of its numbers.

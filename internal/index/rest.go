@@ -197,8 +197,8 @@ func (b *Block) value(c rowColumn, row int) (uint64, error) {
 	return r.values.At(n), nil
 }
 
-// restOf writes the columns of rows. accesses has the access of each row, in the order of the rows.
-func (b *builder) restOf(w *fileWriter, subjects *subjectTable, accesses []uint32) {
+// restOf writes the columns of rows, and tops. accesses has the access of each row, in the order of the rows.
+func (b *builder) restOf(w *fileWriter, subjects *subjectTable, accesses []uint32, who, times []uint64, starts []uint32) {
 	c := b.c
 	codes := b.principals(w, subjects)
 	values := make([]uint64, len(accesses))
@@ -226,6 +226,8 @@ func (b *builder) restOf(w *fileWriter, subjects *subjectTable, accesses []uint3
 	w.head.ties, w.head.firstSeq = len(rows), c.Seq[0]
 	packed(w, sectionTieRows, rows, largestOf(rows))
 	packed(w, sectionTieSeqs, sequences, widthOf(c.Seq[c.N-1]-c.Seq[0]))
+	b.topsOf(w, who, times, starts, func(row int) uint64 { return codes[c.Principal.Codes[accesses[row]]] },
+		func(row int) uint64 { return uint64(c.Credential.Codes[accesses[row]]) })
 }
 
 func zigzag(n int64) uint64   { return uint64(n<<1) ^ uint64(n>>63) }

@@ -26,6 +26,9 @@ var topFirst = 64
 // topHeld is about how many bytes of subjects are held at once. Tests set it lower.
 var topHeld = int64(1 << 28)
 
+// topCells is up to how many values times days have a place each; beyond it a map does.
+const topCells = 1 << 22
+
 // topMore is how many groups are counted out one by one.
 const topMore = 1 << 17
 
@@ -42,6 +45,8 @@ type blockTop struct {
 
 	mu     sync.Mutex
 	missed []int
+	few    int                     // blocks that have few values
+	known  map[int]map[string]int  // by block, codes of values that were met
 	days   map[int64]map[int]int64 // by day, how many of its rows lie in which block; -1 stands for the rest
 	begun  []topLine               // counted out in single blocks
 	best   []topLine
@@ -79,7 +84,7 @@ func (q *question) topBlocks(t *topper, by string, limit int) (*blockTop, []int)
 	if len(blocks) == 0 {
 		return nil, nil
 	}
-	b := &blockTop{topper: t, q: q, by: by, limit: limit, open: open, blocks: blocks, days: map[int64]map[int]int64{}, sets: subjectSets{b: q.budget}}
+	b := &blockTop{topper: t, q: q, by: by, limit: limit, open: open, blocks: blocks, days: map[int64]map[int]int64{}, known: map[int]map[string]int{}, sets: subjectSets{b: q.budget}}
 	for _, i := range blocks {
 		if x := q.index.Block(&q.parts[i]); x != nil && x.LargestSubject() < 1<<32 {
 			b.sets.limit = max(b.sets.limit, subjectKey(x.LargestSubject())+1)
@@ -104,7 +109,7 @@ func (b *blockTop) run(ctx context.Context, rest []int) ([]whosaw.TopRow, bool, 
 	}
 	b.takeRest(accesses)
 	done := false
-	if first {
+	if first && b.few < len(b.blocks) {
 		if done, err = b.largest(ctx); err != nil {
 			return nil, false, err
 		}
@@ -279,9 +284,9 @@ func (b *blockTop) all(ctx context.Context) error {
 // counting is one look through the blocks that counts groups out.
 type counting struct {
 	*blockTop
-	first, last int64               // days
-	only        map[topGroup]uint32 // nil: all
-	values      map[string]uint32   // of only; of what was met, if nil
+	first, last int64             // days
+	values      map[string]uint32 // nil: all
+	daysOf      map[string][]int64
 	names       *names
 
 	mu     sync.Mutex
@@ -310,8 +315,9 @@ func (s *topSum) set(realm uint32) *subjectSet {
 func (b *blockTop) count(ctx context.Context, only []topGroup, first, last int64) error {
 	c := &counting{blockTop: b, first: first, last: last, names: newNames(b.q.budget), groups: map[groupKey]uint32{}}
 	if only != nil {
-		c.values = map[string]uint32{}
+		c.values, c.daysOf = map[string]uint32{}, map[string][]int64{}
 		for _, k := range only {
+			c.daysOf[k.value] = append(c.daysOf[k.value], k.day)
 			c.values[k.value] = c.names.id(k.value)
 			c.id(groupKey{k.day, c.values[k.value]})
 		}
@@ -524,46 +530,22 @@ func (w *topWorker) dayOf(t int64) (day, from, until int64) {
 	return d, max(from, w.zone.from), min(from+86_400_000, w.zone.until)
 }
 
+// fewValues is up to how many values a block is counted out at once.
+const fewValues = 256
+
 // survey notes how much of which days a block has; with first, it counts out the values with the most changes.
 func (w *topWorker) survey(first bool) error {
-	b, byDay := w.top, map[int64]int64{}
-	counts := w.changes(byDay)
+	b := w.top
+	first = first && w.dim.n > fewValues
+	byDay, values, err := w.outline(first)
+	if err != nil {
+		return err
+	}
 	var lines []topLine
-	if first {
-		values, wanted := largest(counts, max(topFirst, b.limit)), make([]int32, w.codes())
-		for i, number := range values {
-			wanted[number] = int32(i + 1)
+	if first && len(values) > 0 {
+		if lines, err = w.countOut(values); err != nil {
+			return err
 		}
-		sums := map[[2]int64]*subjectSet{} // by place in values, with the realm, and day
-		w.rows(wanted, func(x *topBatch) {
-			for i := range x.n {
-				if at := wanted[x.code[i]]; at > 0 && x.bits[i]&rowCounted != 0 {
-					k := [2]int64{int64(at-1)<<32 | int64(x.realm[i]), w.zone.of(x.time[i])}
-					if sums[k] == nil {
-						sums[k] = &subjectSet{}
-					}
-					sums[k].add(&b.sets, w.key(x.subject[i]))
-				}
-			}
-		})
-		subjects := map[[2]int64]int64{}
-		for k, s := range sums {
-			subjects[[2]int64{k[0] >> 32, k[1]}] += s.len(&b.sets)
-			s.drop(&b.sets)
-		}
-		for k, n := range subjects {
-			lines = append(lines, topLine{topGroup: topGroup{day: k[1]}, subjects: n, accesses: k[0]})
-		}
-		slices.SortFunc(lines, compareTop)
-		lines = lines[:min(len(lines), max(topFirst, 2*b.limit))]
-		for i := range lines {
-			var err error
-			if lines[i].value, err = w.value(values[lines[i].accesses]); err != nil {
-				return err
-			}
-			lines[i].value = strings.Clone(lines[i].value)
-		}
-		lines = slices.DeleteFunc(lines, func(x topLine) bool { return x.value == "" })
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -571,68 +553,260 @@ func (w *topWorker) survey(first bool) error {
 	for day, n := range byDay {
 		b.note(day, w.part, n)
 	}
+	if w.dim.n <= fewValues {
+		b.few++
+	}
 	return nil
+}
+
+// outline gives how many rows of which days there are, or at most, and with first the numbers of the values with the most changes.
+func (w *topWorker) outline(first bool) (byDay map[int64]int64, values []int, err error) {
+	most := max(topFirst, w.top.limit)
+	byDay = map[int64]int64{}
+	tops, list, err := w.tops()
+	if err != nil {
+		return nil, nil, err
+	}
+	if tops == nil || first && list == nil {
+		counts := w.changes(byDay)
+		if first {
+			values = largest(counts, most)
+		}
+		return byDay, values, nil
+	}
+	for i, n := range tops.Rows {
+		w.overlapped(tops.FirstDay+int64(i), func(day int64) { byDay[day] += n })
+	}
+	if !first {
+		return byDay, nil, nil
+	}
+	seen := map[uint64]bool{}
+	for _, x := range list.List {
+		asked := false
+		w.overlapped(x.Day, func(int64) { asked = true })
+		if asked && !seen[x.Code] && len(values) < most {
+			seen[x.Code] = true
+			values = append(values, int(w.number(x.Code)))
+		}
+	}
+	return byDay, values, nil
+}
+
+// tops gives what the block says of its largest, if that says something about the question: it is about times alone; and of the
+// dimension, nil if there is no list.
+func (w *topWorker) tops() (*index.Tops, *index.TopList, error) {
+	if !w.q.timesOnly() {
+		return nil, nil, nil
+	}
+	t, ok, err := w.b.Tops()
+	if err != nil || !ok {
+		return nil, nil, err
+	}
+	if of, ok := topsOf[w.top.by]; ok {
+		return &t, t.Of(of), nil
+	}
+	return &t, nil, nil
+}
+
+var topsOf = map[string]index.TopsOf{
+	"ip": index.TopsIP, "network": index.TopsNetwork, "principal": index.TopsPrincipal, "credential": index.TopsCredential,
+}
+
+// timesOnly reports whether the terms ask for nothing but times.
+func (q *question) timesOnly() bool {
+	return !slices.ContainsFunc(q.terms, func(t *term) bool {
+		return len(t.texts) > 0 || t.classes != nil || t.nets != nil || t.asn != nil || t.status != nil || t.field != nil || t.outcome != nil ||
+			t.issued != nil || t.expl != nil || len(t.subject) > 0
+	})
+}
+
+// overlapped calls fn with the days of the question's zone in which some of a UTC day that is asked for lies.
+func (w *topWorker) overlapped(utc int64, fn func(day int64)) {
+	from, until := max(utc*day, w.from), min(utc*day+day-1, w.to)
+	if !slices.ContainsFunc(w.q.terms, func(t *term) bool { return t.from <= until && t.to > from }) {
+		return
+	}
+	for d, last := w.zone.of(from), w.zone.of(until); d <= last; d++ {
+		fn(d)
+	}
+}
+
+// countOut counts values out in this block alone.
+func (w *topWorker) countOut(values []int) ([]topLine, error) {
+	b := w.top
+	wanted := make([]int32, w.codes())
+	for i, number := range values {
+		wanted[number] = int32(i + 1)
+	}
+	sums := map[[2]int64]*subjectSet{} // by place in values, with the realm, and day
+	w.rows(wanted, func(x *topBatch) {
+		for i := range x.n {
+			if at := wanted[x.code[i]]; at > 0 && x.bits[i]&rowCounted != 0 {
+				k := [2]int64{int64(at-1)<<32 | int64(x.realm[i]), w.zone.of(x.time[i])}
+				if sums[k] == nil {
+					sums[k] = &subjectSet{}
+				}
+				sums[k].add(&b.sets, w.key(x.subject[i]))
+			}
+		}
+	})
+	subjects := map[[2]int64]int64{}
+	for k, s := range sums {
+		subjects[[2]int64{k[0] >> 32, k[1]}] += s.len(&b.sets)
+		s.drop(&b.sets)
+	}
+	lines := make([]topLine, 0, len(subjects))
+	for k, n := range subjects {
+		lines = append(lines, topLine{topGroup: topGroup{day: k[1]}, subjects: n, accesses: k[0]})
+	}
+	slices.SortFunc(lines, compareTop)
+	lines = lines[:min(len(lines), max(topFirst, 2*b.limit))]
+	for i := range lines {
+		v, err := w.value(values[lines[i].accesses])
+		if err != nil {
+			return nil, err
+		}
+		lines[i].value = strings.Clone(v)
+	}
+	return slices.DeleteFunc(lines, func(x topLine) bool { return x.value == "" }), nil
 }
 
 // reaching gives the groups that have so many changes in this block that they can reach the bar.
 func (w *topWorker) reaching(bar int64) (map[topGroup]int64, error) {
-	b := w.top
 	least, lowest := map[int64]int64{}, int64(math.MaxInt64)
-	for day, of := range b.days {
+	w.top.mu.Lock()
+	for day, of := range w.top.days {
 		if _, ok := of[w.part]; ok {
-			least[day] = b.least(day, w.part, bar)
+			least[day] = w.top.least(day, w.part, bar)
 			lowest = min(lowest, least[day])
 		}
 	}
+	w.top.mu.Unlock()
+	if lowest == math.MaxInt64 {
+		return nil, nil
+	}
+	cells, ok, err := w.listed(least)
+	if err == nil && !ok {
+		cells = w.counted(least, lowest)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out, known := map[topGroup]int64{}, map[string]int{}
+	for k, changes := range cells {
+		if len(out) > topMore {
+			break // it is too many anyway
+		}
+		v, err := w.value(int(k.number))
+		if err != nil {
+			return nil, err
+		}
+		if v != "" {
+			v = strings.Clone(v)
+			out[topGroup{k.day, v}] += changes
+			if known[v] = int(k.number); w.dense != nil {
+				known[v] = int(w.codeOf[k.number])
+			}
+		}
+	}
+	w.top.mu.Lock()
+	defer w.top.mu.Unlock()
+	w.top.known[w.part] = known
+	return out, nil
+}
+
+// topCell is a day and a number in a block.
+type topCell struct {
+	day    int64
+	number uint32
+}
+
+// listed gives those that reach the least of their days by what the block says of its largest; ok is false if others may, too.
+func (w *topWorker) listed(least map[int64]int64) (cells map[topCell]int64, ok bool, err error) {
+	tops, list, err := w.tops()
+	if err != nil || list == nil {
+		return nil, false, err
+	}
+	parts := map[int64]int64{} // by day, the UTC days that it has some of
+	for i := range tops.Rows {
+		w.overlapped(tops.FirstDay+int64(i), func(day int64) { parts[day]++ })
+	}
+	for day, n := range parts {
+		if n*list.Rest >= least[day] {
+			return nil, false, nil
+		}
+	}
+	cells, seen := map[topCell]int64{}, map[topCell]int64{}
+	for _, x := range list.List {
+		number := w.number(x.Code)
+		w.overlapped(x.Day, func(day int64) {
+			cells[topCell{day, number}] += x.Changes
+			seen[topCell{day, number}]++
+		})
+	}
+	for k := range cells {
+		if cells[k] += (parts[k.day] - seen[k]) * list.Rest; cells[k] < least[k.day] {
+			delete(cells, k)
+		}
+	}
+	return cells, true, nil
+}
+
+// counted gives those that reach the least of their days by counting their changes.
+func (w *topWorker) counted(least map[int64]int64, lowest int64) map[topCell]int64 {
 	counts := w.changes(nil)
-	wanted, values := make([]int32, w.codes()), []int{}
+	wanted, values := make([]int32, w.codes()), []uint32{}
 	for number, n := range counts {
 		if int64(n) >= lowest {
-			values = append(values, number)
+			values = append(values, uint32(number))
 			wanted[number] = int32(len(values))
 		}
 	}
 	if len(values) == 0 {
-		return nil, nil
+		return nil
 	}
 	type cell struct{ changes, last uint64 }
-	cells := map[[2]int64]*cell{} // by place in values and day
-	var k [2]int64
-	var at *cell
+	first := w.zone.of(w.from)
+	days := w.zone.of(w.to) - first + 1
+	direct := days*int64(len(values)) <= topCells
+	var all []cell
+	var others map[[2]int64]*cell
+	if direct {
+		all = make([]cell, days*int64(len(values)))
+	} else {
+		others = map[[2]int64]*cell{}
+	}
 	w.rows(wanted, func(x *topBatch) {
 		for i := range x.n {
 			v := wanted[x.code[i]]
 			if v == 0 || x.bits[i]&rowCounted == 0 {
 				continue
 			}
-			if next := [2]int64{int64(v), w.zone.of(x.time[i])}; at == nil || next != k {
-				if k, at = next, cells[next]; at == nil {
-					at = &cell{}
-					cells[k] = at
-				}
+			var at *cell
+			if k := [2]int64{int64(v - 1), w.zone.of(x.time[i]) - first}; direct {
+				at = &all[k[0]*days+k[1]]
+			} else if at = others[k]; at == nil {
+				at = &cell{}
+				others[k] = at
 			}
 			if who := x.subject[i]<<24 | uint64(x.realm[i]); at.changes == 0 || at.last != who {
 				at.changes, at.last = at.changes+1, who
 			}
 		}
 	})
-	out := map[topGroup]int64{}
-	for k, c := range cells {
-		if int64(c.changes) < least[k[1]] {
-			continue
-		}
-		if len(out) > topMore {
-			break // it is too many anyway
-		}
-		v, err := w.value(values[k[0]-1])
-		if err != nil {
-			return nil, err
-		}
-		if v != "" {
-			out[topGroup{k[1], strings.Clone(v)}] += int64(c.changes)
+	out := map[topCell]int64{}
+	keep := func(v, d int64, changes uint64) {
+		if day := first + d; changes > 0 && int64(changes) >= least[day] {
+			out[topCell{day, values[v]}] = int64(changes)
 		}
 	}
-	return out, nil
+	for i := range all {
+		keep(int64(i)/days, int64(i)%days, all[i].changes)
+	}
+	for k, c := range others {
+		keep(k[0], k[1], c.changes)
+	}
+	return out
 }
 
 // count counts groups out.
@@ -640,12 +814,7 @@ func (w *topWorker) count(c *counting) error {
 	names := []uint32{0} // by place, the value's number
 	var wanted []int32
 	if c.values != nil {
-		type found struct {
-			number uint32
-			id     uint32
-		}
-		var all []found
-		err := w.dim.find(c.values, func(code int, id uint32) { all = append(all, found{w.number(uint64(code)), id}) })
+		all, err := w.found(c)
 		if err != nil || len(all) == 0 {
 			return err
 		}
@@ -707,6 +876,31 @@ func (w *topWorker) count(c *counting) error {
 		}
 	}
 	return failed
+}
+
+// foundValue is a value by its number in a block.
+type foundValue struct{ number, id uint32 }
+
+// found gives those of the values to be counted that a block may have on the days asked for.
+func (w *topWorker) found(c *counting) (all []foundValue, err error) {
+	look := map[string]uint32{}
+	w.top.mu.Lock()
+	known := w.top.known[w.part]
+	for v, id := range c.values {
+		if !slices.ContainsFunc(c.daysOf[v], func(day int64) bool { _, ok := w.top.days[day][w.part]; return ok }) {
+			continue
+		}
+		if code, ok := known[v]; ok {
+			all = append(all, foundValue{w.number(uint64(code)), id})
+		} else {
+			look[v] = id
+		}
+	}
+	w.top.mu.Unlock()
+	if len(look) > 0 {
+		err = w.dim.find(look, func(code int, id uint32) { all = append(all, foundValue{w.number(uint64(code)), id}) })
+	}
+	return all, err
 }
 
 // noGroup stands for a group that is not asked for.

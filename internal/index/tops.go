@@ -1,0 +1,298 @@
+package index
+
+import (
+	"cmp"
+	"encoding/binary"
+	"math"
+	"slices"
+)
+
+// A block says who may have been shown most, so that a question for the largest groups looks at few rows: for some members, the days (UTC)
+// and codes with the most changes, which is how often the subject of a code's rows differs from that of its row before. What was
+// shown to whom is not in it: it bounds every answer, whatever the filter and the catalog.
+const (
+	topsKept   = 512
+	topsCells  = 1 << 22 // days times codes that are looked at
+	dayMillis  = int64(86_400_000)
+	maxTopDays = 1 << 15
+)
+
+// TopsOf is a member that Tops has.
+type TopsOf int
+
+// The members that Tops has.
+const (
+	TopsIP TopsOf = iota
+	TopsNetwork
+	TopsPrincipal
+	TopsCredential
+	topsLists
+)
+
+// Tops are the largest of a block.
+type Tops struct {
+	FirstDay int64   // since 1970
+	Rows     []int64 // that name a subject, by day from FirstDay on
+	lists    [topsLists]TopList
+}
+
+// TopList is the largest of a member, the largest first.
+type TopList struct {
+	List []Top
+	Rest int64 // no day and code that is not in List has more changes
+}
+
+// Top is what a code has on a day.
+type Top struct {
+	Day     int64
+	Code    uint64 // of Principals, where no row has PrincipalOwn for it; of a network that of its least address
+	Changes int64
+}
+
+// Of gives the list of a member.
+func (t *Tops) Of(m TopsOf) *TopList { return &t.lists[m] }
+
+// topsRows is what tops are made of, by row: whether it counts, who it is, and the day from the first on.
+type topsRows struct {
+	subject []uint64 // 1 more, with the realm above; 0: none
+	day     []uint16
+	days    int
+}
+
+// topsOf makes the tops of a block's rows. It gives nothing if they are of too many days.
+func (b *builder) topsOf(w *fileWriter, who, times []uint64, origins []uint32, principal, credential func(row int) uint64) {
+	first := floorDay(w.minTime)
+	days := floorDay(w.maxTime) - first + 1
+	if days > maxTopDays {
+		w.end(sectionTops, 0)
+		return
+	}
+	r := &topsRows{subject: make([]uint64, len(who)), day: make([]uint16, len(who)), days: int(days)}
+	rows := make([]uint64, days)
+	ip, realm := make([]uint32, len(origins)), make([]uint32, len(origins))
+	for at, o := range b.order() {
+		ip[at], realm[at] = b.origins[o][memberIP], b.origins[o][memberRealm]
+	}
+	originOf := make([]uint32, len(who))
+	for o := range origins[:len(origins)-1] {
+		for row := origins[o]; row < origins[o+1]; row++ {
+			originOf[row] = uint32(o)
+		}
+	}
+	for i, v := range who {
+		d := uint16((w.minTime+int64(times[i]))/dayMillis - first)
+		r.day[i] = d
+		if shape := v & (1<<w.shapeBits - 1); b.blobs[shape][0]&shapeSubject != 0 {
+			r.subject[i] = (v>>w.shapeBits + 1) | uint64(realm[originOf[i]])<<34
+			rows[d]++
+		}
+	}
+	networks := b.networks()
+	out := binary.AppendVarint(nil, first)
+	out = binary.AppendUvarint(out, uint64(days))
+	for _, n := range rows {
+		out = binary.AppendUvarint(out, n)
+	}
+	for _, code := range []func(row int) uint64{
+		func(row int) uint64 { return uint64(ip[originOf[row]]) },
+		func(row int) uint64 { return uint64(networks[ip[originOf[row]]]) },
+		principal,
+		credential,
+	} {
+		list := r.largest(code)
+		out = binary.AppendUvarint(out, uint64(list.Rest))
+		out = binary.AppendUvarint(out, uint64(len(list.List)))
+		for _, x := range list.List {
+			out = binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(out, uint64(x.Day)), x.Code), uint64(x.Changes))
+		}
+	}
+	w.b = append(w.b, out...)
+	w.end(sectionTops, 0)
+}
+
+func floorDay(ms int64) int64 {
+	d := ms / dayMillis
+	if ms%dayMillis < 0 {
+		d--
+	}
+	return d
+}
+
+// networks gives for each code of an address the least code in its network: IPv4/24, IPv6/48.
+func (b *builder) networks() []uint32 {
+	out := make([]uint32, 1+len(b.v4)+len(b.v6))
+	for i := range b.v4 {
+		if out[i+1] = uint32(i + 1); i > 0 && b.v4[i]>>8 == b.v4[i-1]>>8 {
+			out[i+1] = out[i]
+		}
+	}
+	for i := range b.v6 {
+		at := 1 + len(b.v4) + i
+		if out[at] = uint32(at); i > 0 && string(b.v6[i][:6]) == string(b.v6[i-1][:6]) {
+			out[at] = out[at-1]
+		}
+	}
+	return out
+}
+
+// largest gives the days and codes with the most changes.
+func (r *topsRows) largest(code func(row int) uint64) TopList {
+	total := r.totals(code)
+	type sum struct {
+		code    uint64
+		changes uint32
+	}
+	list := make([]sum, 0, len(total.codes))
+	for i, c := range total.codes {
+		list = append(list, sum{c, total.changes[i]})
+	}
+	slices.SortFunc(list, func(x, y sum) int { return cmp.Or(cmp.Compare(y.changes, x.changes), cmp.Compare(x.code, y.code)) })
+	// What the first have on their largest days says how many of the others can be among the largest.
+	n := min(len(list), topsKept, topsCells/r.days)
+	look := func() []Top {
+		slots := make(map[uint64]uint32, n)
+		for i := range n {
+			slots[list[i].code] = uint32(i)
+		}
+		return r.byDay(code, slots)
+	}
+	tops := look()
+	least := uint32(0)
+	if len(tops) >= topsKept {
+		least = uint32(tops[topsKept-1].Changes)
+	}
+	more := n
+	for more < len(list) && list[more].changes > least && more < topsCells/r.days {
+		more++
+	}
+	if more > n {
+		n = more
+		tops = look()
+	}
+	out := TopList{List: tops}
+	if n < len(list) {
+		out.Rest = int64(list[n].changes)
+	}
+	if len(tops) > topsKept {
+		out.Rest = max(out.Rest, tops[topsKept].Changes)
+		out.List = tops[:topsKept]
+	}
+	return out
+}
+
+// totals are changes by code.
+type totals struct {
+	codes   []uint64
+	changes []uint32
+}
+
+// totals counts the changes of all codes but 0.
+func (r *topsRows) totals(code func(row int) uint64) totals {
+	var t totals
+	var last []uint64
+	at := map[uint64]uint32{}
+	var direct []uint32 // place + 1 by code, where codes are small
+	for row, subject := range r.subject {
+		if subject == 0 {
+			continue
+		}
+		c := code(row)
+		if c == 0 {
+			continue
+		}
+		i, ok := uint32(0), false
+		if c < 1<<24 {
+			for uint64(len(direct)) <= c {
+				direct = append(direct, make([]uint32, max(1024, len(direct)))...)
+			}
+			i, ok = direct[c]-1, direct[c] != 0
+		} else {
+			i, ok = at[c]
+		}
+		if !ok {
+			i = uint32(len(t.codes))
+			t.codes, t.changes, last = append(t.codes, c), append(t.changes, 0), append(last, 0)
+			if c < 1<<24 {
+				direct[c] = i + 1
+			} else {
+				at[c] = i
+			}
+		}
+		if last[i] != subject {
+			last[i] = subject
+			t.changes[i]++
+		}
+	}
+	return t
+}
+
+// byDay counts the changes of some codes by day, the largest first.
+func (r *topsRows) byDay(code func(row int) uint64, slots map[uint64]uint32) []Top {
+	direct := make([]uint32, 1<<16)
+	for c, slot := range slots {
+		direct[c&(1<<16-1)] = slot + 1 // a guess: who has it, or that somebody has
+	}
+	codes := make([]uint64, len(slots))
+	for c, slot := range slots {
+		codes[slot] = c
+	}
+	changes, last := make([]uint32, len(slots)*r.days), make([]uint64, len(slots)*r.days)
+	for row, subject := range r.subject {
+		if subject == 0 {
+			continue
+		}
+		c := code(row)
+		guess := direct[c&(1<<16-1)]
+		if guess == 0 {
+			continue
+		}
+		slot := guess - 1
+		if codes[slot] != c {
+			var ok bool
+			if slot, ok = slots[c]; !ok {
+				continue
+			}
+		}
+		at := int(slot)*r.days + int(r.day[row])
+		if last[at] != subject {
+			last[at] = subject
+			changes[at]++
+		}
+	}
+	var out []Top
+	for at, n := range changes {
+		if n > 0 {
+			out = append(out, Top{int64(at % r.days), codes[at/r.days], int64(n)})
+		}
+	}
+	slices.SortFunc(out, func(x, y Top) int {
+		return cmp.Or(cmp.Compare(y.Changes, x.Changes), cmp.Compare(x.Day, y.Day), cmp.Compare(x.Code, y.Code))
+	})
+	return out
+}
+
+// Tops gives the largest of the block; ok is false if it has none.
+func (b *Block) Tops() (t Tops, ok bool, err error) {
+	in := b.bytes(sectionTops)
+	if err := b.whole(sectionTops); err != nil || len(in) == 0 {
+		return t, false, err
+	}
+	d := decoder{b: in}
+	t.FirstDay = d.varint()
+	t.Rows = make([]int64, d.count(maxTopDays))
+	for i := range t.Rows {
+		t.Rows[i] = int64(d.count(math.MaxInt32))
+	}
+	for m := range t.lists {
+		l := &t.lists[m]
+		l.Rest = int64(d.count(math.MaxInt32))
+		l.List = make([]Top, d.count(len(d.b)))
+		for i := range l.List {
+			l.List[i] = Top{t.FirstDay + int64(d.count(maxTopDays)), d.uvarint(), int64(d.count(math.MaxInt32))}
+		}
+	}
+	if d.bad || len(d.b) > 0 {
+		return t, false, &DamageError{b.name}
+	}
+	return t, true, nil
+}
