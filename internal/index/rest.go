@@ -300,7 +300,7 @@ func (b *builder) ties(subjects *subjectTable, accesses []uint32) (rows, sequenc
 		at      uint32
 	}
 	c := b.c
-	size := uint64(1) << max(16, bits.Len(uint(16*len(accesses))))
+	size := uint64(1) << max(16, bits.Len(uint(8*len(accesses))))
 	once, twice := make([]uint64, size/64), make([]uint64, size/64)
 	place := func(r *row) uint64 {
 		h := (r.subject ^ uint64(r.time)*0x9e3779b97f4a7c15) * 0xbf58476d1ce4e5b9

@@ -11,8 +11,9 @@ import (
 // and codes with the most changes, which is how often the subject of a code's rows differs from that of its row before. What was
 // shown to whom is not in it: it bounds every answer, whatever the filter and the catalog.
 const (
-	topsKept   = 512
-	topsCells  = 1 << 22 // days times codes that are looked at
+	topsKept   = 4096
+	topsCodes  = 1 << 14 // that are looked at by day
+	topsCells  = 1 << 22 // and those times days
 	dayMillis  = int64(86_400_000)
 	maxTopDays = 1 << 15
 )
@@ -26,6 +27,7 @@ const (
 	TopsNetwork
 	TopsPrincipal
 	TopsCredential
+	TopsAgent
 	topsLists
 )
 
@@ -38,8 +40,10 @@ type Tops struct {
 
 // TopList is the largest of a member, the largest first.
 type TopList struct {
-	List []Top
-	Rest int64 // no day and code that is not in List has more changes
+	first int64
+	n     int
+	in    []byte
+	Rest  int64 // no day and code that is not in it has more changes
 }
 
 // Top is what a code has on a day.
@@ -69,9 +73,9 @@ func (b *builder) topsOf(w *fileWriter, who, times []uint64, origins []uint32, p
 	}
 	r := &topsRows{subject: make([]uint64, len(who)), day: make([]uint16, len(who)), days: int(days)}
 	rows := make([]uint64, days)
-	ip, realm := make([]uint32, len(origins)), make([]uint32, len(origins))
+	ip, realm, agent := make([]uint32, len(origins)), make([]uint32, len(origins)), make([]uint32, len(origins))
 	for at, o := range b.order() {
-		ip[at], realm[at] = b.origins[o][memberIP], b.origins[o][memberRealm]
+		ip[at], realm[at], agent[at] = b.origins[o][memberIP], b.origins[o][memberRealm], b.origins[o][memberAgent]
 	}
 	originOf := make([]uint32, len(who))
 	for o := range origins[:len(origins)-1] {
@@ -93,18 +97,20 @@ func (b *builder) topsOf(w *fileWriter, who, times []uint64, origins []uint32, p
 	for _, n := range rows {
 		out = binary.AppendUvarint(out, n)
 	}
-	for _, code := range []func(row int) uint64{
-		func(row int) uint64 { return uint64(ip[originOf[row]]) },
-		func(row int) uint64 { return uint64(networks[ip[originOf[row]]]) },
-		principal,
-		credential,
+	for _, code := range [topsLists]func(row int) uint64{
+		TopsIP:         func(row int) uint64 { return uint64(ip[originOf[row]]) },
+		TopsNetwork:    func(row int) uint64 { return uint64(networks[ip[originOf[row]]]) },
+		TopsPrincipal:  principal,
+		TopsCredential: credential,
+		TopsAgent:      func(row int) uint64 { return uint64(agent[originOf[row]]) },
 	} {
-		list := r.largest(code)
-		out = binary.AppendUvarint(out, uint64(list.Rest))
-		out = binary.AppendUvarint(out, uint64(len(list.List)))
-		for _, x := range list.List {
-			out = binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(out, uint64(x.Day)), x.Code), uint64(x.Changes))
+		list, rest := r.largest(code)
+		var in []byte
+		for _, x := range list {
+			in = binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(in, uint64(x.Changes)), uint64(x.Day)), x.Code)
 		}
+		out = binary.AppendUvarint(binary.AppendUvarint(out, uint64(rest)), uint64(len(list)))
+		out = append(binary.AppendUvarint(out, uint64(len(in))), in...)
 	}
 	w.b = append(w.b, out...)
 	w.end(sectionTops, 0)
@@ -135,49 +141,56 @@ func (b *builder) networks() []uint32 {
 	return out
 }
 
-// largest gives the days and codes with the most changes.
-func (r *topsRows) largest(code func(row int) uint64) TopList {
+// largest gives the days and codes with the most changes, and what no other has more of.
+func (r *topsRows) largest(code func(row int) uint64) (list []Top, rest int64) {
 	total := r.totals(code)
-	type sum struct {
-		code    uint64
-		changes uint32
-	}
-	list := make([]sum, 0, len(total.codes))
+	// A code has no more on a day than in all: only those with the most in all are looked at by day.
+	least := threshold(total.changes, min(topsCodes, topsCells/r.days))
+	rest = int64(least - 1)
+	slots, codes := map[uint64]uint32{}, []uint64(nil)
 	for i, c := range total.codes {
-		list = append(list, sum{c, total.changes[i]})
-	}
-	slices.SortFunc(list, func(x, y sum) int { return cmp.Or(cmp.Compare(y.changes, x.changes), cmp.Compare(x.code, y.code)) })
-	// What the first have on their largest days says how many of the others can be among the largest.
-	n := min(len(list), topsKept, topsCells/r.days)
-	look := func() []Top {
-		slots := make(map[uint64]uint32, n)
-		for i := range n {
-			slots[list[i].code] = uint32(i)
+		if total.changes[i] >= least {
+			slots[c], codes = uint32(len(codes)), append(codes, c)
 		}
-		return r.byDay(code, slots)
 	}
-	tops := look()
-	least := uint32(0)
-	if len(tops) >= topsKept {
-		least = uint32(tops[topsKept-1].Changes)
+	changes := r.byDay(code, slots, codes)
+	if least = threshold(changes, topsKept); least > 1 {
+		rest = max(rest, int64(least-1))
 	}
-	more := n
-	for more < len(list) && list[more].changes > least && more < topsCells/r.days {
-		more++
+	for at, n := range changes {
+		if n >= least {
+			list = append(list, Top{int64(at % r.days), codes[at/r.days], int64(n)})
+		}
 	}
-	if more > n {
-		n = more
-		tops = look()
+	slices.SortFunc(list, func(x, y Top) int {
+		return cmp.Or(cmp.Compare(y.Changes, x.Changes), cmp.Compare(x.Day, y.Day), cmp.Compare(x.Code, y.Code))
+	})
+	return list, rest
+}
+
+// threshold gives the least number but 0 that so few of the numbers reach.
+func threshold(numbers []uint32, few int) uint32 {
+	const known = 1 << 12
+	var counts [known]int
+	large := []uint32(nil)
+	for _, n := range numbers {
+		if n < known {
+			counts[n]++
+		} else {
+			large = append(large, n)
+		}
 	}
-	out := TopList{List: tops}
-	if n < len(list) {
-		out.Rest = int64(list[n].changes)
+	if len(large) > few {
+		slices.Sort(large)
+		return large[len(large)-few-1] + 1
 	}
-	if len(tops) > topsKept {
-		out.Rest = max(out.Rest, tops[topsKept].Changes)
-		out.List = tops[:topsKept]
+	reach := len(large)
+	for n := known - 1; n > 0; n-- {
+		if reach += counts[n]; reach > few {
+			return uint32(n + 1)
+		}
 	}
-	return out
+	return 1
 }
 
 // totals are changes by code.
@@ -226,15 +239,11 @@ func (r *topsRows) totals(code func(row int) uint64) totals {
 	return t
 }
 
-// byDay counts the changes of some codes by day, the largest first.
-func (r *topsRows) byDay(code func(row int) uint64, slots map[uint64]uint32) []Top {
+// byDay counts the changes of some codes, by their slots, and by day.
+func (r *topsRows) byDay(code func(row int) uint64, slots map[uint64]uint32, codes []uint64) []uint32 {
 	direct := make([]uint32, 1<<16)
-	for c, slot := range slots {
-		direct[c&(1<<16-1)] = slot + 1 // a guess: who has it, or that somebody has
-	}
-	codes := make([]uint64, len(slots))
-	for c, slot := range slots {
-		codes[slot] = c
+	for slot, c := range codes {
+		direct[c&(1<<16-1)] = uint32(slot) + 1 // a guess: who has it, or that somebody has
 	}
 	changes, last := make([]uint32, len(slots)*r.days), make([]uint64, len(slots)*r.days)
 	for row, subject := range r.subject {
@@ -259,16 +268,7 @@ func (r *topsRows) byDay(code func(row int) uint64, slots map[uint64]uint32) []T
 			changes[at]++
 		}
 	}
-	var out []Top
-	for at, n := range changes {
-		if n > 0 {
-			out = append(out, Top{int64(at % r.days), codes[at/r.days], int64(n)})
-		}
-	}
-	slices.SortFunc(out, func(x, y Top) int {
-		return cmp.Or(cmp.Compare(y.Changes, x.Changes), cmp.Compare(x.Day, y.Day), cmp.Compare(x.Code, y.Code))
-	})
-	return out
+	return changes
 }
 
 // Tops gives the largest of the block; ok is false if it has none.
@@ -285,14 +285,23 @@ func (b *Block) Tops() (t Tops, ok bool, err error) {
 	}
 	for m := range t.lists {
 		l := &t.lists[m]
-		l.Rest = int64(d.count(math.MaxInt32))
-		l.List = make([]Top, d.count(len(d.b)))
-		for i := range l.List {
-			l.List[i] = Top{t.FirstDay + int64(d.count(maxTopDays)), d.uvarint(), int64(d.count(math.MaxInt32))}
-		}
+		l.first, l.Rest, l.n = t.FirstDay, int64(d.count(math.MaxInt32)), d.count(topsKept)
+		l.in = d.take(d.count(len(d.b)))
 	}
 	if d.bad || len(d.b) > 0 {
 		return t, false, &DamageError{b.name}
 	}
 	return t, true, nil
+}
+
+// Each calls fn with the largest, the largest first, until it returns false.
+func (l *TopList) Each(fn func(x Top) bool) {
+	d := decoder{b: l.in}
+	for range l.n {
+		changes := int64(d.uvarint())
+		x := Top{Changes: changes, Day: l.first + int64(d.uvarint()), Code: d.uvarint()}
+		if d.bad || !fn(x) {
+			return
+		}
+	}
 }

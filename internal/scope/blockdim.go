@@ -23,6 +23,20 @@ type blockDim struct {
 	same    []uint32                    // for each code the least that has the same value; nil: itself
 }
 
+// distinct is how many values there can be.
+func (d *blockDim) distinct() int {
+	if d.same == nil || d.n > 1<<16 {
+		return d.n
+	}
+	n := 0
+	for code, first := range d.same {
+		if int(first) == code {
+			n++
+		}
+	}
+	return n
+}
+
 // dimOpener makes a dimension ready. It reports false if the block cannot tell.
 type dimOpener func(w *topWorker) (blockDim, bool, error)
 

@@ -269,7 +269,7 @@ func (b *blockTop) all(ctx context.Context) error {
 		n, held := 0, int64(0)
 		for n < len(days) && (n == 0 || held < topHeld) {
 			for _, rows := range b.days[days[n]] {
-				held += 16 * rows
+				held += 32 * rows
 			}
 			n++
 		}
@@ -536,7 +536,7 @@ const fewValues = 256
 // survey notes how much of which days a block has; with first, it counts out the values with the most changes.
 func (w *topWorker) survey(first bool) error {
 	b := w.top
-	first = first && w.dim.n > fewValues
+	first = first && w.dim.distinct() > fewValues
 	byDay, values, err := w.outline(first)
 	if err != nil {
 		return err
@@ -553,7 +553,7 @@ func (w *topWorker) survey(first bool) error {
 	for day, n := range byDay {
 		b.note(day, w.part, n)
 	}
-	if w.dim.n <= fewValues {
+	if w.dim.distinct() <= fewValues {
 		b.few++
 	}
 	return nil
@@ -581,14 +581,15 @@ func (w *topWorker) outline(first bool) (byDay map[int64]int64, values []int, er
 		return byDay, nil, nil
 	}
 	seen := map[uint64]bool{}
-	for _, x := range list.List {
+	list.Each(func(x index.Top) bool {
 		asked := false
 		w.overlapped(x.Day, func(int64) { asked = true })
-		if asked && !seen[x.Code] && len(values) < most {
+		if asked && !seen[x.Code] {
 			seen[x.Code] = true
 			values = append(values, int(w.number(x.Code)))
 		}
-	}
+		return len(values) < most
+	})
 	return byDay, values, nil
 }
 
@@ -610,6 +611,7 @@ func (w *topWorker) tops() (*index.Tops, *index.TopList, error) {
 
 var topsOf = map[string]index.TopsOf{
 	"ip": index.TopsIP, "network": index.TopsNetwork, "principal": index.TopsPrincipal, "credential": index.TopsCredential,
+	"agent": index.TopsAgent,
 }
 
 // timesOnly reports whether the terms ask for nothing but times.
@@ -731,21 +733,29 @@ func (w *topWorker) listed(least map[int64]int64) (cells map[topCell]int64, ok b
 	for i := range tops.Rows {
 		w.overlapped(tops.FirstDay+int64(i), func(day int64) { parts[day]++ })
 	}
+	lowest, most := int64(math.MaxInt64), int64(0)
 	for day, n := range parts {
 		if n*list.Rest >= least[day] {
 			return nil, false, nil
 		}
+		lowest, most = min(lowest, least[day]), max(most, n)
 	}
 	cells, seen := map[topCell]int64{}, map[topCell]int64{}
-	for _, x := range list.List {
+	rest := list.Rest
+	list.Each(func(x index.Top) bool {
+		if x.Changes*most < lowest {
+			rest = x.Changes // what has no more on any of its days does not reach it
+			return false
+		}
 		number := w.number(x.Code)
 		w.overlapped(x.Day, func(day int64) {
 			cells[topCell{day, number}] += x.Changes
 			seen[topCell{day, number}]++
 		})
-	}
+		return true
+	})
 	for k := range cells {
-		if cells[k] += (parts[k.day] - seen[k]) * list.Rest; cells[k] < least[k.day] {
+		if cells[k] += (parts[k.day] - seen[k]) * rest; cells[k] < least[k.day] {
 			delete(cells, k)
 		}
 	}

@@ -39,7 +39,7 @@ func (s *subjectSet) add(of *subjectSets, k subjectKey) {
 func (s *subjectSet) sort(of *subjectSets) {
 	slices.Sort(s.list)
 	s.list = slices.Compact(s.list)
-	if s.bits == nil && len(s.list) >= firstSort/2 && uint64(len(s.list))*64 >= uint64(of.limit) {
+	if s.bits == nil && len(s.list) >= firstSort/2 && uint64(len(s.list))*256 >= uint64(of.limit) {
 		s.bits = make([]uint64, of.limit>>6+1)
 		s.take(of, 8*len(s.bits))
 		s.list = slices.DeleteFunc(s.list, func(k subjectKey) bool {
