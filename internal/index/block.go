@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"sort"
+	"sync"
 	"unsafe"
 )
 
@@ -17,9 +18,9 @@ type Block struct {
 	sum     uint32 // of the footer
 	side    sideTable
 
-	origins Monotone // key and ip of each: the key's code times how many codes there are of addresses, and the address's code
-	starts  Monotone
-	v4      Monotone
+	origins monotoneSection // key and ip of each: the key's code times how many codes there are of addresses, and the address's code
+	starts  monotoneSection
+	v4      monotoneSection
 	who     Packed
 	times   Packed
 	buckets Packed // see find.go
@@ -43,6 +44,39 @@ func (b *Block) open() {
 	b.tieSeqs = b.packed(sectionTieSeqs, h.ties)
 	b.mask = 1<<h.shapeBits - 1
 }
+
+// monotoneSection is a section of monotone numbers, of which nothing is read before it is used.
+type monotoneSection struct {
+	once sync.Once
+	m    Monotone
+	ok   bool
+}
+
+// monotone gives the numbers of a section, and looks at its checksums. None may be over largest.
+func (b *Block) monotone(s section, x *monotoneSection, n int, largest uint64) (*Monotone, error) {
+	if err := b.whole(s); err != nil {
+		return nil, err
+	}
+	x.once.Do(func() {
+		x.m, x.ok = newMonotone(b.bytes(s), n, b.extents[s].width)
+		x.ok = x.ok && x.m.largest <= largest
+	})
+	if !x.ok {
+		b.file.broken.Store(true)
+		return nil, &DamageError{b.name}
+	}
+	return &x.m, nil
+}
+
+func (b *Block) keysAndIPs() (*Monotone, error) {
+	return b.monotone(sectionMember, &b.origins, b.head.origins, uint64(b.head.dicts[memberKey]+1)*b.ips()-1)
+}
+
+func (b *Block) allStarts() (*Monotone, error) {
+	return b.monotone(sectionStarts, &b.starts, b.head.origins+1, uint64(b.head.rows))
+}
+
+func (b *Block) addrs4() (*Monotone, error) { return b.monotone(sectionV4, &b.v4, b.head.v4, 1<<32-1) }
 
 // ips is how many codes of addresses there are, that of missing among them.
 func (b *Block) ips() uint64 { return uint64(b.head.v4) + uint64(b.head.v6) + 1 }
@@ -161,13 +195,14 @@ type Addrs struct {
 // IP gives the member ip.
 func (b *Block) IP() (Column, Addrs, error) {
 	c, err := b.column(memberIP)
-	if err == nil {
-		err = b.whole(sectionV4)
+	if err != nil {
+		return c, Addrs{}, err
 	}
-	if err == nil {
-		err = b.whole(sectionV6)
+	v4, err := b.addrs4()
+	if err != nil {
+		return c, Addrs{}, err
 	}
-	return c, Addrs{b.v4, b.bytes(sectionV6)}, err
+	return c, Addrs{*v4, b.bytes(sectionV6)}, b.whole(sectionV6)
 }
 
 // Len is how many addresses there are.
@@ -208,7 +243,13 @@ func (b *Block) Shapes() (Texts, error) { return b.texts(sectionShapes, b.head.s
 func ParseShape(text string) (Shape, error) { return parseShape(text) }
 
 // Starts gives the row with which each origin begins, and the end of the last one.
-func (b *Block) Starts() (Monotone, error) { return b.starts, b.whole(sectionStarts) }
+func (b *Block) Starts() (Monotone, error) {
+	m, err := b.allStarts()
+	if err != nil {
+		return Monotone{}, err
+	}
+	return *m, nil
+}
 
 // CheckRows looks at the checksums of rows. Rows must be looked at before they are read, their times apart.
 func (b *Block) CheckRows(lo, hi int, times bool) error {
@@ -228,11 +269,16 @@ func (b *Block) AskOrigins() {
 	}
 }
 
-// AskRows has the system read rows that are going to be read.
-func (b *Block) AskRows(lo, hi int) {
+// AskRows has the system read rows that are going to be read, their times too if they are wanted.
+func (b *Block) AskRows(lo, hi int, times bool) {
 	from, to := b.who.span(lo, hi)
 	e := &b.extents[sectionWho]
 	b.file.ask(e.at+from, e.at+min(to, e.size))
+	if times {
+		from, to = b.times.span(lo, hi)
+		e = &b.extents[sectionTime]
+		b.file.ask(e.at+from, e.at+min(to, e.size))
+	}
 }
 
 // Who gives for each row its subject above ShapeBits bits that are its shape.

@@ -3,6 +3,8 @@ package index
 import (
 	"encoding/binary"
 	"sort"
+
+	"github.com/whosaw/whosaw/internal/ledger"
 )
 
 // Column is a column of origins: their codes.
@@ -13,7 +15,9 @@ type Column struct {
 	largest uint64 // code
 	per     uint64 // codes of addresses
 
-	origins *Monotone // for key and ip, and for what goes by the address
+	section section
+	direct  bool      // codes are those of the origins
+	origins *Monotone // if not: for key and ip, and for what goes by the address
 	key, ip bool
 	which   Packed // origins whose code is not that of their address, in order
 	others  Packed // and theirs
@@ -22,19 +26,47 @@ type Column struct {
 // column gives the codes of a member.
 func (b *Block) column(m member) (Column, error) {
 	c := b.columnOf(m)
-	if c.origins != nil {
-		if err := b.whole(sectionMember); err != nil {
+	if !c.direct {
+		var err error
+		if c.origins, err = b.keysAndIPs(); err != nil {
 			return c, err
 		}
 	}
 	return c, b.whole(sectionMember + section(m))
 }
 
+// Member gives a member of origins that is a text; ok is false if it is none. Of codes that lie by origins no checksum was looked at:
+// call Check before.
+func (b *Block) Member(col ledger.Columns) (c Column, dict Texts, ok bool, err error) {
+	m, ok := map[ledger.Columns]member{
+		ledger.ColKey: memberKey, ledger.ColClient: memberClient, ledger.ColCountry: memberCountry, ledger.ColAgent: memberAgent,
+		ledger.ColTLS: memberTLS, ledger.ColSource: memberSource, ledger.ColRealm: memberRealm,
+	}[col]
+	if !ok {
+		return c, dict, false, nil
+	}
+	if c = b.columnOf(m); !c.direct {
+		c, err = b.column(m)
+	}
+	if err == nil {
+		dict, err = b.texts(sectionDict+section(m), b.head.dicts[m])
+	}
+	return c, dict, true, err
+}
+
+// Check looks at the checksums of the codes of some origins.
+func (b *Block) Check(c *Column, from, to int) error {
+	if !c.direct {
+		return nil
+	}
+	return b.checkNumbers(c.section, &c.codes, from, to)
+}
+
 // columnOf is column before checksums are looked at.
 func (b *Block) columnOf(m member) Column {
 	c := Column{
 		n: b.head.origins, largest: uint64(b.head.dicts[m]), per: b.ips(), base: uint64(b.head.columns[m].base),
-		key: m == memberKey, ip: m == memberIP,
+		key: m == memberKey, ip: m == memberIP, section: sectionMember + section(m),
 	}
 	switch m {
 	case memberIP:
@@ -45,9 +77,7 @@ func (b *Block) columnOf(m member) Column {
 		c.largest = 1
 	}
 	s, head := sectionMember+section(m), &b.head.columns[m]
-	if c.key || c.ip || head.byIP {
-		c.origins = &b.origins
-	}
+	c.direct = !(c.key || c.ip || head.byIP)
 	all, width := b.bytes(s), b.extents[s].width
 	switch {
 	case c.key || c.ip:
@@ -65,13 +95,14 @@ func (b *Block) columnOf(m member) Column {
 // code gives one origin's code of a member, and looks at the checksums of little more than it reads.
 func (b *Block) code(m member, o int) (int, error) {
 	c, s := b.columnOf(m), sectionMember+section(m)
-	if c.origins == nil {
+	if c.direct {
 		if err := b.checkNumbers(s, &c.codes, o, o+1); err != nil {
 			return 0, err
 		}
 		return int(c.At(o)), nil
 	}
-	if err := b.whole(sectionMember); err != nil {
+	var err error
+	if c.origins, err = b.keysAndIPs(); err != nil {
 		return 0, err
 	}
 	if head := &b.head.columns[m]; head.byIP {
@@ -91,11 +122,11 @@ func (b *Block) code(m member, o int) (int, error) {
 func (c *Column) Len() int { return c.n }
 
 // Constant reports that all origins have the same.
-func (c *Column) Constant() bool { return c.origins == nil && c.codes.width == 0 }
+func (c *Column) Constant() bool { return c.direct && c.codes.width == 0 }
 
 // At gives an origin's code.
 func (c *Column) At(o int) uint64 {
-	if c.origins == nil {
+	if c.direct {
 		return c.clamp(c.codes.At(o) + c.base)
 	}
 	both := c.origins.At(o)
@@ -126,7 +157,7 @@ func (c *Column) other(o int) int {
 
 // Fill gives the codes of the origins from one on, as many as dst holds. For many it is much faster than At.
 func (c *Column) Fill(dst []uint64, from int) {
-	if c.origins == nil {
+	if c.direct {
 		c.codes.Fill(dst, from)
 		for i, v := range dst {
 			dst[i] = c.clamp(v + c.base)
@@ -164,7 +195,7 @@ func (c *Column) Fill(dst []uint64, from int) {
 
 // Pass calls hit with the origins from one up to another whose codes are allowed.
 func (c *Column) Pass(from, to int, allow []bool, hit func(o int)) {
-	if c.origins == nil && uint64(len(allow)) >= c.base+c.codes.mask+1 {
+	if c.direct && uint64(len(allow)) >= c.base+c.codes.mask+1 {
 		b, width, mask, allow := c.codes.b, c.codes.width, c.codes.mask, allow[c.base:]
 		bit := uint(from) * width
 		for o := from; o < to; o++ {
@@ -190,14 +221,14 @@ func (c *Column) Pass(from, to int, allow []bool, hit func(o int)) {
 // Allowed gives room for an answer for each code, longer than it need be: Pass is faster with that.
 func (c *Column) Allowed() []bool {
 	n := c.largest + 1
-	if c.origins == nil {
+	if c.direct {
 		n = max(n, c.base+c.codes.mask+1)
 	}
 	return make([]bool, n)
 }
 
 // Direct reports that its codes are those of the origins, not of their keys or addresses, so that they are read faster.
-func (c *Column) Direct() bool { return c.origins == nil }
+func (c *Column) Direct() bool { return c.direct }
 
 // Range gives the origins of a code of the column by which they are sorted first: Key.
 func (c *Column) Range(code int) (from, to int) {

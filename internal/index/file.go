@@ -256,7 +256,7 @@ func parse(b []byte, segment ledger.SegmentID) (*Block, error) {
 	return blk, nil
 }
 
-// fits reports whether every section is as long as its numbers need, and makes those of origins and rows ready.
+// fits reports whether every section is as long as its numbers need, and makes those of rows ready.
 func (b *Block) fits() bool {
 	fit := func(s section, n int) bool {
 		e := &b.extents[s]
@@ -288,15 +288,7 @@ func (b *Block) fits() bool {
 		return false
 	}
 	b.open()
-	for s, x := range map[section]struct {
-		to *Monotone
-		n  int
-	}{sectionMember: {&b.origins, h.origins}, sectionStarts: {&b.starts, h.origins + 1}, sectionV4: {&b.v4, h.v4}} {
-		if *x.to, ok = newMonotone(b.bytes(s), x.n, b.extents[s].width); !ok {
-			return false
-		}
-	}
-	return b.starts.largest == uint64(h.rows) && b.origins.largest < uint64(h.dicts[memberKey]+1)*b.ips() && b.v4.largest < 1<<32
+	return true
 }
 
 // fitColumn is fits for a member's codes.
@@ -320,7 +312,9 @@ func (b *Block) check(s section, lo, hi int) error {
 	if lo >= hi {
 		return nil
 	}
-	f.ask(at+lo, at+hi)
+	if f.ask(at+lo, at+hi) {
+		wait(f.b, at+lo, at+hi)
+	}
 	for page := (at + lo) >> pageBits; page <= (at+hi-1)>>pageBits; page++ {
 		word, bit := &f.good[page/64], uint64(1)<<(page%64)
 		if word.Load()&bit != 0 {
@@ -336,13 +330,14 @@ func (b *Block) check(s section, lo, hi int) error {
 	return nil
 }
 
-// ask has the system read bytes that were not looked at yet, if they are many.
-func (f *mapped) ask(lo, hi int) {
+// ask has the system read bytes that were not looked at yet, if they are many. It reports whether it did.
+func (f *mapped) ask(lo, hi int) bool {
 	first, last := lo>>pageBits, (hi-1)>>pageBits
 	if first >= last || f.read(last) && f.read(first) {
-		return
+		return false
 	}
 	want(f.b, lo, hi)
+	return true
 }
 
 // read reports whether a page was looked at.

@@ -245,6 +245,7 @@ func (s *Store) look(side *sideTable, p *ledger.Part, b *Block) {
 	if err != nil {
 		return
 	}
+	all(in)
 	if side.table = parseIssued(in, p.Segment, b); side.table == nil {
 		_ = unmap()
 		return

@@ -11,3 +11,7 @@ func mapFile(name string) (b []byte, unmap func() error, err error) {
 }
 
 func want([]byte, int, int) {}
+
+func all([]byte) {}
+
+func wait([]byte, int, int) {}

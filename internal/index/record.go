@@ -40,10 +40,11 @@ func (b *Block) text(s section, n, i int) (string, error) {
 
 // OriginOf gives the origin of a row.
 func (b *Block) OriginOf(row int) (int, error) {
-	if err := b.whole(sectionStarts); err != nil {
+	starts, err := b.allStarts()
+	if err != nil {
 		return 0, err
 	}
-	return max(0, b.starts.Search(uint64(row)+1)-1), nil
+	return max(0, starts.Search(uint64(row)+1)-1), nil
 }
 
 // WhoOf gives the subject's number and the shape of a row.
@@ -237,18 +238,20 @@ func (b *Block) origin(o int, r *whosaw.Record) error {
 
 // addr gives the address of a code.
 func (b *Block) addr(code int) (netip.Addr, error) {
-	a := Addrs{b.v4, b.bytes(sectionV6)}
-	var err error
+	a := Addrs{Monotone{n: b.head.v4}, b.bytes(sectionV6)}
 	switch {
 	case code == 0:
 	case code <= b.head.v4:
-		err = b.whole(sectionV4)
+		v4, err := b.addrs4()
+		if err != nil {
+			return netip.Addr{}, err
+		}
+		a.v4 = *v4
 	default:
 		at := 16 * (code - 1 - b.head.v4)
-		err = b.check(sectionV6, at, at+16)
-	}
-	if err != nil {
-		return netip.Addr{}, err
+		if err := b.check(sectionV6, at, at+16); err != nil {
+			return netip.Addr{}, err
+		}
 	}
 	return a.At(code), nil
 }

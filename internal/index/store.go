@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/ledger"
@@ -108,9 +109,23 @@ func (s *Store) Block(p *ledger.Part) *Block {
 		if k != nil && k.unmap != nil {
 			return nil // a view of another ledger: leave it alone
 		}
-		k = &known{segment: p.Segment}
-		k.block, k.unmap = s.load(p)
-		s.blocks[p.First] = k
+		made := &known{segment: p.Segment}
+		s.mu.Unlock()
+		made.block, made.unmap = s.load(p) // others may load theirs meanwhile
+		s.mu.Lock()
+		if now := s.blocks[p.First]; s.closed || now != k {
+			// Somebody else was faster, or the store is closed.
+			if made.unmap != nil {
+				_ = made.unmap()
+			}
+			if s.closed || now == nil || now.segment != p.Segment {
+				return nil
+			}
+			made = now
+		} else {
+			s.blocks[p.First] = made
+		}
+		k = made
 	}
 	if k.block != nil && k.block.file.broken.Load() {
 		return nil
@@ -121,6 +136,22 @@ func (s *Store) Block(p *ledger.Part) *Block {
 func (s *Store) name(first uint64) string {
 	return filepath.Join(s.dir, fmt.Sprintf("%020d%s", first, suffix))
 }
+
+// Ahead maps the blocks of some parts, several at once: each has to be read for.
+func (s *Store) Ahead(parts []*ledger.Part) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(aheadAtOnce, len(parts)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(parts)); i = next.Add(1) - 1 {
+				s.Block(parts[i])
+			}
+		})
+	}
+	wg.Wait()
+}
+
+const aheadAtOnce = 8
 
 // load maps a block. That there is none is no error, whatever the cause.
 func (s *Store) load(p *ledger.Part) (*Block, func() error) {

@@ -36,6 +36,8 @@ func (q *question) inBlocks() bool {
 func (q *question) split() (blocks, rest []int) {
 	rest = []int{}
 	q.parts = q.view.Parts()
+	var touched []int
+	var ahead []*ledger.Part
 	for i := range q.parts {
 		p := &q.parts[i]
 		if p.Accesses == 0 || !slices.ContainsFunc(q.terms, func(t *term) bool {
@@ -43,6 +45,13 @@ func (q *question) split() (blocks, rest []int) {
 		}) {
 			continue
 		}
+		if touched = append(touched, i); p.Last <= q.asOf[0] {
+			ahead = append(ahead, p)
+		}
+	}
+	q.index.Ahead(ahead)
+	for _, i := range touched {
+		p := &q.parts[i]
 		if p.Last <= q.asOf[0] && q.index.Block(p) != nil {
 			blocks = append(blocks, i)
 		} else {
@@ -74,6 +83,7 @@ type blockReader struct {
 	q     *question
 	shown map[shownKey]*blockShape
 	lazy  bool // checksums of rows are looked at when rows are read
+	timed bool // if lazy: their times will be read whatever the terms ask
 
 	b        *index.Block
 	from, to int64 // its times
@@ -167,12 +177,16 @@ const farOrigins = 1 << 14
 
 // askRows has the system read the rows of origins, ahead of what looks at them.
 func (r *blockReader) askRows(spans []span32) {
+	times := !r.lazy || r.timed
+	for _, t := range r.q.terms {
+		times = times || r.from < t.from || r.to >= t.to
+	}
 	for i := 0; i < len(spans); {
 		from, to := spans[i].from, spans[i].to
 		for i++; i < len(spans) && spans[i].from < to+farOrigins; i++ {
 			to = spans[i].to
 		}
-		r.b.AskRows(int(r.starts.At(from)), int(r.starts.At(to)))
+		r.b.AskRows(int(r.starts.At(from)), int(r.starts.At(to)), times)
 	}
 }
 

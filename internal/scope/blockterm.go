@@ -23,7 +23,7 @@ func (t *term) origins(b *index.Block, spans []span32) ([]span32, error) {
 	var keys []int // that the spans are of; nil: all
 	var tests []originTest
 	for _, m := range t.texts {
-		column, dict, ok, err := textColumn(b, m.col)
+		column, dict, ok, err := b.Member(m.col)
 		if err != nil {
 			return nil, err
 		}
@@ -40,7 +40,7 @@ func (t *term) origins(b *index.Block, spans []span32) ([]span32, error) {
 		tests = append(tests, originTest{column, allow})
 	}
 	if t.classes != nil {
-		column, dict, err := b.Agent()
+		column, dict, _, err := b.Member(ledger.ColAgent)
 		if err != nil {
 			return nil, err
 		}
@@ -87,30 +87,7 @@ func (t *term) origins(b *index.Block, spans []span32) ([]span32, error) {
 		}
 		return 1
 	})
-	return pass(spans, tests), nil
-}
-
-// textColumn gives a member of origins; ok is false if it is none.
-func textColumn(b *index.Block, col ledger.Columns) (c index.Column, dict index.Texts, ok bool, err error) {
-	switch col {
-	case ledger.ColKey:
-		c, dict, err = b.Key()
-	case ledger.ColClient:
-		c, dict, err = b.Client()
-	case ledger.ColCountry:
-		c, dict, err = b.Country()
-	case ledger.ColAgent:
-		c, dict, err = b.Agent()
-	case ledger.ColTLS:
-		c, dict, err = b.TLS()
-	case ledger.ColSource:
-		c, dict, err = b.Source()
-	case ledger.ColRealm:
-		c, dict, err = b.Realm()
-	default:
-		return c, dict, false, nil
-	}
-	return c, dict, true, err
+	return pass(b, spans, tests)
 }
 
 // allow says which codes of a dictionary the member accepts.
@@ -275,11 +252,11 @@ func joined(spans []span32, s span32) []span32 {
 }
 
 // pass leaves of spans the origins that pass all tests.
-func pass(spans []span32, tests []originTest) []span32 {
+func pass(b *index.Block, spans []span32, tests []originTest) ([]span32, error) {
 	live := tests[:0]
 	for _, x := range tests {
 		if !slices.Contains(x.allow, true) {
-			return nil
+			return nil, nil
 		}
 		if slices.Contains(x.allow, false) {
 			live = append(live, x)
@@ -300,9 +277,12 @@ func pass(spans []span32, tests []originTest) []span32 {
 			continue
 		}
 		for _, s := range spans {
+			if err := b.Check(&x.column, s.from, s.to); err != nil {
+				return nil, err
+			}
 			x.column.Pass(s.from, s.to, x.allow, func(o int) { out = joined(out, span32{o, o + 1}) })
 		}
 		spans = out
 	}
-	return spans
+	return spans, nil
 }

@@ -108,7 +108,7 @@ func (p *printer) print(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for range max(1, min(p.workers, len(pages))) {
 		wg.Go(func() {
-			var text []byte
+			text := make([]byte, 0, linePage*lineText)
 			var days dayTexts
 			for {
 				n := int(p.next.Add(1) - 1)
@@ -155,14 +155,47 @@ func (p *printer) page(b []byte, at int, days *dayTexts) []byte {
 			continue
 		}
 		p.lines.entry(&lines[i], &x)
-		b = strconv.AppendUint(b, uint64(at<<lineShift|i), 10)
+		b = appendNumber(b, uint64(at<<lineShift|i))
 		b = days.append(append(b, ','), x.first)
 		b = days.append(append(b, ','), x.last)
-		b = strconv.AppendInt(append(b, ','), x.accesses, 10)
+		b = appendNumber(append(b, ','), uint64(x.accesses))
 		b = append(append(b, ','), p.cells[x.set]...)
 		b = append(b, '\n')
 	}
 	return b
+}
+
+// lineText is room for the text of a row as most are.
+const lineText = 128
+
+// digits are the numbers below 100.
+const digits = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849" +
+	"5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
+
+// appendNumber is strconv.AppendUint, faster for the numbers of lines.
+func appendNumber(b []byte, n uint64) []byte {
+	if n < 10 {
+		return append(b, byte('0'+n))
+	}
+	if n >= 100_000_000 {
+		return strconv.AppendUint(b, n, 10)
+	}
+	var text [8]byte
+	at, left := len(text), uint32(n)
+	for left >= 100 {
+		at -= 2
+		pair := left % 100 * 2
+		left /= 100
+		text[at], text[at+1] = digits[pair], digits[pair+1]
+	}
+	if left >= 10 {
+		at -= 2
+		text[at], text[at+1] = digits[left*2], digits[left*2+1]
+	} else {
+		at--
+		text[at] = byte('0' + left)
+	}
+	return append(b, text[at:]...)
 }
 
 // dayTexts remembers what days look like, because the calendar is most of what a time costs.

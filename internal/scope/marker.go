@@ -129,11 +129,13 @@ func newMarker(q *question, w *world, people *table, known *knownTimes) *marker 
 // block adds what the block of a part tells. done is false if the part must be read instead; then nothing was added. If the
 // block turns out not to be as it was written when some of it was added, that is an error.
 func (m *marker) block(ctx context.Context, part int) (done bool, err error) {
+	m.reached = m.known.get()
+	p := &m.q.parts[part]
+	m.timed = !m.reached.span.covers(p.MinTime, p.MaxTime) && !m.sum.span.covers(p.MinTime, p.MaxTime)
 	masks, spans, ok, err := m.begin(ctx, part)
 	if err != nil || !ok || len(spans) == 0 {
 		return ok, err
 	}
-	m.reached = m.known.get()
 	m.feeds, m.masks, m.nobody = map[feedKey]*blockFeed{}, map[uint64]*maskShapes{}, nil
 	g, err := m.gaps()
 	if err != nil {
