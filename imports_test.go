@@ -51,7 +51,7 @@ var importTable = map[string][]string{
 	"internal/report":    {"", "internal/figure"},
 	"internal/figure":    {},
 	"internal/draw":      {},
-	"internal/incident":  {"", "internal/scope", "internal/regime", "internal/store/sqlite", "github.com/klauspost/compress"},
+	"internal/incident":  {"", "internal/figure", "internal/scope", "internal/regime", "internal/store/sqlite", "github.com/klauspost/compress"},
 	"internal/regime":    {"internal/figure", "github.com/goccy/go-yaml"},
 	"internal/market":    {"internal/draw"},
 	"internal/post":      {"github.com/klauspost/compress"},

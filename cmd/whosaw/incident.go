@@ -33,7 +33,7 @@ was wrong is withdrawn, with a reason, and stays in sight. Opening one sets a le
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(m.incidentOpen(), m.incidentList(), m.incidentShow(), m.incidentScope(), m.incidentPeople(), m.incidentQuestions())
+	cmd.AddCommand(m.incidentOpen(), m.incidentList(), m.incidentShow(), m.incidentScope(), m.incidentPeople(), m.incidentQuestions(), m.incidentState(), m.incidentReport(), m.incidentSign())
 	for _, v := range incidentVerbs {
 		cmd.AddCommand(m.incidentVerb(v))
 	}

@@ -151,6 +151,8 @@ var routes = slices.Concat(keyRoutes, []route{
 	{"POST", "/v1/incidents/{id}/events", admins, (*API).postEvent},
 	{"POST", "/v1/incidents/{id}/versions", admins, (*API).postVersion},
 	{"POST", "/v1/incidents/{id}/versions/{version}/list", readers, (*API).postVersionList},
+	{"GET", "/v1/incidents/{id}/document", readers, (*API).getDocument},
+	{"POST", "/v1/incidents/{id}/sign", admins, (*API).postSignature},
 	{"GET", "/v1/clocks", readers, (*API).getClocks},
 	{"GET", "/v1/questions", readers, (*API).getQuestions},
 	{"GET", "/v1/holds", readers, (*API).getHolds},

@@ -17,6 +17,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/auth"
+	"github.com/whosaw/whosaw/internal/incident"
 )
 
 // mustNot lists what an answer, and the server's log, must not hold.
@@ -75,6 +76,21 @@ func TestContract(t *testing.T) {
 	w.ask(admin, "POST", "/v1/incidents/1/versions", `{"reason":"by cause"}`)
 	w.ask(admin, "POST", "/v1/incidents/1/versions", `{"filter":{"key":["backup"]},"reason":"the whole key"}`)
 	w.ask(admin, "POST", "/v1/incidents/1/versions/2/list", `{"form":"csv"}`)
+	for _, content := range []string{"what_leaked", "when_and_how", "people", "measures", "remedy", "rights", "contact"} {
+		w.ask(admin, "POST", "/v1/incidents/1/events", `{"kind":"stated","statement":{"content":"`+content+`","lang":"en","text":"Names, addresses, phone numbers, e-mail addresses and unclassified data of {subjects} customers leaked.","verified":true,"source":"scope version 2"}}`)
+	}
+	var doc incident.Document
+	d := w.ask(admin, "GET", "/v1/incidents/1/document?law=kr-pipa-34&duty=authority", "")
+	d.decode(t, &doc)
+	if len(doc.Faults) > 0 {
+		t.Errorf("faults %+v", doc.Faults)
+	}
+	if a := w.ask(admin, "POST", "/v1/incidents/1/sign", `{"law":"kr-pipa-34","duty":"authority","lang":"en","hash":"another"}`); a.status != 409 {
+		t.Errorf("signed what nobody read: %d", a.status)
+	}
+	if a := w.ask(admin, "POST", "/v1/incidents/1/sign", `{"law":"kr-pipa-34","duty":"authority","lang":"en","hash":"`+doc.Hash+`"}`); a.status != 200 {
+		t.Errorf("sign: %d %s", a.status, a.body)
+	}
 	w.ask(admin, "GET", "/v1/incidents/1", "")
 	w.ask(admin, "GET", "/v1/clocks", "")
 	w.ask(admin, "GET", "/v1/questions?lang=ko", "")

@@ -346,3 +346,78 @@ func (a *API) getQuestions(w http.ResponseWriter, r *http.Request) error {
 	writeJSON(w, http.StatusOK, map[string]any{"questions": out})
 	return nil
 }
+
+// document makes the document that a question names.
+func (a *API) document(ctx context.Context, n int64, law, duty, lang string, version int) (*incident.Document, error) {
+	in, err := a.cfg.Incidents.Book.Incident(ctx, n)
+	if err != nil {
+		return nil, a.incidentFault(err)
+	}
+	// The version of the law is that of the clock which runs.
+	i := slices.IndexFunc(a.clocks(in, lang), func(c regime.Clock) bool { return c.Law == law && c.Duty == duty })
+	if i < 0 {
+		return nil, &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: "no clock of this incident has that law and duty", Cure: "GET /v1/incidents/N lists them"}
+	}
+	ruling := a.clocks(in, lang)[i].Version
+	j := slices.IndexFunc(a.cfg.Incidents.Laws, func(l *regime.Law) bool { return l.ID == law && l.Version == ruling })
+	doc, err := in.Document(a.cfg.Incidents.Laws[j], duty, lang, version)
+	return doc, a.incidentFault(err)
+}
+
+func (a *API) getDocument(w http.ResponseWriter, r *http.Request) error {
+	n, err := incidentNumber(r)
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	version := 0
+	if text := q.Get("version"); text != "" {
+		if version, err = strconv.Atoi(text); err != nil || version < 1 {
+			return invalid("give the number of a scope version", "version: out of range")
+		}
+	}
+	doc, err := a.document(r.Context(), n, q.Get("law"), q.Get("duty"), langOf(r), version)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, doc)
+	return nil
+}
+
+// Signature signs a document off, as it was when somebody read it.
+type Signature struct {
+	Law     string `json:"law"`
+	Duty    string `json:"duty"`
+	Lang    string `json:"lang"`
+	Version int    `json:"version"` // of the scope
+	Hash    string `json:"hash"`    // of the document that was read
+}
+
+func (a *API) postSignature(w http.ResponseWriter, r *http.Request) error {
+	n, err := incidentNumber(r)
+	if err != nil {
+		return err
+	}
+	var in Signature
+	if err := readBody(w, r, 1<<20, &in); err != nil {
+		return err
+	}
+	if in.Lang != "en" && in.Lang != "ko" {
+		return invalid("give en or ko", "lang: there are no documents in this language")
+	}
+	doc, err := a.document(r.Context(), n, in.Law, in.Duty, in.Lang, in.Version)
+	if err != nil {
+		return err
+	}
+	switch {
+	case doc.Hash != in.Hash:
+		return &Error{Status: http.StatusConflict, Code: CodeConflict, Says: "the document is not the one that was read", Cure: "read it again, and sign that one"}
+	case len(doc.Faults) > 0:
+		return invalid("mend what the document's faults say", "the document has %d faults, the first: %s", len(doc.Faults), doc.Faults[0].Says)
+	}
+	body := incident.Body{Document: fmt.Sprintf("%s/%s %s", in.Law, in.Duty, in.Lang), Hash: doc.Hash, Law: in.Law, Duty: in.Duty, Version: doc.Scope}
+	if _, err := a.cfg.Incidents.Book.Record(r.Context(), n, whoOf(r).Name, incident.Signed, body); err != nil {
+		return a.incidentFault(err)
+	}
+	return a.sendIncident(w, r, http.StatusOK, n)
+}

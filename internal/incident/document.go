@@ -1,0 +1,221 @@
+package incident
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/whosaw/whosaw/internal/figure"
+	"github.com/whosaw/whosaw/internal/regime"
+)
+
+// Document is what one duty of one law asks to be said, as far as it was said. Every number in it is one of Figures, and those are of one
+// scope version.
+type Document struct {
+	Incident int64         `json:"incident"`
+	Title    string        `json:"title"`
+	Law      string        `json:"law"`
+	Version  string        `json:"law_version"`
+	Name     string        `json:"name"`
+	Duty     string        `json:"duty"`
+	Whom     string        `json:"whom"`
+	Lang     string        `json:"lang"`
+	Scope    int           `json:"scope_version"`
+	AsOf     uint64        `json:"as_of"`
+	Figures  []Figure      `json:"figures"`
+	Gaps     []string      `json:"gaps"`
+	Parts    []Part        `json:"parts"`
+	Moments  []regime.Mark `json:"moments"`
+	Source   string        `json:"source"`
+	Counsel  string        `json:"counsel"`
+	Faults   []Fault       `json:"faults"`
+	Hash     string        `json:"hash"` // SHA-256 of the document as JSON, without this and faults
+}
+
+// Figure is a number of a scope version. Sign is = where it is exact, ≥ where a gap touches it.
+type Figure struct {
+	Name  string `json:"name"` // subjects, others, disclosures, field:phone, masked:door_code
+	Says  string `json:"says"`
+	Sign  string `json:"sign"`
+	Value int64  `json:"value"`
+}
+
+// Part is one of the contents that the law asks for.
+type Part struct {
+	Content  string    `json:"content"`
+	Heading  string    `json:"heading"`
+	Text     string    `json:"text"` // with the figures in it; "": nobody said anything yet
+	By       string    `json:"by,omitempty"`
+	At       time.Time `json:"at,omitzero"`
+	Verified bool      `json:"verified"`
+	Source   string    `json:"source,omitempty"`
+}
+
+// Fault is why a document may not be signed yet, with the cure.
+type Fault struct {
+	Content string `json:"content,omitempty"`
+	Says    string `json:"says"`
+}
+
+// Document makes the document of a duty from what was stated, in a language, on a scope version (0: the last).
+func (in *Incident) Document(law *regime.Law, duty, lang string, version int) (*Document, error) {
+	i := slices.IndexFunc(law.Duties, func(d regime.Duty) bool { return d.ID == duty })
+	if i < 0 {
+		return nil, fmt.Errorf("duty %s of law %s: %w", duty, law.ID, ErrUnknown)
+	}
+	d := &law.Duties[i]
+	v, err := in.Version(version)
+	if err != nil {
+		return nil, err
+	}
+	doc := &Document{
+		Incident: in.Number, Title: in.Title, Law: law.ID, Version: law.Version, Name: law.Name.In(lang), Duty: d.ID, Whom: d.Whom.In(lang), Lang: lang,
+		Scope: v.Number, AsOf: v.AsOf, Figures: v.figures(lang), Gaps: []string{}, Parts: []Part{}, Moments: []regime.Mark{}, Source: law.Source, Counsel: regime.Counsel,
+		Faults: []Fault{},
+	}
+	for _, g := range v.Answer.Gaps {
+		doc.Gaps = append(doc.Gaps, g.Says)
+	}
+	for _, m := range in.Marks {
+		if m.Withdrawn == "" {
+			doc.Moments = append(doc.Moments, m.Mark)
+		}
+	}
+	for _, content := range d.Content {
+		p := Part{Content: content, Heading: headings[content].In(lang)}
+		j := slices.IndexFunc(in.Statements, func(s Said) bool { return s.Content == content && s.Lang == lang })
+		if j < 0 {
+			doc.Faults = append(doc.Faults, Fault{content, "nobody said anything about it in this language: whosaw incident state"})
+		} else {
+			s := &in.Statements[j]
+			p.By, p.At, p.Verified, p.Source = s.By, s.At, s.Verified, s.Source
+			p.Text = doc.fill(content, s.Text)
+			doc.wording(&p, v)
+		}
+		doc.Parts = append(doc.Parts, p)
+	}
+	doc.leftOut(v)
+	doc.Hash, err = doc.hash()
+	return doc, err
+}
+
+func (v *Version) figures(lang string) []Figure {
+	sign := "="
+	if len(v.Answer.Gaps) > 0 {
+		sign = "≥"
+	}
+	a := &v.Answer
+	out := []Figure{
+		{"subjects", figureNames["subjects"].In(lang), sign, a.Subjects},
+		{"others", figureNames["others"].In(lang), "", a.Others},
+		{"disclosures", figureNames["disclosures"].In(lang), sign, a.Disclosures},
+	}
+	for _, m := range []struct {
+		name   string
+		counts map[string]int64
+	}{{"field", a.Fields}, {"masked", a.Masked}} {
+		var names []string
+		for f := range m.counts {
+			names = append(names, f)
+		}
+		slices.Sort(names)
+		for _, f := range names {
+			out = append(out, Figure{m.name + ":" + f, figureNames[m.name].In(lang) + ": " + fieldName(f, lang), sign, m.counts[f]})
+		}
+	}
+	return out
+}
+
+var slot = regexp.MustCompile(`\{[a-z_:]+\}`)
+
+// fill puts the figures where a text asks for them: {subjects}, {field:phone}.
+func (doc *Document) fill(content, text string) string {
+	return slot.ReplaceAllStringFunc(text, func(s string) string {
+		name := s[1 : len(s)-1]
+		i := slices.IndexFunc(doc.Figures, func(f Figure) bool { return f.Name == name })
+		if i < 0 {
+			doc.Faults = append(doc.Faults, Fault{content, fmt.Sprintf("%s is no figure of scope version %d", s, doc.Scope)})
+			return s
+		}
+		if f := &doc.Figures[i]; f.Sign == "≥" {
+			return atLeast.In(doc.Lang) + figure.Int(f.Value)
+		}
+		return figure.Int(doc.Figures[i].Value)
+	})
+}
+
+func (doc *Document) hash() (string, error) {
+	plain := *doc
+	plain.Faults, plain.Hash = nil, ""
+	text, err := json.Marshal(&plain)
+	if err != nil {
+		return "", fmt.Errorf("hash document: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// number is a count as a person writes it: from a thousand on, with or without marks between the thousands.
+var number = regexp.MustCompile(`\d{1,3}(?:[,.\x{202f} ]\d{3})+|\d{4,}`)
+
+// calendar is what has digits and is no count: dates, times, article numbers with a mark before them, phone numbers.
+var calendar = regexp.MustCompile(`\d{4}-\d{2}-\d{2}|\d{1,2}:\d{2}(?::\d{2})?|\b(?:19|20)\d{2}\b|\d{2,4}-\d{3,4}-\d{4}|(?:19|20)\d{2}년`)
+
+// wording holds a text against what is known: words that make a leak smaller than it is, and numbers that are nobody's.
+func (doc *Document) wording(p *Part, v *Version) {
+	fault := func(format string, args ...any) {
+		doc.Faults = append(doc.Faults, Fault{p.Content, fmt.Sprintf(format, args...)})
+	}
+	if v.Answer.Subjects > 0 {
+		if m := softened.FindString(p.Text); m != "" {
+			fault("%q: data that was shown was leaked; say leak (유출), not exposure (노출)", m)
+		}
+	}
+	if m := nothingToDo.FindString(p.Text); m != "" {
+		for _, f := range urgent {
+			if v.Answer.Fields[f] > 0 {
+				fault("%q: %s of %s was shown in clear, so there is something to do: say what", m, f, figure.Of(v.Answer.Fields[f], "person", "people"))
+				break
+			}
+		}
+	}
+	for _, m := range number.FindAllString(calendar.ReplaceAllString(p.Text, " "), -1) {
+		digits := strings.Map(func(r rune) rune {
+			if r < '0' || r > '9' {
+				return -1
+			}
+			return r
+		}, m)
+		n, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil || !slices.ContainsFunc(doc.Figures, func(f Figure) bool { return f.Value == n }) && n != v.Answer.Subjects+v.Answer.Others {
+			fault("%s is no figure of scope version %d: write {subjects}, {field:phone} and the like, or make the version that counts it", m, doc.Scope)
+		}
+	}
+}
+
+// leftOut finds fields in the scope that no text about what leaked names.
+func (doc *Document) leftOut(v *Version) {
+	i := slices.IndexFunc(doc.Parts, func(p Part) bool { return p.Content == "what_leaked" && p.Text != "" })
+	if i < 0 {
+		return
+	}
+	text := strings.ToLower(doc.Parts[i].Text)
+	var names []string
+	for f := range v.Answer.Fields {
+		names = append(names, f)
+	}
+	slices.Sort(names)
+	for _, f := range names {
+		words := append(slices.Clone(fieldWords[f][doc.Lang]), strings.ReplaceAll(f, "_", " "), f)
+		if !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) }) {
+			doc.Faults = append(doc.Faults, Fault{"what_leaked", fmt.Sprintf("%s of %s was shown in clear, and the text leaves it out: name the %s",
+				f, figure.Of(v.Answer.Fields[f], "person", "people"), fieldName(f, doc.Lang))})
+		}
+	}
+}

@@ -1,0 +1,27 @@
+package incident
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"time"
+
+	"github.com/whosaw/whosaw/internal/figure"
+)
+
+//go:embed page.html
+var pageText string
+
+var page = template.Must(template.New("document").Funcs(template.FuncMap{
+	"count": figure.Int,
+	"time":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+}).Parse(pageText))
+
+// WritePage writes the document as a page that stands alone and prints well: no script, nothing from elsewhere.
+func (doc *Document) WritePage(w io.Writer) error {
+	if err := page.Execute(w, doc); err != nil {
+		return fmt.Errorf("write document: %w", err)
+	}
+	return nil
+}
