@@ -313,6 +313,9 @@ func findingViews(found []whosaw.Finding, room *int, zone *time.Location) []find
 			Raised: clock(f.Seen, zone), RaisedFull: rfc(f.Seen), Technique: value(f.Technique),
 			Evidence: figure.Of(f.Accesses, "access", "accesses") + " and " + figure.Of(f.Subjects, "customer", "customers") + " until then",
 		}
+		if onRecord(&f) {
+			v.Evidence = "it accuses no access"
+		}
 		if full := cut(f.Unit, maxValueFull); full != v.Unit {
 			v.UnitFull = full
 		}

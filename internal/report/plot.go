@@ -306,7 +306,9 @@ func (p *plot) marks(found []whosaw.Finding, ax axis) {
 		}
 		if i == 0 {
 			m.Label = "first finding " + at(f.Seen, ax.zone).Format("Mon 15:04:05")
-			m.After = cut(word(f.Detector), 20) + ", after " + figure.Of(f.Subjects, "customer", "customers")
+			if m.After = cut(word(f.Detector), 20); !onRecord(&f) {
+				m.After += ", after " + figure.Of(f.Subjects, "customer", "customers")
+			}
 		}
 		p.Marks = append(p.Marks, m)
 	}

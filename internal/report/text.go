@@ -253,7 +253,10 @@ func (t *text) findings(found []whosaw.Finding) {
 		}
 		mark := "  " + pad(word(f.Detector), name) + "  "
 		t.item(mark, says)
-		detail := "raised " + clock(f.Seen, t.zone) + ", after " + figure.Of(f.Accesses, "access", "accesses") + " and " + figure.Of(f.Subjects, "customer", "customers")
+		detail := "raised " + clock(f.Seen, t.zone)
+		if !onRecord(f) {
+			detail += ", after " + figure.Of(f.Accesses, "access", "accesses") + " and " + figure.Of(f.Subjects, "customer", "customers")
+		}
 		if tested(f) {
 			detail += "; S = " + decimal(f.Statistic) + " against " + decimal(f.Threshold)
 		}

@@ -157,3 +157,27 @@ func FuzzSafe(f *testing.F) {
 		}
 	})
 }
+
+// TestOnRecord: a finding that accuses no access is no try, and counts nobody.
+func TestOnRecord(t *testing.T) {
+	d := quiet()
+	d.Findings = []whosaw.Finding{{ID: "f1", Time: ms("2026-03-03T14:00:00"), Seen: ms("2026-03-03T14:00:00"), Detector: "key_policy", Unit: "key:backup", Filter: whosaw.Filter{},
+		Statistic: 1, Threshold: 1, Says: `Key "backup" has no owner on record: say who answers for it.`, Technique: "T1552.004"}}
+	var text, page bytes.Buffer
+	if err := report.WriteText(&text, d, report.TextOptions{Width: 100}); err != nil {
+		t.Fatal(err)
+	}
+	if err := report.WriteHTML(&page, d); err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []string{text.String(), page.String()} {
+		if !strings.Contains(out, "No access is accused.") || !strings.Contains(out, "has no owner on record") {
+			t.Errorf("not said:\n%.2000s", out)
+		}
+		for _, wrong := range []string{"Somebody tried", "0 accesses", "0 customers"} {
+			if strings.Contains(out, wrong) {
+				t.Errorf("%q is said:\n%.2000s", wrong, out)
+			}
+		}
+	}
+}

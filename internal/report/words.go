@@ -371,7 +371,14 @@ func (d *Data) verdict() string {
 			tries++
 		}
 	}
-	tries += len(d.loose())
+	records := 0
+	for _, f := range d.loose() {
+		if onRecord(&f) {
+			records++
+		} else {
+			tries++
+		}
+	}
 	switch {
 	case harvests == 1:
 		return "This looks like a harvest."
@@ -379,11 +386,16 @@ func (d *Data) verdict() string {
 		return fmt.Sprintf("This looks like %d harvests.", harvests)
 	case tries > 0:
 		return "Somebody tried, and no customer's data was shown."
+	case records > 0:
+		return "No access is accused. What is on record of keys and people needs a hand."
 	case d.empty():
 		return "Nothing could be read, so nothing can be said."
 	}
 	return "No finding."
 }
+
+// onRecord reports whether a finding rests on what is on record alone, and accuses no access.
+func onRecord(f *whosaw.Finding) bool { return len(f.Filter) == 0 && f.Accesses == 0 }
 
 // empty reports whether there is nothing to answer from: neither these logs nor a kept ledger gave a record.
 func (d *Data) empty() bool {
