@@ -1,149 +1,464 @@
 package detect
 
 import (
+	"bytes"
+	"container/heap"
 	"crypto/sha256"
-	"math/bits"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
 
-	"github.com/cespare/xxhash/v2"
-
-	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/reference"
+	"github.com/whosaw/whosaw/internal/snapshot"
 )
 
-// archive holds every issuance in four bytes, where the reference records hold the latest few million whole: a credential may
-// be used years after its log-in, and must then not be called never issued. It has no false no. A false yes, one in a
-// thousand credentials for each part, makes a forged credential count as issued.
+// archive holds every issuance that the reference records have forgotten: a credential may be used years after its log-in, and must
+// then not be called never issued; nor must a forged one be called issued. So the answer is exact: what was forgotten lies in sorted
+// runs of 24 bytes each, in files where there is a directory for them, else in memory. Only the places of the pages are held.
 //
-// Which bits stand for a credential hangs on all credentials before: a replay gives the same, and nobody outside can make one
-// that meets another's bits.
+// An entry is told from others by 96 bits of a SHA-256 over realm and credential, of the principal 64 and of the key 32 are
+// compared. Nobody can make a credential that meets another's.
 type archive struct {
-	parts []archivePart
-	hash  [sha256.Size]byte // over all credentials so far
-	who   []byte            `state:"-"` // in hand
+	dir    string         `state:"-"` // "": memory
+	runs   []*issuedRun   // the oldest first
+	serial uint64         // of the last file
+	made   []string       `state:"-"` // files that no state on disk names yet
+	faults int64          `state:"-"` // reads that failed
+	lost   error          `state:"-"` // why the last run could not be written: it is held in memory
+	page   [pageSize]byte `state:"-"`
 }
 
-// archivePart holds the issuances of a time: each part is four times as large as the one before, up to 64 MB.
-type archivePart struct {
-	key   [sha256.Size]byte
-	lines [][8]uint64 // of 512 bits, for sixteen issuances
-	room  int
-
-	noKey, noWho bool // some of its issuances do not name them
+// issuedRun is a sorted run of issuances.
+type issuedRun struct {
+	entries int64
+	level   uint8 // runs of one level are about as long
+	name    string
+	memory  []byte   // where it is in no file
+	file    *os.File `state:"-"`
+	first   []uint64 // the first words of its pages
 }
 
 const (
-	firstArchive = 1 << 10
-	lastArchive  = 1 << 24
-	perLine      = 16
+	entrySize  = 24
+	perPage    = 170
+	pageSize   = perPage*entrySize + 4 // and a CRC-32C
+	mergeRuns  = 8                     // runs of a level become one of the next
+	maxRuns    = 1 << 10
+	runSuffix  = ".issued"
+	hashSize   = 12
+	keyAt      = hashSize
+	whoAt      = keyAt + 4
+	maxArchive = 1 << 40
 )
 
-// What stands for a key or principal that is not named, and for any. The hashes of names are odd.
-const (
-	notNamed uint64 = 0
-	anyName  uint64 = 2
-)
+type issuedEntry [entrySize]byte
 
-// add keeps an issuance.
-func (a *archive) add(r *whosaw.Record) {
-	if r.Credential == "" {
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// entryOf gives the entry of an issuance. What is not named is zero.
+func entryOf(realm, credential, key, who string) (x issuedEntry) {
+	b := append(append(append(make([]byte, 0, 256), realm...), 0), credential...)
+	sum := sha256.Sum256(b)
+	copy(x[:hashSize], sum[:])
+	if key != "" {
+		sum = sha256.Sum256(append(b[:0], key...))
+		copy(x[keyAt:whoAt], sum[:])
+		x[keyAt] |= 1
+	}
+	if who != "" {
+		sum = sha256.Sum256(append(b[:0], who...))
+		copy(x[whoAt:], sum[:])
+		x[whoAt] |= 1
+	}
+	return x
+}
+
+// agreesWith reports whether two entries of one credential agree on key and principal wherever both name them.
+func (x *issuedEntry) agreesWith(y []byte) bool {
+	var none [8]byte
+	same := func(a, b []byte) bool {
+		return bytes.Equal(a, b) || bytes.Equal(a, none[:len(a)]) || bytes.Equal(b, none[:len(b)])
+	}
+	return same(x[keyAt:whoAt], y[keyAt:whoAt]) && same(x[whoAt:], y[whoAt:entrySize])
+}
+
+// add keeps issuances that the reference records are about to forget.
+func (a *archive) add(old *reference.Old) {
+	list := make([]issuedEntry, 0, old.Len())
+	old.Each(func(credential, key, who string) { list = append(list, entryOf(old.Realm, credential, key, who)) })
+	if len(list) == 0 {
 		return
 	}
-	if n := len(a.parts); n == 0 || a.parts[n-1].room == 0 {
-		size := firstArchive
-		if n > 0 {
-			size = min(4*perLine*len(a.parts[n-1].lines), lastArchive)
+	slices.SortFunc(list, func(x, y issuedEntry) int { return bytes.Compare(x[:], y[:]) })
+	list = slices.Compact(list)
+	i := 0
+	a.runs = append(a.runs, a.write(0, func() (issuedEntry, bool) {
+		if i == len(list) {
+			return issuedEntry{}, false
 		}
-		a.parts = append(a.parts, archivePart{key: sha256.Sum256(a.hash[:]), lines: make([][8]uint64, size/perLine), room: size})
-	}
-	p := &a.parts[len(a.parts)-1]
-	p.room--
-	d := p.digest(r.Realm, r.Credential)
-	for i, b := range d {
-		a.hash[i] ^= b
-	}
-	key, who := text(r.Key), text(r.Principal)
-	if r.Principal == "" && len(r.Subjects) > 0 {
-		a.who = append(append(a.who[:0], customerPrefix...), r.Subjects[0]...)
-		who = xxhash.Sum64(a.who) | 1
-	}
-	p.noKey, p.noWho = p.noKey || key == notNamed, p.noWho || who == notNamed
-	line, h := p.line(&d)
-	mark(line, h)
-	mark(line, pairing(h, key, who))
-	mark(line, pairing(h, key, anyName))
-	mark(line, pairing(h, anyName, who))
+		i++
+		return list[i-1], true
+	}))
+	a.merge()
 }
 
-// agrees reports whether an issuance of the credential agrees on key and principal wherever both name them.
-func (a *archive) agrees(realm, credential, key, principal string) bool {
-	keys, whos := [2]uint64{text(key), notNamed}, [2]uint64{text(principal), notNamed}
-	if key == "" {
-		keys = [2]uint64{anyName, anyName}
-	}
-	if principal == "" {
-		whos = [2]uint64{anyName, anyName}
-	}
-	for i := len(a.parts) - 1; i >= 0; i-- {
-		p := &a.parts[i]
-		d := p.digest(realm, credential)
-		line, h := p.line(&d)
-		if !marked(line, h) {
+// merge makes one run of those of a level when they are many.
+func (a *archive) merge() {
+	for level := uint8(0); ; level++ {
+		var same []*issuedRun
+		for _, r := range a.runs {
+			if r.level == level {
+				same = append(same, r)
+			}
+		}
+		if len(same) == 0 {
+			return
+		}
+		if len(same) < mergeRuns {
 			continue
 		}
-		if key == "" && principal == "" {
-			return true
+		m := &mergedRuns{}
+		for _, r := range same {
+			m.open(r)
 		}
-		for i, k := range keys {
-			for j, w := range whos {
-				if i == 1 && !p.noKey || j == 1 && !p.noWho {
-					continue
-				}
-				if marked(line, pairing(h, k, w)) {
-					return true
-				}
+		joined := a.write(level+1, m.next)
+		if m.err != nil {
+			a.faults++ // they stay as they are, and are asked one by one
+			a.drop(joined)
+			return
+		}
+		a.runs = slices.DeleteFunc(a.runs, func(r *issuedRun) bool { return r.level == level })
+		for _, r := range same {
+			a.drop(r)
+		}
+		a.runs = append(a.runs, joined)
+	}
+}
+
+// drop lets go of a run that is asked no more.
+func (a *archive) drop(r *issuedRun) {
+	if r.file != nil {
+		_ = r.file.Close() // it was only read. A state on disk may still name it
+	}
+}
+
+// write makes a run of entries in order. Where no file can be written, it is held in memory: nothing is forgotten.
+func (a *archive) write(level uint8, next func() (issuedEntry, bool)) *issuedRun {
+	r := &issuedRun{level: level}
+	if a.dir != "" {
+		if f, name, err := a.create(); err != nil {
+			a.lost = err
+		} else {
+			r.file, r.name = f, name
+		}
+	}
+	var page []byte
+	flush := func() {
+		if len(page) == 0 {
+			return
+		}
+		page = append(page, make([]byte, pageSize-4-len(page))...)
+		page = binary.LittleEndian.AppendUint32(page, crc32.Checksum(page, castagnoli))
+		if r.file != nil {
+			if _, err := r.file.Write(page); err != nil {
+				a.lost = err
+				r.toMemory()
 			}
+		}
+		if r.file == nil {
+			r.memory = append(r.memory, page...)
+		}
+		page = page[:0]
+	}
+	for {
+		x, ok := next()
+		if !ok {
+			break
+		}
+		if len(page) == 0 {
+			r.first = append(r.first, binary.BigEndian.Uint64(x[:8]))
+		}
+		page = append(page, x[:]...)
+		if r.entries++; len(page) == perPage*entrySize {
+			flush()
+		}
+	}
+	flush()
+	if r.file != nil {
+		if err := r.file.Sync(); err != nil {
+			a.lost = err
+			r.toMemory()
+		}
+	}
+	if r.file != nil {
+		r.reopen(a)
+	}
+	if r.file == nil {
+		r.name = ""
+	}
+	return r
+}
+
+// reopen makes a file that is whole one that nothing writes to.
+func (r *issuedRun) reopen(a *archive) {
+	f, err := os.Open(filepath.Join(filepath.Dir(a.dir), r.name))
+	if err != nil {
+		a.lost = err
+		return
+	}
+	_ = r.file.Close()
+	r.file = f
+}
+
+// create makes a file under a name that no other has: a state on disk, of another configuration perhaps, may name those that are there.
+func (a *archive) create() (f *os.File, name string, err error) {
+	if err := os.MkdirAll(a.dir, 0o700); err != nil {
+		return nil, "", err
+	}
+	for {
+		a.serial++
+		name = fmt.Sprintf("%s/%012d%s", filepath.Base(a.dir), a.serial, runSuffix)
+		f, err = os.OpenFile(filepath.Join(filepath.Dir(a.dir), name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if !errors.Is(err, os.ErrExist) {
+			break
+		}
+	}
+	if err == nil {
+		a.made = append(a.made, name)
+	}
+	return f, name, err
+}
+
+// toMemory takes what was written of a run back: its file has no space.
+func (r *issuedRun) toMemory() {
+	r.memory, _ = io.ReadAll(io.NewSectionReader(r.file, 0, 1<<62))
+	r.memory = r.memory[:len(r.memory)/pageSize*pageSize]
+	_ = r.file.Close()
+	r.file = nil
+}
+
+// read reads a page into buf, and gives its entries.
+func (r *issuedRun) read(page int, buf []byte) ([]byte, error) {
+	if r.file != nil {
+		if _, err := r.file.ReadAt(buf[:pageSize], int64(page)*pageSize); err != nil {
+			return nil, fmt.Errorf("read issuances: %w", err)
+		}
+	} else {
+		copy(buf, r.memory[page*pageSize:][:pageSize])
+	}
+	if crc32.Checksum(buf[:pageSize-4], castagnoli) != binary.LittleEndian.Uint32(buf[pageSize-4:]) {
+		return nil, errors.New("read issuances: a page has another checksum")
+	}
+	n := min(int64(perPage), r.entries-int64(page)*perPage)
+	return buf[:n*entrySize], nil
+}
+
+// agrees reports whether an issuance of the credential agrees on key and principal wherever both name them. What cannot be read may
+// have been issued: nobody is accused for a bad disk.
+func (a *archive) agrees(realm, credential, key, principal string) bool {
+	x := entryOf(realm, credential, key, principal)
+	for i := len(a.runs) - 1; i >= 0; i-- {
+		ok, err := a.find(a.runs[i], &x)
+		if err != nil {
+			a.faults++
+		}
+		if ok || err != nil {
+			return true
 		}
 	}
 	return false
 }
 
-func (p *archivePart) digest(realm, credential string) [sha256.Size]byte {
-	b := append(make([]byte, 0, 256), p.key[:]...)
-	b = append(append(append(b, realm...), 0), credential...)
-	return sha256.Sum256(b)
-}
-
-// line gives the line that a digest falls on, and the hash that stands for its credential there.
-func (p *archivePart) line(d *[sha256.Size]byte) (line *[8]uint64, h uint64) {
-	at, _ := bits.Mul64(word(d[:8]), uint64(len(p.lines)))
-	return &p.lines[at], word(d[8:16])
-}
-
-func word(b []byte) (w uint64) {
-	for i, c := range b {
-		w |= uint64(c) << (8 * i)
+func (a *archive) find(r *issuedRun, x *issuedEntry) (bool, error) {
+	word := binary.BigEndian.Uint64(x[:8])
+	// The page before the first one that begins with the word may end with it.
+	page := max(0, sort.Search(len(r.first), func(i int) bool { return r.first[i] >= word })-1)
+	for ; page < len(r.first) && r.first[page] <= word; page++ {
+		entries, err := r.read(page, a.page[:])
+		if err != nil {
+			return false, err
+		}
+		n := len(entries) / entrySize
+		at := sort.Search(n, func(i int) bool { return bytes.Compare(entries[i*entrySize:][:hashSize], x[:hashSize]) >= 0 })
+		for ; at < n && bytes.Equal(entries[at*entrySize:][:hashSize], x[:hashSize]); at++ {
+			if x.agreesWith(entries[at*entrySize:]) {
+				return true, nil
+			}
+		}
 	}
-	return w
+	return false, nil
 }
 
-// pairing gives the hash of a credential with a key and a principal.
-func pairing(h, key, who uint64) uint64 {
-	return mix(mix(h^key) ^ bits.RotateLeft64(who, 32))
+// mergedRuns gives the entries of several runs in order, each once.
+type mergedRuns struct {
+	heads []*runReader
+	last  issuedEntry
+	any   bool
+	err   error
 }
 
-// mark sets the four bits of a line that a hash stands for, and marked reports whether they are set.
-func mark(line *[8]uint64, h uint64) {
-	for range 4 {
-		line[h>>6&7] |= 1 << (h & 63)
-		h >>= 9
+type runReader struct {
+	r    *issuedRun
+	page int
+	left []byte
+	buf  [pageSize]byte
+}
+
+func (m *mergedRuns) open(r *issuedRun) {
+	if x := (&runReader{r: r}); x.more(m) {
+		heap.Push(m, x)
 	}
 }
 
-func marked(line *[8]uint64, h uint64) bool {
-	for range 4 {
-		if line[h>>6&7]>>(h&63)&1 == 0 {
+// more makes the next entry the first of left.
+func (x *runReader) more(m *mergedRuns) bool {
+	if len(x.left) == 0 {
+		if x.page == len(x.r.first) || m.err != nil {
 			return false
 		}
-		h >>= 9
+		x.left, m.err = x.r.read(x.page, x.buf[:])
+		x.page++
 	}
-	return true
+	return m.err == nil
+}
+
+func (m *mergedRuns) next() (issuedEntry, bool) {
+	for len(m.heads) > 0 && m.err == nil {
+		x := m.heads[0]
+		e := issuedEntry(x.left)
+		if x.left = x.left[entrySize:]; x.more(m) {
+			heap.Fix(m, 0)
+		} else {
+			heap.Pop(m)
+		}
+		if !m.any || e != m.last {
+			m.any, m.last = true, e
+			return e, true
+		}
+	}
+	return issuedEntry{}, false
+}
+
+func (m *mergedRuns) Len() int { return len(m.heads) }
+func (m *mergedRuns) Less(i, j int) bool {
+	return bytes.Compare(m.heads[i].left[:entrySize], m.heads[j].left[:entrySize]) < 0
+}
+func (m *mergedRuns) Swap(i, j int) { m.heads[i], m.heads[j] = m.heads[j], m.heads[i] }
+func (m *mergedRuns) Push(x any)    { m.heads = append(m.heads, x.(*runReader)) }
+func (m *mergedRuns) Pop() any {
+	x := m.heads[len(m.heads)-1]
+	m.heads = m.heads[:len(m.heads)-1]
+	return x
+}
+
+// state walks over the runs: of those in files over their names, and the places of their pages.
+func (a *archive) state(c *snapshot.Codec) {
+	snapshot.Uint(c, &a.serial)
+	snapshot.Slice(c, &a.runs, maxRuns, pointer(c, func(r *issuedRun, c *snapshot.Codec) { r.state(c, a.dir) }))
+}
+
+func (r *issuedRun) state(c *snapshot.Codec, dir string) {
+	snapshot.Int(c, &r.entries)
+	snapshot.Uint(c, &r.level)
+	c.String(&r.name)
+	c.Hashes(&r.first, maxAny)
+	if r.entries < 1 || r.entries > maxArchive || (r.entries+perPage-1)/perPage != int64(len(r.first)) {
+		c.Fail("a run of issuances has another length")
+		return
+	}
+	if r.name == "" {
+		pages := len(r.first)
+		for i := range pages {
+			var page [pageSize]byte
+			if !c.Reading() {
+				copy(page[:], r.memory[i*pageSize:])
+			}
+			if c.Bytes(page[:]); c.Reading() {
+				r.memory = append(r.memory, page[:]...)
+			}
+			if c.Err() != nil {
+				return
+			}
+		}
+		return
+	}
+	if !c.Reading() || c.Err() != nil {
+		return
+	}
+	if !filepath.IsLocal(r.name) || filepath.Ext(r.name) != runSuffix || dir == "" {
+		c.Fail("a run of issuances has no such name")
+		return
+	}
+	f, err := os.Open(filepath.Join(filepath.Dir(dir), r.name))
+	if err == nil {
+		r.file = f
+		var info os.FileInfo
+		if info, err = f.Stat(); err == nil && info.Size() != int64(len(r.first))*pageSize {
+			err = errors.New("it has another length")
+		}
+	}
+	if err != nil {
+		c.Fail("the issuances in %s cannot be read: %v", r.name, err)
+	}
+}
+
+// KeepIssued has the engine keep the issuances of long ago in files of a directory of its own, instead of in memory. It is called before anything
+// is observed, or the state read.
+func (e *Engine) KeepIssued(dir string) { e.archive.dir = dir }
+
+// StateSaved is told when a state that the engine wrote is on disk, or when it goes on without one: files that no state needs any more go.
+func (e *Engine) StateSaved() error {
+	a := &e.archive
+	if a.dir == "" {
+		return nil
+	}
+	a.made = nil
+	list, err := os.ReadDir(a.dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at the issuances: %w", err)
+	}
+	for _, entry := range list {
+		name := filepath.Base(a.dir) + "/" + entry.Name()
+		if filepath.Ext(name) == runSuffix && !slices.ContainsFunc(a.runs, func(r *issuedRun) bool { return r.name == name }) {
+			err = errors.Join(err, os.Remove(filepath.Join(a.dir, entry.Name())))
+		}
+	}
+	return err
+}
+
+// Close lets go of the files of issuances, and removes those that no state on disk names. The engine must not be used any more.
+func (e *Engine) Close() error {
+	var err error
+	for _, name := range e.archive.made {
+		if e := os.Remove(filepath.Join(filepath.Dir(e.archive.dir), name)); !errors.Is(e, os.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	for _, r := range e.archive.runs {
+		if r.file != nil {
+			err = errors.Join(err, r.file.Close())
+		}
+	}
+	e.archive.runs = nil
+	return err
+}
+
+// size is what the archive holds in memory and in files.
+func (a *archive) size() (memory, files int64) {
+	for _, r := range a.runs {
+		memory += int64(8*len(r.first) + len(r.memory))
+		if r.file != nil {
+			files += int64(len(r.first)) * pageSize
+		}
+	}
+	return memory, files
 }

@@ -27,8 +27,8 @@ type Config struct {
 	MaxPending int
 	// MaxEvidence is how many accesses are held as evidence over all units. Default 1,048,576 (about 100 MB).
 	MaxEvidence int
-	// MaxIssued is how many issuances of each realm are held whole, some 70 bytes each. Older ones keep four bytes: that a
-	// credential was issued is never forgotten, but whose it is. Default 4,194,304.
+	// MaxIssued is how many issuances of each realm are held whole, some 70 bytes each. Older ones lie in sorted runs of
+	// 24 bytes each: that a credential was issued is never forgotten, nor taken for granted, but whose it is. Default 4,194,304.
 	MaxIssued int
 	// Budgets cap the new customers of some actors. Default none: what an actor is shown without a reason is held
 	// against its own past.

@@ -152,7 +152,6 @@ type agentClass struct {
 func New(cfg Config, cat *catalog.Catalog) *Engine {
 	cfg = cfg.withDefaults()
 	ref := reference.New()
-	ref.Bound(cfg.MaxIssued)
 	e := &Engine{
 		cfg: cfg, cat: cat, ref: ref,
 		strata:     make(map[uint64]*stratum),
@@ -172,6 +171,7 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		judgedNot: make(map[lesson]int32),
 	}
 	e.drifts = cat != nil && !cat.Suggested()
+	ref.Bound(cfg.MaxIssued, e.archive.add)
 	e.readRules()
 	e.setBudgets(cfg.Budgets)
 	return e
@@ -221,7 +221,6 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 	switch r.Type {
 	case whosaw.TypeIssuance:
 		e.known.begin()
-		e.archive.add(r)
 		e.confirm(r.Time)
 		e.advance(r.Time)
 		e.issuance(r)

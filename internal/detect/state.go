@@ -492,30 +492,6 @@ func (m *memory) state(c *snapshot.Codec) {
 	set(c, &m.old, memoryHalf)
 }
 
-func (a *archive) state(c *snapshot.Codec) {
-	c.Bytes(a.hash[:])
-	snapshot.Slice(c, &a.parts, maxAny, func(p *archivePart) {
-		c.Bytes(p.key[:])
-		snapshot.Int(c, &p.room)
-		c.Bool(&p.noKey)
-		c.Bool(&p.noWho)
-		words := make([]uint64, 0, 8*len(p.lines))
-		for i := range p.lines {
-			words = append(words, p.lines[i][:]...)
-		}
-		c.Words(&words, lastArchive/perLine*8)
-		if c.Reading() {
-			p.lines = make([][8]uint64, len(words)/8)
-			for i := range p.lines {
-				copy(p.lines[i][:], words[8*i:])
-			}
-			if p.room < 0 || len(p.lines) == 0 {
-				c.Fail("an archive is empty")
-			}
-		}
-	})
-}
-
 func (e *Engine) keysState(c *snapshot.Codec) {
 	snapshot.Slice(c, &e.keyList, maxKeys, pointer(c, (*keyWatch).state))
 	for _, n := range []*int64{&e.policy.LongestLife, &e.policy.RotateWithin, &e.policy.DisposeWithin, &e.policyClock} {

@@ -203,18 +203,17 @@ type Load struct {
 	Networks, Strata       int64
 	History                int64 // customers, with networks and devices, and sessions remembered
 	Pairs                  int64 // of actors and the customers they were shown
-	Archived               int64 // bytes that tell issued credentials of long ago
+	Archived               int64 // bytes in memory that tell issued credentials of long ago
+	ArchivedFiles          int64 // bytes of them in files
+	ArchiveFaults          int64 // of these, reads that failed: what was asked was taken for issued
 }
 
 // Load gives the engine's own size.
 func (e *Engine) Load() Load {
-	archived := 0
-	for i := range e.archive.parts {
-		archived += len(e.archive.parts[i].lines) * 64
-	}
+	memory, files := e.archive.size()
 	return Load{
-		Archived: int64(archived),
-		Units:    int64(e.table.m.n), Dropped: e.table.dropped, Folded: e.table.folded, IDs: int64(e.table.ids),
+		Archived: memory, ArchivedFiles: files, ArchiveFaults: e.archive.faults,
+		Units: int64(e.table.m.n), Dropped: e.table.dropped, Folded: e.table.folded, IDs: int64(e.table.ids),
 		Evidence: int64(e.evidence), Pending: int64(e.queue.pending), Networks: int64(e.networks), Strata: int64(len(e.strata)), Pairs: int64(e.pairs),
 		History: int64(e.history.n),
 	}

@@ -44,7 +44,8 @@ type Case struct {
 
 // Open opens or makes the ledger and lets the detectors see what it holds already.
 func Open(ctx context.Context, cfg Config) (*Case, error) {
-	c := &Case{catalog: cfg.Catalog, cfg: cfg, engine: detect.New(cfg.Detect, cfg.Catalog)}
+	c := &Case{catalog: cfg.Catalog, cfg: cfg}
+	c.engine = c.newEngine()
 	lc := ledger.Config{Dir: cfg.Dir}
 	if cfg.Dir == "" {
 		dir, err := os.MkdirTemp(cfg.TempDir, "whosaw-")
@@ -73,8 +74,11 @@ func (c *Case) Close() error {
 		_, _ = save(context.Background(), filepath.Join(c.cfg.Dir, stateDir, caseState), c.ledger, c.judged,
 			fingerprint(c.cfg.Detect, c.cfg.Catalog, c.cfg.Build), c.engine, &found{c.raised, c.sighted})
 	}
+	if c.engine != nil {
+		err = c.engine.Close()
+	}
 	if c.ledger != nil {
-		err = errors.Join(c.ledger.Close(), c.index.Close())
+		err = errors.Join(err, c.ledger.Close(), c.index.Close())
 	}
 	if c.remove != "" {
 		err = errors.Join(err, os.RemoveAll(c.remove))
@@ -103,6 +107,15 @@ func (c *Case) replay(ctx context.Context) error {
 // caseSaves is how many records a case must have judged for its state to be written: a short log is judged as fast as read.
 const caseSaves = 200_000
 
+// newEngine gives an engine that has seen nothing.
+func (c *Case) newEngine() *detect.Engine {
+	e := detect.New(c.cfg.Detect, c.cfg.Catalog)
+	if c.cfg.Dir != "" {
+		e.KeepIssued(filepath.Join(c.cfg.Dir, stateDir, caseIssued))
+	}
+	return e
+}
+
 // resume starts the detectors from the state that reaches farthest, a case's or a server's, if one serves.
 func (c *Case) resume(ctx context.Context, view *ledger.View) {
 	if c.remove != "" || c.watch != nil {
@@ -110,10 +123,15 @@ func (c *Case) resume(ctx context.Context, view *ledger.View) {
 	}
 	print := fingerprint(c.cfg.Detect, c.cfg.Catalog, c.cfg.Build)
 	for _, name := range []string{liveState, caseState} {
-		engine, known, seq, err := restore(ctx, filepath.Join(c.cfg.Dir, stateDir, name), view, print, func() *detect.Engine { return detect.New(c.cfg.Detect, c.cfg.Catalog) })
-		if err != nil || seq <= c.judged {
+		engine, known, seq, err := restore(ctx, filepath.Join(c.cfg.Dir, stateDir, name), view, print, c.newEngine)
+		if err != nil {
 			continue // a replay gives the same
 		}
+		if seq <= c.judged {
+			_ = engine.Close() // it was only read from
+			continue
+		}
+		_ = c.engine.Close()
 		c.engine, c.judged, c.stored = engine, seq, seq
 		c.raised, c.sighted, c.findings = known.raised, known.sighted, nil
 		for i := range known.raised {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -148,6 +149,9 @@ func (l *Live) newEngine() *detect.Engine {
 	if l.cfg.Watch != nil {
 		e.Watch(l.cfg.Watch)
 	}
+	if l.cfg.StateDir != "" {
+		e.KeepIssued(filepath.Join(l.cfg.StateDir, stateDir, liveIssued))
+	}
 	return e
 }
 
@@ -194,7 +198,7 @@ func (l *Live) Close(ctx context.Context) error {
 	<-l.built
 	<-l.shown
 	l.saveState(context.WithoutCancel(ctx), true)
-	return errors.Join(l.asked.close(), l.ledger.Close())
+	return errors.Join(l.engine.Close(), l.asked.close(), l.ledger.Close())
 }
 
 // Ledger is the ledger itself.

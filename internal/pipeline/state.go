@@ -24,6 +24,9 @@ const (
 	stateDir  = "detect"
 	liveState = "serve.state"
 	caseState = "case.state"
+	// Issuances of long ago lie in files of their own, which the states name.
+	liveIssued = "serve.issued"
+	caseIssued = "case.issued"
 )
 
 // foundVersion is that of what is kept beside the engine.
@@ -119,7 +122,7 @@ func restore(ctx context.Context, path string, view *ledger.View, print [sha256.
 		engine.State(c)
 	})
 	if err != nil {
-		return nil, nil, 0, err
+		return nil, nil, 0, errors.Join(err, engine.Close())
 	}
 	return engine, known, h.Sequence, nil
 }
@@ -137,10 +140,14 @@ func save(ctx context.Context, path string, led *ledger.Ledger, seq uint64, prin
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return 0, fmt.Errorf("write state: %w", err)
 	}
-	return snapshot.Write(path, snapshot.Header{Version: detect.StateVersion, Config: print, Sequence: seq, Record: sum}, func(c *snapshot.Codec) {
+	size, err = snapshot.Write(path, snapshot.Header{Version: detect.StateVersion, Config: print, Sequence: seq, Record: sum}, func(c *snapshot.Codec) {
 		known.state(c)
 		engine.State(c)
 	})
+	if err != nil {
+		return 0, err
+	}
+	return size, engine.StateSaved()
 }
 
 const (
@@ -155,7 +162,15 @@ const (
 func (l *Live) resume(ctx context.Context, view *ledger.View) {
 	l.print = fingerprint(l.cfg.Detect, l.cfg.Catalog, l.cfg.Build)
 	l.saved.at = l.cfg.Now()
-	if l.cfg.StateDir == "" || l.cfg.Anew {
+	if l.cfg.StateDir == "" {
+		return
+	}
+	defer func() {
+		if err := l.engine.StateSaved(); err != nil {
+			l.cfg.Logger.Warn("issuances that are needed no more are not removed", "error", err)
+		}
+	}()
+	if l.cfg.Anew {
 		return
 	}
 	began := l.cfg.Now()
@@ -167,6 +182,9 @@ func (l *Live) resume(ctx context.Context, view *ledger.View) {
 	case err != nil:
 		l.cfg.Logger.Warn("the state of the detectors does not serve, so the ledger is replayed", "file", path, "error", err)
 		return
+	}
+	if err := l.engine.Close(); err != nil {
+		l.cfg.Logger.Warn("the detectors of before are not closed", "error", err)
 	}
 	l.engine = engine
 	l.judged.Store(seq)

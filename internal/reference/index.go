@@ -10,7 +10,46 @@ import (
 // the same time; questions alone may.
 type Index struct {
 	realms map[string]*realm
-	bound  int // issuances of a realm that are held; 0: all
+	bound  int        // issuances of a realm that are held; 0: all
+	forget func(*Old) `state:"-"`
+}
+
+// Old are issuances of a realm that a bounded index is about to forget.
+type Old struct {
+	Realm string
+	g     *realm
+	l     *issuances
+}
+
+// Len is how many there are at least.
+func (o *Old) Len() int { return o.l.size }
+
+// Each calls fn with each: its credential, and its key and principal where they are named.
+func (o *Old) Each(fn func(credential, key, who string)) {
+	keys := make([]string, len(o.g.feeds.keys)+1)
+	for name, n := range o.g.feeds.keys {
+		keys[n] = name
+	}
+	who := func(w who) string {
+		switch {
+		case w == noOne:
+			return ""
+		case w&customerMark != 0:
+			return customer + o.g.subjects.text(uint32(w>>1)-1)
+		}
+		return o.g.principals.text(uint32(w>>1) - 1)
+	}
+	for id := range o.l.first {
+		credential := o.l.credentials.text(uint32(id))
+		if c := o.l.more[uint32(id)]; c != nil {
+			for _, n := range c.list {
+				fn(credential, keys[n.key], who(n.who))
+			}
+			continue
+		}
+		n := &o.l.first[id]
+		fn(credential, keys[n.key], who(n.who))
+	}
 }
 
 // realm holds the records of one realm.
@@ -34,8 +73,9 @@ type realm struct {
 func New() *Index { return &Index{realms: map[string]*realm{}} }
 
 // Bound makes the index hold at most n issuances of each realm, at least half of that the latest ones; 0: all. What is
-// forgotten was never issued by the index's account: who bounds it keeps other account of that. Call it before Apply.
-func (x *Index) Bound(n int) { x.bound = n }
+// forgotten was never issued by the index's account: who bounds it keeps other account of that, of what forget is told of before (nil: nobody
+// is). Call it before Apply.
+func (x *Index) Bound(n int, forget func(*Old)) { x.bound, x.forget = n, forget }
 
 // Forgotten gives the greatest event time of the realm's issuances that a bounded index has forgotten; ok is false if there
 // are none.
@@ -52,7 +92,7 @@ func (x *Index) Forgotten(realm string) (until int64, ok bool) {
 func (x *Index) Apply(seq uint64, r *whosaw.Record) {
 	switch r.Type {
 	case whosaw.TypeIssuance:
-		x.realm(r.Realm).issue(r, x.bound)
+		x.realm(r.Realm).issue(r, x.bound, x.forget)
 	case whosaw.TypeSubject:
 		x.realm(r.Realm).subject(r)
 	case whosaw.TypePerson:

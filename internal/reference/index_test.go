@@ -423,7 +423,7 @@ func TestBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		bound := rapid.IntRange(1, 12).Draw(t, "bound")
 		x := reference.New()
-		x.Bound(bound)
+		x.Bound(bound, nil)
 		var late, early oracle
 		size, forgotten, until := 0, false, int64(0)
 		for i := range rapid.IntRange(1, 60).Draw(t, "issuances") {

@@ -55,7 +55,7 @@ type issuances struct {
 }
 
 // issue applies an issuance. bound is how many the realm holds; 0: all.
-func (g *realm) issue(r *whosaw.Record, bound int) {
+func (g *realm) issue(r *whosaw.Record, bound int, forget func(*Old)) {
 	g.feeds.seen(r)
 	if r.Credential == "" {
 		return
@@ -71,6 +71,9 @@ func (g *realm) issue(r *whosaw.Record, bound int) {
 	}
 	if bound > 0 && g.late.size >= max(1, bound/2) {
 		if g.early.size > 0 {
+			if forget != nil {
+				forget(&Old{r.Realm, g, &g.early})
+			}
 			g.forgotten, g.until = true, max(g.until, g.early.until)
 		}
 		g.early, g.late = g.late, issuances{}
