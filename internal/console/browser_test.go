@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 
 // chromium finds the browser and axe-core, which scripts/tools installs. Without them a test is skipped, and fails under
 // WHOSAW_STRICT=1.
-func chromium(t *testing.T) {
+func chromium(t testing.TB) {
 	t.Helper()
 	browser.once.Do(func() {
 		for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -79,7 +79,7 @@ func chromium(t *testing.T) {
 
 // tab is a browser's tab, signed in.
 type tab struct {
-	t    *testing.T
+	t    testing.TB
 	ctx  context.Context
 	site *site
 	seen []string // addresses that were gone to or asked for

@@ -14,6 +14,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/figure"
+	"github.com/whosaw/whosaw/internal/pipeline"
 )
 
 // scopePage is what scope.html and its parts show.
@@ -175,15 +176,14 @@ func (c *Console) scopeCourse(w http.ResponseWriter, r *http.Request, who api.Wh
 		return asked(ctx, err)
 	}
 	if a.First != nil {
-		within := stretch(f, &a, 0)
-		step := stepFor(within)
-		lines, err := q.Timeline(ctx, []whosaw.Filter{within}, step)
-		if err != nil {
+		step := stepFor(stretch(f, &a, 0))
+		cols := columns{Step: step.Milliseconds(), Alt: p.T("scope.coursealt", p.Full(int64(*a.First)), p.Full(int64(*a.Last))), Times: p.axisTime(step)}
+		if cols.Cols, err = c.firstShown(ctx, q, f, step, int64(*a.First), int64(*a.Last)); err != nil {
 			return asked(ctx, err)
 		}
-		cols := columns{Step: step.Milliseconds(), Alt: p.T("scope.coursealt", p.Full(int64(*a.First)), p.Full(int64(*a.Last))), Times: p.axisTime(step)}
-		for _, b := range lines[0] {
-			cols.Cols = append(cols.Cols, column{At: int64(b.Time), All: b.New, Solid: b.New, Says: p.T("scope.column", p.Short(int64(b.Time)), figure.Int(b.New))})
+		for i := range cols.Cols {
+			x := &cols.Cols[i]
+			x.Says = p.T("scope.column", p.Short(x.At), figure.Int(x.All))
 		}
 		for _, g := range a.Gaps {
 			if g.Kind == whosaw.GapSilent && g.From != nil && g.To != nil && len(cols.Gaps) < 8 {
@@ -195,6 +195,29 @@ func (c *Console) scopeCourse(w http.ResponseWriter, r *http.Request, who api.Wh
 	}
 	c.page(w, r, "scopecourse.html", p, http.StatusOK)
 	return nil
+}
+
+// firstShown counts customers by when they were first disclosed. The list knows that of each, so no access need be read again.
+func (c *Console) firstShown(ctx context.Context, q *pipeline.Question, f whosaw.Filter, step time.Duration, first, last int64) ([]column, error) {
+	// Columns of days begin at midnight of the server's zone; where clocks change the columns after it are an hour off, as said by the axis.
+	_, offset := time.UnixMilli(first).In(c.cfg.Zone).Zone()
+	shift, length := int64(offset)*1000, step.Milliseconds()
+	at := func(ms int64) int64 { return (ms + shift) / length }
+	from := at(first)
+	cols := make([]column, at(last)-from+1)
+	for i := range cols {
+		cols[i].At = (from+int64(i))*length - shift
+	}
+	err := q.List(ctx, f, func(row whosaw.ListRow) error {
+		i := at(int64(row.First)) - from
+		if i < 0 || i >= int64(len(cols)) {
+			return nil // it came since the count
+		}
+		cols[i].All++
+		cols[i].Solid++
+		return nil
+	})
+	return cols, err
 }
 
 func stepName(d time.Duration) string {
@@ -214,43 +237,55 @@ var narrowBy = []string{"route", "key", "network", "client", "agent_class"}
 
 const narrowRows = 5
 
-// scopeNarrow lists the values that the filter's accesses have, to be clicked.
+// scopeNarrow lists the values of one member that the filter's accesses have, to be clicked.
 func (c *Console) scopeNarrow(w http.ResponseWriter, r *http.Request, who api.Who) error {
 	p, f, err := c.scoped(r, who)
 	if err != nil {
 		return err
+	}
+	by := r.URL.Query().Get("by")
+	if !slices.Contains(narrowBy, by) {
+		return api.Invalid("there is no such member", "choose one on the page")
 	}
 	ctx, q, end, err := c.cfg.API.Ask(r, who, "top", f)
 	if err != nil {
 		return err
 	}
 	defer end()
-	for _, by := range narrowBy {
-		rows, err := q.Top(ctx, by, f, 4000)
-		if err != nil {
-			return asked(ctx, err)
-		}
-		sums := sumDays(rows)
-		n := narrowing{Member: by, Word: p.T("member." + by)}
-		if by == "network" {
-			n.Member = "ip"
-		}
-		for _, s := range sums {
-			if s.Value != "" && len(n.Rows) < narrowRows {
-				n.Rows = append(n.Rows, narrowRow{s.Value, safe(s.Value), figure.Int(s.Accesses)})
-			}
-		}
-		if len(n.Rows) == 0 {
-			continue
-		}
-		n.Says = p.T("scope.nof", len(n.Rows), figure.Int(int64(len(sums))))
-		if len(rows) >= 4000 {
-			n.Says = p.T("scope.nofmore", len(n.Rows), figure.Int(int64(len(sums))))
-		}
-		p.Narrow = append(p.Narrow, n)
+	rows, err := q.Top(ctx, by, f, 4000)
+	if err != nil {
+		return asked(ctx, err)
 	}
+	sums := sumDays(rows)
+	n := narrowing{Member: by, Word: p.T("member." + by)}
+	if by == "network" {
+		n.Member = "ip"
+	}
+	for _, s := range sums {
+		if s.Value != "" && len(n.Rows) < narrowRows {
+			n.Rows = append(n.Rows, narrowRow{s.Value, safe(s.Value), figure.Int(s.Accesses)})
+		}
+	}
+	n.Says = p.T("scope.nof", len(n.Rows), figure.Int(int64(len(sums))))
+	if len(rows) >= 4000 {
+		n.Says = p.T("scope.nofmore", len(n.Rows), figure.Int(int64(len(sums))))
+	}
+	p.Narrow = append(p.Narrow, n)
 	c.page(w, r, "scopenarrow.html", p, http.StatusOK)
 	return nil
+}
+
+// NarrowBy are the members whose values are offered; Large ledgers load those beyond the first two when they are asked for.
+func (p *scopePage) NarrowBy() []narrowing {
+	var out []narrowing
+	for i, by := range narrowBy {
+		n := narrowing{Member: by, Word: p.T("member." + by)}
+		if p.Large && i > 1 {
+			n.Says = "click"
+		}
+		out = append(out, n)
+	}
+	return out
 }
 
 // scopeEdit makes a filter with a condition more or less, and leads to it.

@@ -94,7 +94,7 @@ func TestScopeEmpty(t *testing.T) {
 	b.look(390, false)
 	b.visit("/scope")
 	b.shows("Nobody: no access")
-	b.shows("Nothing matches")
+	b.shows("unexplained")
 	b.clean("scope-empty")
 	b.visit("/subject")
 	b.shows("That you looked is recorded")

@@ -36,7 +36,7 @@ var base = time.Date(2026, 11, 21, 18, 12, 44, 0, time.UTC)
 
 // site is a server's pages over real stores.
 type site struct {
-	t       *testing.T
+	t       testing.TB
 	url     string
 	auth    *auth.Store
 	live    *pipeline.Live
@@ -59,20 +59,20 @@ func (s *site) now() time.Time {
 	return base.Add(time.Since(s.started))
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func seoul(t *testing.T) *time.Location {
+func seoul(t testing.TB) *time.Location {
 	loc, err := time.LoadLocation("Asia/Seoul")
 	check(t, err)
 	return loc
 }
 
-func newSite(t *testing.T, change ...func(*console.Config)) *site {
+func newSite(t testing.TB, change ...func(*console.Config)) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), started: time.Now()}
 	var err error

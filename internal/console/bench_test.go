@@ -1,0 +1,71 @@
+package console_test
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/whosaw/whosaw"
+)
+
+var benchAccesses = flag.Int("console.accesses", 500_000, "accesses in the ledger of BenchmarkPages")
+
+// BenchmarkPages asks for pages over a ledger, warm: milliseconds of wall time and of processor time each.
+func BenchmarkPages(b *testing.B) {
+	s := newSite(b)
+	s.million(*benchAccesses)
+	check(b, s.ledger.Seal(b.Context()))
+	s.signIn()
+	var paths []string
+	for name, f := range map[string]whosaw.Filter{
+		"key": {{Key: []string{"login-2024-b"}}}, "key-route": {{Key: []string{"login-2024-b"}, Route: []string{"GET /me"}}}, "all": {{}},
+	} {
+		id, err := s.console.HandleOf(b.Context(), f)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, part := range []string{"", "/counts", "/list", "/narrow?by=route", "/course"} {
+			paths = append(paths, name+" /scope/"+id+part)
+		}
+	}
+	paths = append(paths, "now /", "findings /findings", "server /server", "keys /keys")
+	for _, p := range paths {
+		var name, path string
+		if _, err := fmt.Sscan(p, &name, &path); err != nil {
+			b.Fatal(err)
+		}
+		if len(path) > 23 && path[:7] == "/scope/" {
+			name += path[23:]
+		}
+		b.Run(name, func(b *testing.B) {
+			get := func() {
+				res, err := s.client.Get(s.url + path)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer res.Body.Close()
+				if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
+					b.Fatal(res.StatusCode, err)
+				}
+			}
+			get()
+			before := processor()
+			for b.Loop() {
+				get()
+			}
+			b.ReportMetric(float64((processor()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+		})
+	}
+}
+
+func processor() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
