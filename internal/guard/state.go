@@ -2,6 +2,7 @@ package guard
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -106,7 +107,8 @@ func (s *State) apply(seq uint64, r *whosaw.Record) {
 	if r.Ref.Since != 0 {
 		at = r.Ref.Since
 	}
-	for _, p := range r.Ref.Principals {
+	// A person of the house is staff:PERSON, and whatever else their records name.
+	for _, p := range append(slices.Clip(r.Ref.Principals), "staff:"+r.Ref.Person) {
 		if was, ok := s.persons[personKey{r.Realm, p}]; !ok || at >= was.since {
 			s.persons[personKey{strings.Clone(r.Realm), strings.Clone(p)}] = leaving{at, r.Ref.State == "left"}
 		}
