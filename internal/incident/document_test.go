@@ -113,3 +113,32 @@ func TestWording(t *testing.T) {
 		})
 	}
 }
+
+// A page says everything of its document in its own language, and holds nothing that runs or comes from elsewhere.
+func TestDocumentPage(t *testing.T) {
+	for lang, want := range map[string][]string{"en": {"Draft.", "not verified", "at least 4,383 customers", "aware", "lower bounds"}, "ko": {"초안", "미확인", "최소 4,383", "인지", "최솟값"}} {
+		in := told(1, map[string]string{"what_leaked": "<b>{subjects} customers</b>", "people": "{subjects}"}, lang)
+		in.Marks = []incident.Mark{{Mark: regime.Mark{Moment: regime.Aware, By: "staff:kim", Why: "read it"}}}
+		doc, err := in.Document(law(t, "kr-pipa-34"), "authority", lang, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page strings.Builder
+		if err := doc.WritePage(&page); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(page.String(), w) {
+				t.Errorf("%s: no %q", lang, w)
+			}
+		}
+		for _, w := range []string{"<script", "<b>", "http:", "https:", "src="} {
+			if strings.Contains(page.String(), w) {
+				t.Errorf("%s: %q is in it", lang, w)
+			}
+		}
+		if lang == "ko" && strings.Contains(page.String(), "not verified") {
+			t.Error("English on a Korean page")
+		}
+	}
+}

@@ -8,14 +8,16 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw/internal/figure"
+	"github.com/whosaw/whosaw/internal/regime"
 )
 
 //go:embed page.html
 var pageText string
 
 var page = template.Must(template.New("document").Funcs(template.FuncMap{
-	"count": figure.Int,
-	"time":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"count":  figure.Int,
+	"moment": func(lang string, m regime.Moment) string { return moments[m].In(lang) },
+	"time":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 }).Parse(pageText))
 
 // WritePage writes the document as a page that stands alone and prints well: no script, nothing from elsewhere.

@@ -28,6 +28,12 @@ var figureNames = map[string]regime.Text{
 	"masked":      {"en": "shown masked only", "ko": "일부 가려진 상태로만 유출"},
 }
 
+var moments = map[regime.Moment]regime.Text{
+	regime.Suspected: {"en": "suspected", "ko": "의심"}, regime.Aware: {"en": "aware", "ko": "인지"}, regime.Confirmed: {"en": "confirmed", "ko": "확인"},
+	regime.Contained: {"en": "contained", "ko": "차단"}, regime.Material: {"en": "material", "ko": "중대성 판단"}, regime.Notified: {"en": "notified", "ko": "통지"},
+	regime.Found: {"en": "found later", "ko": "추가 확인"},
+}
+
 var headings = map[string]regime.Text{
 	"what_leaked":  {"en": "What leaked", "ko": "유출된 개인정보의 항목"},
 	"when_and_how": {"en": "When and how", "ko": "유출된 시점과 경위"},
