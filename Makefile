@@ -5,8 +5,9 @@ PKGS    := ./...
 BIN     := bin/whosaw
 FUZZ    ?= 60s
 TORTURE ?= 10m
+REPLAY  ?= 1
 
-.PHONY: all build check tools fmt vet lint test vuln fuzz bench bench-check bench-parts bench-peers bench-100m bench-1000m bench-serve kill torture example clean
+.PHONY: all build check tools fmt vet lint test vuln fuzz bench bench-check bench-parts bench-peers bench-100m bench-1000m replay-full bench-serve kill torture example clean
 
 all: build
 
@@ -50,6 +51,9 @@ bench-100m: ## beside DuckDB, 100 million accesses: an hour, 12 GB below BENCH_D
 
 bench-1000m: ## whosaw alone, 1,000 million accesses: some hours, 25 GB
 	scripts/bench-peers -n 1000000000 -engines whosaw -runs 3 -cold 1 -lines 0 $(if $(BENCH_DIR),-dir $(BENCH_DIR))
+
+replay-full: ## the case at full size, 226 million accesses of the attack in a billion: some hours, 25 GB; REPLAY=100 is 1:100
+	scripts/bench-peers -case -n $$((1000000000 / $(REPLAY))) -engines whosaw $(if $(BENCH_DIR),-dir $(BENCH_DIR))
 
 bench-serve: ## a server under load over HTTP for ten minutes: accesses a second, memory
 	$(GO) test ./cmd/whosaw -run '^$$' -bench 'Serve$$' -benchtime 1x -timeout 30m -v -whosaw.serve=10m

@@ -14,6 +14,8 @@
 //     new process for each run, with the files' pages dropped from the system's cache, opening included.
 //  4. All answers of all runs are compared, lists by a hash over their rows. One that differs ends the run.
 //
+// With -case it loads the attack at the share that it had in the case, asks what the key took, and compares that with what was made.
+//
 // It is a module of its own because DuckDB needs cgo, which stays out of the product.
 //
 // Read next: shop.go (the accesses), question.go (what is asked), whosaw.go and duckdb.go (the engines),

@@ -34,6 +34,7 @@ type options struct {
 	cold    int
 	lines   int64
 	keep    bool
+	replays bool
 
 	// Of the parts.
 	part, engine string
@@ -51,7 +52,8 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&o.cold, "cold", 3, "runs in a new process each, with nothing cached; 0: none")
 	flags.Int64Var(&o.lines, "lines", 2_000_000, "record lines with which reading JSON is compared; 0: not at all")
 	flags.BoolVar(&o.keep, "keep", false, "do not remove a temporary directory")
-	flags.StringVar(&o.part, "part", "", "what a process of a run does: load, ask, lines")
+	flags.BoolVar(&o.replays, "case", false, "load the attack with the share that it had in the case, and ask what it took; -n 1000000000 is its full size")
+	flags.StringVar(&o.part, "part", "", "what a process of a run does: load, ask, lines, case")
 	flags.StringVar(&o.engine, "engine", "", "and with which engine")
 	flags.IntVar(&o.first, "first", 0, "and the first variant of its questions")
 	if err := flags.Parse(args); err != nil {
@@ -75,6 +77,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return fmt.Errorf("make directory: %w", err)
+	}
+	if o.replays {
+		return o.replay(ctx)
 	}
 	return o.compare(ctx)
 }
@@ -116,6 +121,9 @@ type engine interface {
 // work is what a process of a run does. It writes one JSON document.
 func (o *options) work(ctx context.Context) error {
 	s := newShop(o.n)
+	if o.replays {
+		s = newCase(o.n)
+	}
 	var out any
 	var err error
 	switch o.part {
@@ -123,6 +131,8 @@ func (o *options) work(ctx context.Context) error {
 		out, err = o.load(ctx, s)
 	case "ask":
 		out, err = o.askAll(ctx, s)
+	case "case":
+		out, err = o.askCase(ctx, s)
 	case "lines":
 		out, err = readLines(ctx, s, o)
 	default:

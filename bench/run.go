@@ -135,7 +135,11 @@ func (f *figures) check(first map[string]timed, name string, answers []timed) er
 
 // loadAll loads what is not there already.
 func (o *options) loadAll(ctx context.Context, names []string, out *figures) error {
-	known := filepath.Join(o.dir, "loaded-"+strconv.FormatInt(o.n, 10)+".json")
+	name := "loaded-"
+	if o.replays {
+		name = "case-"
+	}
+	known := filepath.Join(o.dir, name+strconv.FormatInt(o.n, 10)+".json")
 	if b, err := os.ReadFile(known); err == nil {
 		if err := json.Unmarshal(b, &out.Load); err != nil {
 			return fmt.Errorf("read %s: %w", known, err)
@@ -189,6 +193,9 @@ func (o *options) process(ctx context.Context, into any, part, name string, more
 	args := append([]string{
 		"-part", part, "-engine", name, "-n", strconv.FormatInt(o.n, 10), "-dir", o.dir, "-lines", strconv.FormatInt(o.lines, 10),
 	}, more...)
+	if o.replays {
+		args = append(args, "-case")
+	}
 	fmt.Fprintln(os.Stderr, "bench:", part, name, strings.Join(more, " "))
 	cmd := exec.CommandContext(ctx, exe, args...)
 	var stdout bytes.Buffer

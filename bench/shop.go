@@ -111,12 +111,19 @@ type shop struct {
 	sessions []uint8  // tokens that a customer is given over the time
 	attack   []uint32 // addresses
 	steps    int64    // accesses of a worker
+	stolen   share    // of accesses, the attack's
+	nobody   share    // of member numbers, those that nobody has
 }
 
-func newShop(n int64) *shop {
-	s := &shop{n: n, members: max(uint64(n)/25, 4096)}
+// share is so many of so many.
+type share struct{ some, of int64 }
+
+func newShop(n int64) *shop { return makeShop(n, max(uint64(n)/25, 4096), share{2, 11}, share{1, 6}) }
+
+func makeShop(n int64, members uint64, stolen, nobody share) *shop {
+	s := &shop{n: n, members: members, stolen: stolen, nobody: nobody}
 	s.sessions = make([]uint8, s.members)
-	own := float64(n) * 9 / 11 * 0.88 / math.Cbrt(float64(s.members))
+	own := float64(n) * float64(stolen.of-stolen.some) / float64(stolen.of) * 0.88 / math.Cbrt(float64(s.members))
 	for c := range s.sessions {
 		expected := own * (math.Cbrt(float64(c+1)) - math.Cbrt(float64(c)))
 		s.sessions[c] = uint8(min(max(expected/perSession+0.5, 1), days))
@@ -124,7 +131,7 @@ func newShop(n int64) *shop {
 	for i := range uint64(attackAddrs) {
 		s.attack = append(s.attack, address(1<<40|i))
 	}
-	s.steps = max((2*(n/11)+workers-1)/workers, 1)
+	s.steps = max((stolen.some*(n/stolen.of)+workers-1)/workers, 1)
 	return s
 }
 
@@ -139,6 +146,14 @@ func mix(n uint64) uint64 {
 
 func mix2(a, b uint64) uint64 { return mix(mix(a) ^ b*0x9e3779b97f4a7c15) }
 
+// number gives the number of the attack's access i, spread evenly; false if it is none of the attack's.
+func (p share) number(i int64) (int64, bool) {
+	before := i / p.of * p.some
+	r := i % p.of
+	n := before + r*p.some/p.of
+	return n, before+(r+1)*p.some/p.of > n
+}
+
 // below scales a random number to one below n.
 func below(random, n uint64) uint64 {
 	hi, _ := bits.Mul64(random, n)
@@ -151,7 +166,9 @@ func address(who uint64) uint32 {
 	return uint32(20+below(h, 150))<<24 | uint32(h)&0xffffff
 }
 
-func (s *shop) exists(customer uint32) bool { return mix2(0xe, uint64(customer))%6 != 0 }
+func (s *shop) exists(customer uint32) bool {
+	return int64(mix2(0xe, uint64(customer))%uint64(s.nobody.of)) >= s.nobody.some
+}
 
 // time is when access i happens.
 func (s *shop) time(i int64) int64 {
@@ -163,8 +180,8 @@ func (s *shop) time(i int64) int64 {
 // at gives access i, 0 to n-1.
 func (s *shop) at(i int64, a *access) {
 	*a = access{ts: s.time(i), status: 200}
-	if r := i % 11; r == 3 || r == 8 {
-		s.harvest(i, a)
+	if number, ok := s.stolen.number(i); ok {
+		s.harvest(i, number, a)
 	} else {
 		s.honest(i, a)
 	}
@@ -174,11 +191,7 @@ func (s *shop) at(i int64, a *access) {
 
 // harvest is access i if it is the attack's: each worker takes the member numbers of its range in
 // order, and asks each a few times.
-func (s *shop) harvest(i int64, a *access) {
-	number := 2 * (i / 11)
-	if i%11 == 8 {
-		number++
-	}
+func (s *shop) harvest(i, number int64, a *access) {
 	h := mix2(0xa77ac, uint64(i))
 	width := int64(s.members) / workers
 	a.customer = uint32(number%workers*width + number/workers*width/s.steps)
