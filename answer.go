@@ -133,6 +133,7 @@ type Investigation struct {
 // SubjectAnswer is the answer of `whosaw subject ID --json`.
 type SubjectAnswer struct {
 	Subject  string   `json:"subject"`
-	Accesses []Record `json:"accesses"` // newest first
-	Next     string   `json:"next"`     // cursor of the next page; "" at the end
+	Accesses []Record `json:"accesses"`       // newest first
+	Next     string   `json:"next"`           // cursor of the next page; "" at the end
+	Gaps     []Gap    `json:"gaps,omitempty"` // what retention removed of the times asked for; nothing else
 }

@@ -38,6 +38,8 @@ type asked interface {
 	Count(ctx context.Context, f whosaw.Filter) (whosaw.ScopeAnswer, error)
 	Top(ctx context.Context, by string, f whosaw.Filter, limit int) ([]whosaw.TopRow, error)
 	Subject(ctx context.Context, realm *string, id string, f whosaw.Filter, limit int, next string) (whosaw.SubjectAnswer, error)
+	// Purged lists what retention removed of what the filter looks at, when Top was asked with it.
+	Purged(f whosaw.Filter) ([]whosaw.Gap, error)
 	// WriteList writes the list of disclosed subjects, as csv or jsonl.
 	WriteList(ctx context.Context, w io.Writer, f whosaw.Filter, form string) error
 	close() error

@@ -30,7 +30,8 @@ type remote struct {
 	http  *http.Client
 	first chan net.Conn // the connection that showed that somebody answers, until it is used
 	zone  string
-	quiet *quiet // what answers here, where no server runs
+	quiet *quiet       // what answers here, where no server runs
+	gaps  []whosaw.Gap // of the last answer to Top
 }
 
 // dial finds out whether a server runs on a directory; nil: none does.
@@ -208,10 +209,30 @@ func (r *remote) Count(ctx context.Context, f whosaw.Filter) (whosaw.ScopeAnswer
 }
 
 func (r *remote) Top(ctx context.Context, by string, f whosaw.Filter, limit int) ([]whosaw.TopRow, error) {
+	data, err := json.Marshal(api.Question{Filter: f, Zone: r.zone, By: by, Limit: limit})
+	if err != nil {
+		return nil, fmt.Errorf("ask the server: %w", err)
+	}
+	res, err := r.do(ctx, "POST", "/v1/top", bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	r.gaps = nil
+	if text := res.Header.Get(api.GapsHeader); text != "" {
+		if err := json.Unmarshal([]byte(text), &r.gaps); err != nil {
+			return nil, fmt.Errorf("read the server's answer: %w", err)
+		}
+	}
 	var out []whosaw.TopRow
-	err := r.call(ctx, "POST", "/v1/top", api.Question{Filter: f, Zone: r.zone, By: by, Limit: limit}, &out)
-	return out, err
+	if err := json.NewDecoder(res.Body).Decode(&out); err != nil {
+		return nil, fmt.Errorf("read the server's answer: %w", err)
+	}
+	return out, nil
 }
+
+// Purged gives what came with the rows of Top.
+func (r *remote) Purged(whosaw.Filter) ([]whosaw.Gap, error) { return r.gaps, nil }
 
 func (r *remote) Subject(ctx context.Context, realm *string, id string, f whosaw.Filter, limit int, next string) (whosaw.SubjectAnswer, error) {
 	var out whosaw.SubjectAnswer

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -46,10 +47,17 @@ func (m *Main) topCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			gaps, err := q.Purged(f)
+			if err != nil {
+				return err
+			}
 			if asJSON {
+				for _, g := range gaps {
+					fmt.Fprintln(m.Stderr, "whosaw:", g.Says)
+				}
 				return writeJSON(m.Stdout, rows)
 			}
-			return report.WriteTop(m.Stdout, by, rows, m.textOptions(zone))
+			return report.WriteTop(m.Stdout, by, rows, gaps, m.textOptions(zone))
 		}),
 	}
 	data.add(cmd.Flags())

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/pipeline"
@@ -225,6 +227,30 @@ func (a *API) postSubject(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// GapsHeader has, beside an answer that is a list, what retention removed of what was asked: gaps as JSON, at most maxHeaderGaps.
+const GapsHeader = "Whosaw-Gaps"
+
+const maxHeaderGaps = 10
+
+// gapsHeader writes gaps in ASCII.
+func gapsHeader(gaps []whosaw.Gap) string {
+	text, err := json.Marshal(gaps[:min(len(gaps), maxHeaderGaps)])
+	if err != nil {
+		panic("BUG: gaps are always JSON")
+	}
+	var out []byte
+	for _, c := range string(text) {
+		if c < 0x7f {
+			out = append(out, byte(c))
+			continue
+		}
+		for _, u := range utf16.Encode([]rune{c}) {
+			out = fmt.Appendf(out, `\u%04x`, u)
+		}
+	}
+	return string(out)
+}
+
 func (a *API) postTop(w http.ResponseWriter, r *http.Request) error {
 	q, err := readQuestion(w, r)
 	if err != nil {
@@ -249,6 +275,13 @@ func (a *API) postTop(w http.ResponseWriter, r *http.Request) error {
 	rows, err := ask.Top(ctx, q.By, q.Filter, q.Limit)
 	if err != nil {
 		return askFault(ctx, err)
+	}
+	gaps, err := ask.Purged(q.Filter)
+	if err != nil {
+		return askFault(ctx, err)
+	}
+	if len(gaps) > 0 {
+		w.Header().Set(GapsHeader, gapsHeader(gaps))
 	}
 	if rows == nil {
 		rows = []whosaw.TopRow{}

@@ -60,13 +60,14 @@ func period(a *whosaw.ScopeAnswer, t *text) string {
 }
 
 // WriteTop writes the table of who saw most: all rows it is given.
-func WriteTop(w io.Writer, by string, rows []whosaw.TopRow, o TextOptions) error {
+func WriteTop(w io.Writer, by string, rows []whosaw.TopRow, gaps []whosaw.Gap, o TextOptions) error {
 	t := newText(w, o)
 	if len(rows) == 0 {
 		t.para("", "No access matches that says its "+word(by)+".")
-		return t.end()
+	} else {
+		t.topTable(by, rows)
 	}
-	t.topTable(by, rows)
+	t.missing(gaps)
 	return t.end()
 }
 
@@ -91,6 +92,7 @@ func WriteSubject(w io.Writer, a whosaw.SubjectAnswer, o TextOptions) error {
 	t := newText(w, o)
 	if len(a.Accesses) == 0 {
 		t.para("", "No access names customer "+value(a.Subject)+".")
+		t.missing(a.Gaps)
 		return t.end()
 	}
 	t.para("", "Who opened the data of customer "+value(a.Subject)+", newest first. A principal is what the credential claimed to be.")
@@ -102,7 +104,18 @@ func WriteSubject(w io.Writer, a whosaw.SubjectAnswer, o TextOptions) error {
 		t.blank()
 		t.para("", "There are more: --next "+value(a.Next))
 	}
+	t.missing(a.Gaps)
 	return t.end()
+}
+
+// missing writes gaps, if there are any.
+func (t *text) missing(gaps []whosaw.Gap) {
+	for i, line := range gapLines(gaps, t.zone) {
+		if i == 0 {
+			t.blank()
+		}
+		t.para("", line)
+	}
 }
 
 // access writes one access in two lines: when and what, then by whom and from where.

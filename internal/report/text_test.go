@@ -111,8 +111,8 @@ func TestAnswers(t *testing.T) {
 	check(report.WriteTop(&b, "ip", []whosaw.TopRow{
 		{Day: "2026-03-04", By: "ip", Value: "198.51.100.7", Subjects: 1204, Accesses: 4000},
 		{Day: "2026-03-05", By: "ip", Value: nasty, Subjects: 3, Accesses: 4},
-	}, o))
-	check(report.WriteTop(&b, "asn", nil, o))
+	}, nil, o))
+	check(report.WriteTop(&b, "asn", nil, nil, o))
 	check(report.WriteSubject(&b, whosaw.SubjectAnswer{Subject: "10482213", Next: "c2", Accesses: []whosaw.Record{
 		{Time: int64(ms("2026-03-04T15:41:09")) + 7, Route: "GET /me/addresses", Status: 200, Fields: []string{"address", "name"}, Masked: []string{"door_code"},
 			Principal: "customer:10482213", Credential: "jti-1", Key: "backup-2024", Client: "web", IP: netip.MustParseAddr("192.0.2.7"), Country: "NL", ASN: 64500},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -66,7 +67,8 @@ func count(t *testing.T, k *retention.Keeper, term whosaw.Term) (a whosaw.ScopeA
 		t.Fatal(err)
 	}
 	defer view.Close()
-	a, err = scope.New(view, nil, scope.Config{Index: k.Index}).Count(t.Context(), whosaw.Filter{term})
+	engine := scope.New(view, nil, scope.Config{Index: k.Index})
+	a, err = engine.Count(t.Context(), whosaw.Filter{term})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,8 +80,22 @@ func count(t *testing.T, k *retention.Keeper, term whosaw.Term) (a whosaw.ScopeA
 			t.Errorf("a source is called silent: %s", g.Says)
 		}
 	}
+	// What is told of one subject, and of the largest, lacks the same.
+	one, err := engine.Subject(t.Context(), nil, "7", whosaw.Filter{term}, 5, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, err := engine.Purged(whosaw.Filter{term})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.EqualFunc(one.Gaps, purged, sameGap) || !slices.EqualFunc(top, purged, sameGap) {
+		t.Errorf("the count says %v, a subject %v, the largest %v", purged, one.Gaps, top)
+	}
 	return a, purged
 }
+
+func sameGap(x, y whosaw.Gap) bool { return x.Kind == y.Kind && x.Count == y.Count && x.Says == y.Says }
 
 // TestGaps removes the first and then, with the middle one held, the last segment: an answer that they touch says so,
 // and no other.

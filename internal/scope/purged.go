@@ -8,6 +8,15 @@ import (
 	"github.com/whosaw/whosaw/internal/ledger"
 )
 
+// Purged lists what retention removed of what a filter looks at: an answer to it that has no gaps of its own lacks that.
+func (e *Engine) Purged(filter whosaw.Filter) ([]whosaw.Gap, error) {
+	q, err := e.ask(filter)
+	if err != nil || len(q.terms) == 0 {
+		return nil, err
+	}
+	return q.purgedGaps(), nil
+}
+
 // purgedGaps lists what retention removed of what the question's terms look at. Runs that follow each other are one gap.
 func (q *question) purgedGaps() []whosaw.Gap {
 	var gaps []whosaw.Gap

@@ -74,7 +74,7 @@ func (e *Engine) Subject(ctx context.Context, realm *string, id string, filter w
 			last := found[limit-1]
 			answer.Next = place{after.asOf, last.time, last.seq}.cursor()
 		}
-		answer.Accesses = records
+		answer.Accesses, answer.Gaps = records, q.purgedGaps()
 		return answer, nil
 	}
 }
