@@ -1,6 +1,8 @@
 package reference
 
 import (
+	"errors"
+	"maps"
 	"strings"
 
 	"github.com/whosaw/whosaw"
@@ -193,4 +195,15 @@ func reference(r *whosaw.Record) *whosaw.Reference {
 		return &noReference
 	}
 	return r.Ref
+}
+
+// Merge takes over the realms of another index, which must not be used any more. The two must hold different realms.
+func (x *Index) Merge(o *Index) error {
+	for name := range o.realms {
+		if x.realms[name] != nil {
+			return errors.New("merge reference records: both hold a realm")
+		}
+	}
+	maps.Copy(x.realms, o.realms)
+	return nil
 }
