@@ -67,14 +67,66 @@ func (c *child) send(t *testing.T, secret, source, lines string) {
 func TestTheLeaversKey(t *testing.T) {
 	for _, worked := range []bool{false, true} {
 		t.Run(fmt.Sprintf("worked %v", worked), func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "data")
-			jwks := filepath.Join(t.TempDir(), "jwks.json")
-			stolen, public := pair(t, "backup")
-			_, login := pair(t, "main")
-			if err := os.WriteFile(jwks, []byte(`{"keys":[`+login+`,`+public+`]}`), 0o600); err != nil {
-				t.Fatal(err)
+			l := newLeaver(t)
+			now := time.Now().Truncate(time.Second)
+			at := func(days float64) time.Time { return now.Add(time.Duration(days * 24 * float64(time.Hour))) }
+			l.run("keys", "policy", "--rotate-within", "24h", "--no-human-readers", "--reason", "the house rules")
+			l.send("house", fmt.Sprintf(`{"type":"key","time":%d,"key":"backup","state":"active","person":"lee","use":"the backup log-in"}`+"\n", at(-30).UnixMilli()))
+			l.send("shop", honest(at(-30), at(-20)))
+			l.send("vault", vaultAudit(at(-20), "oidc-kim.s@shop.example"))
+			l.send("shop", honest(at(-20), at(-12)))
+			if worked {
+				l.send("shop", honest(at(-12), at(-1)))
+				l.run("people", "leave", "kim", "--principal", "staff:ksy")
+				l.run("keys", "rotate", "backup", "--to", "backup-2", "--reason", "kim has left")
+			} else { // the accounts were closed, and that is all
+				l.send("house", fmt.Sprintf(`{"type":"person","time":%d,"person":"kim","state":"left","principals":["staff:kim","staff:ksy"]}`+"\n", at(-12).UnixMilli()))
+				l.send("shop", honest(at(-12), at(-1)))
 			}
-			c := startServer(t, dir, `keys:
+			var k keys.Key
+			decode(t, l.run("keys", "show", "backup", "--json"), &k)
+			if len(k.Readers) != 1 || k.Readers[0].Who != "kim" || k.Readers[0].Exported != 1 || k.Readers[0].Typed != 0 || k.Readers[0].Left == 0 {
+				t.Errorf("who read the key: %+v", k.Readers)
+			}
+			if worked {
+				l.closes()
+				l.refused(forge(t, l.stolen, "backup"))
+				return
+			}
+			l.broken(at(-11))
+			l.overdue()
+			l.send("shop", fmt.Sprintf(`{"time":%d,"route":"GET /me","status":200,"fields":["name"],"subject":"77","principal":"customer:77","credential":"forged-1","key":"backup","ip":"203.0.113.9"}`+"\n", at(-1).UnixMilli()))
+			first := false
+			for _, f := range l.found() {
+				first = first || f.Detector == "offboarded" && f.Unit == "key:backup" && f.Accesses == 1
+			}
+			if !first {
+				t.Errorf("the first forged use is no finding: %v", l.found())
+			}
+		})
+	}
+}
+
+// leaver is a house with a server, and the key that somebody took with them.
+type leaver struct {
+	t      *testing.T
+	c      *child
+	dir    string
+	secret string
+	stolen *ecdsa.PrivateKey
+}
+
+func newLeaver(t *testing.T) *leaver {
+	t.Helper()
+	l := &leaver{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	jwks := filepath.Join(t.TempDir(), "jwks.json")
+	var public string
+	l.stolen, public = pair(t, "backup")
+	_, login := pair(t, "main")
+	if err := os.WriteFile(jwks, []byte(`{"keys":[`+login+`,`+public+`]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.c = startServer(t, l.dir, `keys:
   material: [{key: backup, vault: [transit/keys/backup]}]
   people: [{person: kim, as: [oidc-kim.s@shop.example]}]
 ingest:
@@ -85,107 +137,69 @@ guard:
   tokens:
     issuers: [{issuer: https://login.shop.example, jwks_file: `+jwks+`, algorithms: [ES256]}]
 `)
-			run := func(args ...string) string {
-				t.Helper()
-				stdout, stderr, code := whosawRun(t, append(args, "--data", dir)...)
-				if code != exitOK {
-					t.Fatalf("%v: exit %d\n%s", args, code, stderr)
-				}
-				return stdout
-			}
-			secret := strings.TrimSpace(run("token", "create", "all", "--source", "*", "--types", "access,issuance,key,person"))
-			now := time.Now().Truncate(time.Second)
-			at := func(days float64) time.Time { return now.Add(time.Duration(days * 24 * float64(time.Hour))) }
-			run("keys", "policy", "--rotate-within", "24h", "--no-human-readers", "--reason", "the house rules")
-			c.send(t, secret, "house", fmt.Sprintf(`{"type":"key","time":%d,"key":"backup","state":"active","person":"lee","use":"the backup log-in"}`+"\n", at(-30).UnixMilli()))
-			c.send(t, secret, "shop", honest(at(-30), at(-20)))
-			c.send(t, secret, "vault", vaultAudit(at(-20), "oidc-kim.s@shop.example"))
-			c.send(t, secret, "shop", honest(at(-20), at(-12)))
-			if worked {
-				c.send(t, secret, "shop", honest(at(-12), at(-1)))
-				run("people", "leave", "kim", "--principal", "staff:ksy")
-				run("keys", "rotate", "backup", "--to", "backup-2", "--reason", "kim has left")
-			} else { // the accounts were closed, and that is all
-				c.send(t, secret, "house", fmt.Sprintf(`{"type":"person","time":%d,"person":"kim","state":"left","principals":["staff:kim","staff:ksy"]}`+"\n", at(-12).UnixMilli()))
-				c.send(t, secret, "shop", honest(at(-12), at(-1)))
-			}
-			forged := fmt.Sprintf(`{"time":%d,"route":"GET /me","status":200,"fields":["name"],"subject":"77","principal":"customer:77","credential":"forged-1","key":"backup","ip":"203.0.113.9"}`+"\n", at(-1).UnixMilli())
+	l.secret = strings.TrimSpace(l.run("token", "create", "all", "--source", "*", "--types", "access,issuance,key,person"))
+	return l
+}
 
-			var k keys.Key
-			decode(t, run("keys", "show", "backup", "--json"), &k)
-			if len(k.Readers) != 1 || k.Readers[0].Who != "kim" || k.Readers[0].Exported != 1 || k.Readers[0].Typed != 0 || k.Readers[0].Left == 0 {
-				t.Errorf("who read the key: %+v", k.Readers)
-			}
-			found := func() map[string]api.Found {
-				t.Helper()
-				var list struct{ Findings []api.Found }
-				decode(t, run("finding", "list", "--json"), &list)
-				out := map[string]api.Found{}
-				for _, f := range list.Findings {
-					out[f.Detector+" "+f.Unit+" "+f.Says[:min(len(f.Says), 60)]] = f
-				}
-				return out
-			}
-			late := `key_policy key:backup Key "backup" could be read by a person who left on`
-			var overdue, broken bool
-			for name, f := range found() {
-				overdue = overdue || f.Detector == "offboarding"
-				if strings.HasPrefix(name, late) {
-					broken = true
-					if got := time.UnixMilli(int64(f.Time)).Sub(at(-11)).Abs(); got > time.Second || time.Duration(f.Seen-f.Time)*time.Millisecond > time.Hour+time.Minute {
-						t.Errorf("the breach is of %v, seen at %v; the time was over at %v", f.Time, f.Seen, at(-11))
-					}
-				}
-			}
-			if worked {
-				story := &leaver{t: t, c: c, run: run, dir: dir}
-				story.closes()
-				story.refused(secret, forge(t, stolen, "backup"))
+func (l *leaver) run(args ...string) string {
+	l.t.Helper()
+	stdout, stderr, code := whosawRun(l.t, append(args, "--data", l.dir)...)
+	if code != exitOK {
+		l.t.Fatalf("%v: exit %d\n%s", args, code, stderr)
+	}
+	return stdout
+}
+
+func (l *leaver) send(source, lines string) {
+	l.t.Helper()
+	l.c.send(l.t, l.secret, source, lines)
+}
+
+func (l *leaver) found() []api.Found {
+	l.t.Helper()
+	var list struct{ Findings []api.Found }
+	decode(l.t, l.run("finding", "list", "--json"), &list)
+	return list.Findings
+}
+
+// broken holds the policy's finding against when the time for the rotation was over.
+func (l *leaver) broken(over time.Time) {
+	l.t.Helper()
+	for _, f := range l.found() {
+		if f.Detector != "key_policy" || !strings.HasPrefix(f.Says, `Key "backup" could be read by a person who left on`) {
+			continue
+		}
+		if got := time.UnixMilli(int64(f.Time)).Sub(over).Abs(); got > time.Second || time.Duration(f.Seen-f.Time)*time.Millisecond > time.Hour+time.Minute {
+			l.t.Errorf("the breach is of %v, seen at %v; the time was over at %v", f.Time, f.Seen, over)
+		}
+		return
+	}
+	l.t.Errorf("the policy is not broken: %v", l.found())
+}
+
+// overdue holds that the offboarding is open, and that somebody is told. It is looked for once a minute, first at the start.
+func (l *leaver) overdue() {
+	l.t.Helper()
+	var o keys.Offboarding
+	decode(l.t, l.run("offboarding", "show", "kim", "--json"), &o)
+	if o.State != "open" || !o.Overdue || o.Open != 3 {
+		l.t.Errorf("the offboarding: %+v", o)
+	}
+	if err := l.c.terminate(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.c = startServer(l.t, l.dir, "")
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		for _, f := range l.found() {
+			if f.Detector == "offboarding" && !strings.Contains(f.Says, "kim") {
 				return
 			}
-			if !broken {
-				t.Errorf("the policy is not broken: %v", found())
-			}
-			var o keys.Offboarding
-			decode(t, run("offboarding", "show", "kim", "--json"), &o)
-			if o.State != "open" || !o.Overdue || o.Open != 3 {
-				t.Errorf("the offboarding: %+v", o)
-			}
-			if !overdue { // it is looked for once a minute, first at the start
-				if err := c.terminate(); err != nil {
-					t.Fatal(err)
-				}
-				c = startServer(t, dir, "")
-				deadline := time.Now().Add(20 * time.Second)
-				for !overdue && time.Now().Before(deadline) {
-					for _, f := range found() {
-						overdue = overdue || f.Detector == "offboarding" && !strings.Contains(f.Says, "kim")
-					}
-				}
-				if !overdue {
-					t.Error("nobody is told of the overdue offboarding")
-				}
-			}
-			c.send(t, secret, "shop", forged)
-			first := false
-			for _, f := range found() {
-				first = first || f.Detector == "offboarded" && f.Unit == "key:backup" && f.Accesses == 1
-			}
-			if !first {
-				t.Errorf("the first forged use is no finding: %v", found())
-			}
-		})
+		}
 	}
+	l.t.Error("nobody is told of the overdue offboarding")
 }
 
-// leaver is the rest of the story where the house works the offboarding.
-type leaver struct {
-	t   *testing.T
-	c   *child
-	dir string
-	run func(args ...string) string
-}
-
+// closes works the offboarding to its end.
 func (l *leaver) closes() {
 	t := l.t
 	_, stderr, code := whosawRun(t, "offboarding", "close", "kim", "--reason", "done", "--data", l.dir)
@@ -219,14 +233,14 @@ func decode(t *testing.T, text string, into any) {
 }
 
 // refused asks the guard's door with a credential that the leaver forged: its signature is good.
-func (l *leaver) refused(secret, token string) {
+func (l *leaver) refused(token string) {
 	t := l.t
 	body := `{"door":"api","route":"GET /me","subjects":["77"],"ip":"203.0.113.9","credential":"` + token + `"}`
 	req, err := http.NewRequestWithContext(t.Context(), "POST", l.c.url+"/v1/decide", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+secret)
+	req.Header.Set("Authorization", "Bearer "+l.secret)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
