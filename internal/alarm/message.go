@@ -128,7 +128,7 @@ func title(detector string) string {
 	case "unexplained":
 		return "Customers are opened without a reason on record"
 	case "field_drift":
-		return "A page began to show a field it should not"
+		return "A page began to show what it should not"
 	case "refused":
 		return "Passwords or tokens are tried at a log-in"
 	case "dormant":
@@ -137,6 +137,8 @@ func title(detector string) string {
 		return "Customers are opened from where they never came"
 	case "monotone":
 		return "Sessions show nothing but customers' data"
+	case "volume":
+		return "A page shows far more new customers than usual"
 	case "spreader":
 		return "Far more customers are opened than before"
 	case "budget":

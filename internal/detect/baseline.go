@@ -69,10 +69,12 @@ func (e *Engine) Baselines() []Baseline {
 				Says: "nothing is learnt: of two neighbours honest traffic meets either first equally often"})
 		case dormant:
 			out = e.wakeBaselines(out)
+		case volume:
+			out = e.flowBaselines(out)
 		case spreader:
 			out = append(out, e.actorBaseline())
 		case fieldDrift:
-			if e.drifts {
+			if e.drifts || len(e.pages) > 0 {
 				out = append(out, e.fieldBaseline())
 			}
 		}
@@ -123,7 +125,7 @@ func (e *Engine) stratumBaseline(s *stratum) Baseline {
 }
 
 // cautious reports whether nobody is judged before the rate is known.
-func (s *stratum) cautious() bool { return s.d == dormant || s.d == stranger || s.d == monotone }
+func (s *stratum) cautious() bool { return ofPeople(s.d) }
 
 // wakeBaselines are of the customers who come of themselves, in each realm.
 func (e *Engine) wakeBaselines(out []Baseline) []Baseline {
@@ -137,6 +139,29 @@ func (e *Engine) wakeBaselines(out []Baseline) []Baseline {
 		}
 		if !w.known {
 			b.Says = fmt.Sprintf("cannot judge yet: it waits for %d days on which %d customers came", leastWakeDays, leastWakes)
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// flowBaselines are of the routes whose new customers are counted.
+func (e *Engine) flowBaselines(out []Baseline) []Baseline {
+	for _, f := range e.flowsByName() {
+		b := Baseline{Detector: detectorNames[volume], Realm: f.realm, Route: f.route, Of: "days of the route", Needed: int64(e.knobs.volumeDays), Since: whosaw.Time(f.since)}
+		for i := range f.days {
+			if d := &f.days[i]; d.on != 0 && d.on < e.today && d.on > e.today-volumeDays {
+				if d.frozen {
+					b.Untaught++
+				} else {
+					b.Known++
+				}
+			}
+		}
+		b.Judged = b.Known >= b.Needed
+		b.Says = fmt.Sprintf("%d times the busiest such hour of the last %d days, at least %d new customers", e.knobs.timesVolume, volumeDays, e.knobs.leastVolume)
+		if !b.Judged {
+			b.Says = fmt.Sprintf("cannot judge yet: it waits for %d days of the route", b.Needed)
 		}
 		out = append(out, b)
 	}

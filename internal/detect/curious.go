@@ -52,6 +52,7 @@ func (e *Engine) curious(v *view) {
 		if name == claimed || e.ref.Explained(v.r.Realm, v.principal, name, v.r.Time, v.issued) {
 			continue
 		}
+		e.otherParty(v, name)
 		id := subjectOf(name)
 		if learns && sampled(id) {
 			e.learn(s, v.principalDay(), true)
@@ -80,6 +81,9 @@ func (e *Engine) ownPage(v *view) {
 	id := subjectOf(v.subjects[0])
 	if e.nosy == 0 && !sampled(id) {
 		return
+	}
+	if sampled(id) {
+		e.ownParty(v)
 	}
 	e.identify(v)
 	s := e.stratum(v, &e.rule[unexplained].envelope, customerClass)

@@ -23,10 +23,11 @@ const (
 	budget     = nSequential + 4
 	keyPolicy  = nSequential + 5
 	offboarded = nSequential + 6
-	nDetectors = nSequential + 7
+	volume     = nSequential + 7
+	nDetectors = nSequential + 8
 )
 
-var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "refused", "dormant", "stranger", "monotone", "canary", "key_state", "field_drift", "spreader", "budget", "key_policy", "offboarded"}
+var detectorNames = [nDetectors]string{"unissued", "nonexistent", "traversal", "unexplained", "refused", "dormant", "stranger", "monotone", "canary", "key_state", "field_drift", "spreader", "budget", "key_policy", "offboarded", "volume"}
 
 // maxBank is the most tests a detector runs on a unit.
 const maxBank = 4

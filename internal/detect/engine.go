@@ -66,8 +66,10 @@ type Engine struct {
 	policied    bool  // somebody has set it
 	policyClock int64 // the event time up to which keys were judged by it
 
-	history history // of customers and sessions
-	people  bool    // a subject record has come
+	history history          // of customers and sessions
+	flows   map[uint64]*flow // new customers by route and hour
+	pages   map[uint64]*page // on which customers are shown themselves
+	people  bool             // a subject record has come
 
 	archive archive // issuances that the reference records may have forgotten
 
@@ -166,6 +168,8 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		drifted:    make(map[uint64]struct{}),
 		doors:      make(map[uint64]*stratum),
 		spreads:    make(map[uint64]*spread),
+		flows:      make(map[uint64]*flow),
+		pages:      make(map[uint64]*page),
 
 		dossiers:  make(map[string]*dossier),
 		judgedNot: make(map[lesson]int32),
@@ -298,6 +302,9 @@ func (e *Engine) access(v *view) {
 			}
 		}
 		e.harvest(v)
+		if v.outcome == whosaw.OutcomeDisclosed && e.rule[volume].on {
+			e.volume(v)
+		}
 		if e.budgeted {
 			e.spend(v)
 		}
@@ -389,7 +396,7 @@ func (e *Engine) settle(d detector, v *view) {
 // hushed reports whether one of the access's finer units has raised a narrow finding of the detector today.
 func (e *Engine) hushed(d detector, v *view) bool {
 	for k, u := range v.units {
-		if u != nil && hushes[k] && u.quiet[d] > e.today {
+		if u != nil && (hushes[k] || ofPeople(d)) && u.quiet[d] > e.today {
 			return true
 		}
 	}
@@ -399,7 +406,7 @@ func (e *Engine) hushed(d detector, v *view) bool {
 // hush keeps the access's units from raising another narrow finding today.
 func (e *Engine) hush(d detector, v *view) {
 	for k, u := range v.units {
-		if u != nil && hushes[k] {
+		if u != nil && (hushes[k] || ofPeople(d)) {
 			u.quiet[d] = e.today + 1
 		}
 	}

@@ -2,7 +2,7 @@ package detect
 
 // history remembers, of many millions of hashes, the last day on which each was met, and four bits beside it, in 8 bytes at a load
 // between a half and two thirds: 12 to 16 bytes each. What a hash stands for is told apart by how it is made: a
-// customer (two kinds: who logged in, who was seen), a customer with a network or with a class of agents, a session. Of a hundred million two are taken for one.
+// customer (two kinds: who logged in, who was seen), a customer with a network, a class of agents or a route, a session. Of a hundred million two are taken for one.
 type history struct {
 	shards [historyShards]historyShard
 	n      int
@@ -137,6 +137,7 @@ const (
 	metSession
 	metVisits
 	metMonotone
+	metRoute
 )
 
 // historyID gives the key of a subject with something else.

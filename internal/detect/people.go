@@ -10,6 +10,9 @@ import (
 // What dormant, stranger and monotone share: a question about each customer who is shown, once a day, whose honest answer is nearly
 // always no; and findings that accuse a unit as a whole only where it is one that few share.
 
+// ofPeople reports whether a detector is one of these. Their narrow findings name customers, and one a day for a key is enough.
+func ofPeople(d detector) bool { return d == dormant || d == stranger || d == monotone }
+
 // tryPeople asks the three questions about one subject of an access that nothing explains.
 func (e *Engine) tryPeople(v *view, name string, en entry) {
 	if !e.covered(dormant, v) {

@@ -37,6 +37,10 @@ type knobs struct {
 	enoughPast     int     // spreader
 	leftSkew       int64   // offboarded
 	asleep         int64   // offboarded
+	leastParty     int64   // field_drift: others whom a page must show in a day
+	leastVolume    int64   // volume: new customers in an hour
+	timesVolume    int64   // volume: of the busiest such hour
+	volumeDays     int     // volume: days that it needs
 	dormantAfter   int64   // dormant: how long nobody must have logged in
 	fewDormant     float64 // dormant: the least p0 of a unit that few share, for sessions of customers themselves
 	warmUp         int64   // stranger: how long a log must have run
@@ -169,6 +173,8 @@ func (e *Engine) readRules() {
 		keySkew: int64(of(keyState).Setting("tolerance")), timesBlind: int64(of(canary).Setting("times_blind")), driftAfter: int64(of(fieldDrift).Setting("learns_for")),
 		leastSpread: int64(s.Setting("least")), timesMedian: int64(s.Setting("times_median")), timesSecond: int64(s.Setting("times_second")), enoughPast: int(s.Setting("days")),
 		leftSkew: int64(of(offboarded).Setting("tolerance")), asleep: int64(of(offboarded).Setting("asleep")),
+		leastParty: int64(of(fieldDrift).Setting("others")), leastVolume: int64(of(volume).Setting("least")), timesVolume: int64(of(volume).Setting("times_busiest")),
+		volumeDays:   int(of(volume).Setting("days")),
 		dormantAfter: int64(of(dormant).Setting("after")), fewDormant: of(dormant).Setting("floor_of_few"),
 		warmUp: int64(of(stranger).Setting("warm_up")), enoughVisits: int(of(stranger).Setting("visits")), sessionPages: int(of(monotone).Setting("pages")),
 	}

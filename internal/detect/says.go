@@ -42,7 +42,13 @@ func (e *Engine) describe(a *accusation, v *view) {
 		} else {
 			e.describeUnexplained(a, v)
 		}
+	case volume:
+		a.says = volumeSays(a, v)
 	case fieldDrift:
+		if ofParty(a) {
+			a.says = partySays(a, v)
+			return
+		}
 		a.says = fmt.Sprintf("%s began to show the field %s, which its catalog does not list. If it is meant to, add it to the catalog, or declare the change; if not, the page shows too much.",
 			quote(v.r.Route), quote(a.term.Field[0]))
 	case refused:

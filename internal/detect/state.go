@@ -10,7 +10,7 @@ import (
 )
 
 // StateVersion is that of the walk below: a change of what is walked over, or in which order, makes it another.
-const StateVersion = 2
+const StateVersion = 3
 
 // State walks over everything that the engine holds between two records: it writes it, or reads it into an engine that has seen
 // nothing and has the same configuration. Whoever gives the engine, or anything it holds, a member walks over it here, or tags
@@ -55,6 +55,8 @@ func (e *Engine) State(c *snapshot.Codec) {
 	c.Mark("history")
 	e.history.state(c)
 	c.Bool(&e.people)
+	e.volumeState(c)
+	e.pagesState(c)
 	c.Mark("findings")
 	e.dossiersState(c)
 	e.climbsState(c)
@@ -252,7 +254,7 @@ func (u *unit) state(c *snapshot.Codec) {
 	}
 }
 
-var _ = [1]struct{}{}[(uint(nDetectors)+15)/31] // the bits of some are enough
+var _ = [1]struct{}{}[(uint(nDetectors)+15)/32] // the bits of some are enough
 
 func (x *excursion) state(c *snapshot.Codec) {
 	for j := range x.s {

@@ -188,7 +188,7 @@ func (e *Engine) Status() []Status {
 		case !e.rule[d].on:
 			asked = append(asked, Status{Detector: detectorNames[d], Off: e.cfg.Rules.Of(detectorNames[d]).Off})
 			continue
-		case d == budget && !e.budgeted, d == fieldDrift && !e.drifts, d == keyPolicy && !e.policied, d == offboarded && len(e.leavers) == 0:
+		case d == budget && !e.budgeted, d == fieldDrift && !e.drifts && len(e.pages) == 0, d == keyPolicy && !e.policied, d == offboarded && len(e.leavers) == 0:
 			continue // nothing is asked of it
 		}
 		asked = append(asked, out[d])

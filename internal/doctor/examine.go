@@ -103,6 +103,8 @@ func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 		why = []string{"no two customers with neighbouring numbers were opened so far"}
 	case d.Detector == "spreader" && d.Judged == 0 && t.principal > 0:
 		why = []string{"staff, partners and programs opened nobody without a reason so far"}
+	case d.Detector == "volume" && d.Trials == 0 && t.subject > 0:
+		why = []string{"too few customers were shown so far"}
 	case d.Detector == "monotone" && d.Judged == 0 && t.issuances > 0 && len(d.NotJudged) == 0:
 		why = []string{"log-ins vouch for the sessions, so it has nothing to ask"}
 	case d.Detector == "unexplained" && d.Judged == 0 && t.principal > 0 && len(d.NotJudged) == 0:
@@ -137,7 +139,7 @@ func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 // name a customer, or carry a credential, or those it was asked about.
 func (t *tally) couldJudge(detector string, asked int64) int64 {
 	switch detector {
-	case "unexplained", "spreader", "refused", "dormant", "stranger", "monotone":
+	case "unexplained", "spreader", "refused", "dormant", "stranger", "monotone", "volume":
 		return asked
 	case "unissued", "key_state":
 		return t.credential + t.showsBare
@@ -175,6 +177,8 @@ func (t *tally) blind(detector string) string {
 		return "no customer has come often enough yet (on three days, in a log of two weeks), or accesses name neither principal nor credential"
 	case "monotone":
 		return "no session of a customer shows pages with and without data: log the credential of every page, also of those that show no data"
+	case "volume":
+		return "no access shows a customer"
 	case "spreader":
 		return "no access names its principal"
 	case "budget":
