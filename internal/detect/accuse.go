@@ -34,6 +34,7 @@ type accusation struct {
 	id     uint64    // of the unit, once it covers
 	serial uint64    // in order of beginning to cover
 	file   *dossier  `state:"-"` // what it belongs to, once it covers
+	peers  bool      `state:"-"` // spreader: held against its peers
 	alone  bool      `state:"-"` // it is a finding of its own, whatever else is known
 	cause  cause     `state:"-"` // what the accused accesses came with, and
 	people []subject `state:"-"` // whose data they showed: until it is raised

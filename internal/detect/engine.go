@@ -58,6 +58,7 @@ type Engine struct {
 	drifted  map[uint64]struct{}       // fields of routes that it does not list, and that are known
 	doors    map[uint64]*stratum       // routes that have refused somebody without credential
 	spreads  map[uint64]*spread        // what actors were shown, without a reason, and, under budgets, at all
+	peerCaps map[string]*peerCap       // by class of principals
 	budgets  [nKinds]map[uint64]Budget `state:"-"`
 	budgeted bool                      `state:"-"`
 	pairs    int                       // in all spreads
@@ -168,6 +169,7 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		drifted:    make(map[uint64]struct{}),
 		doors:      make(map[uint64]*stratum),
 		spreads:    make(map[uint64]*spread),
+		peerCaps:   make(map[string]*peerCap),
 		flows:      make(map[uint64]*flow),
 		pages:      make(map[uint64]*page),
 

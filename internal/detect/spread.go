@@ -25,6 +25,8 @@ type spread struct {
 	names []string // of the customers new on it since it was, at most maxNamed
 	name  string   // of the actor's unit
 	cap   int64    // a day's, where it is configured
+	first int32    // day on which it was first shown somebody
+	rush  int32    // the most new customers of a day of its first week
 }
 
 // spreadDay is one day of it.
@@ -178,6 +180,7 @@ func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget
 	if day.fresh == before {
 		return false
 	}
+	p.rushing(day)
 	day.accused++
 	if day.from == 0 || v.r.Time < day.from {
 		day.from = v.r.Time
@@ -209,9 +212,14 @@ func (p *spread) day(on, today int32) *spreadDay {
 func (e *Engine) overspent(d detector, k kind, v *view, p *spread, day *spreadDay, b *Budget) bool {
 	over, most := int64(day.fresh), int64(0)
 	from, matched, accused := day.from, int64(day.matched), int64(day.accused)
+	peers := false
 	if b == nil {
 		var ok bool
 		if most, ok = e.learnt(p, day.on); !ok {
+			most, ok = e.learntFromPeers(p, day.on)
+			peers = true
+		}
+		if !ok {
 			e.stats[d].skip(whyNoPast)
 			return false
 		}
@@ -241,7 +249,7 @@ func (e *Engine) overspent(d detector, k kind, v *view, p *spread, day *spreadDa
 	}
 	t.Outcome = []string{whosaw.OutcomeDisclosed.String()}
 	t.From = whosaw.Time(from)
-	a := &accusation{d: d, kind: k, unit: name, statistic: float64(over), threshold: float64(most), first: from, accesses: accused, subjects: over}
+	a := &accusation{d: d, kind: k, unit: name, statistic: float64(over), threshold: float64(most), first: from, accesses: accused, subjects: over, peers: peers}
 	if 2*accused <= matched {
 		// Most of what it is shown it was shown before: only the new ones of the day are accused.
 		a.narrow = true
@@ -279,8 +287,11 @@ func (e *Engine) learnt(p *spread, on int32) (most int64, ok bool) {
 
 func spreadSays(a *accusation) string {
 	cap := "four times what it is shown on most of its days, and twice a busy one"
-	if a.d == budget {
+	switch {
+	case a.d == budget:
 		cap = "its budget"
+	case a.peers:
+		cap = "it has no past of its own yet; four times what others of its kind are shown on a busy day"
 	}
 	tail := ""
 	if a.narrow {

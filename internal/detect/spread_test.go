@@ -3,6 +3,7 @@ package detect_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/whosaw/whosaw"
@@ -168,6 +169,47 @@ func TestBudgetCheck(t *testing.T) {
 	for _, b := range []detect.Budget{{Of: "principal:staff", Day: 1}, {Of: "client:a:b", Month: 1}} {
 		if err := b.Check(); err != nil {
 			t.Errorf("%+v: %v", b, err)
+		}
+	}
+}
+
+// A newcomer is held against its peers: their busiest days, and their first, on which everybody was new to them.
+func TestSpreaderPeers(t *testing.T) {
+	peers := func(w *world, of, days int) {
+		for p := range of {
+			for d := range int64(days) {
+				list := make([]int, 20+w.rng.IntN(60))
+				for i := range list {
+					list[i] = w.customer(1 << 20)
+				}
+				w.reads(fmt.Sprint("partner:", p), d, false, list...)
+			}
+		}
+	}
+	for _, c := range []struct {
+		of, reads int
+		news      bool
+	}{{8, 2000, true}, {8, 150, false}, {3, 2000, false}} {
+		w := newWorld(66)
+		peers(w, c.of, 12)
+		list := make([]int, c.reads)
+		for i := range list {
+			list[i] = w.customer(1 << 20)
+		}
+		for i := range list {
+			r := get(start+12*day+hour+int64(i)*10*second, list[i], true)
+			r.Principal, r.Client, r.Key, r.IP = "partner:new", "new", "new", ip(99)
+			w.attack(r)
+		}
+		_, fs := run(detect.Config{}, w.sorted())
+		fs = slices.DeleteFunc(by(fs, "spreader"), func(f raised) bool { return f.Unit != "principal:partner:new" })
+		if (len(fs) > 0) != c.news {
+			t.Errorf("%+v: %v", c, fs)
+		}
+		for _, f := range fs {
+			if lost := w.lost(w.sorted(), f); lost > 400 || !strings.Contains(f.Says, "others of its kind") {
+				t.Errorf("after %d: %v", lost, f)
+			}
 		}
 	}
 }

@@ -52,6 +52,7 @@ func (e *Engine) State(c *snapshot.Codec) {
 	c.Mark("actors")
 	snapshot.Map(c, &e.spreads, maxSpreads, c.Hash, pointer(c, (*spread).state))
 	snapshot.Int(c, &e.pairs)
+	e.peersState(c)
 	c.Mark("history")
 	e.history.state(c)
 	c.Bool(&e.people)
@@ -546,6 +547,8 @@ func (p *spread) state(c *snapshot.Codec) {
 	c.Strings(&p.names, maxNamed)
 	c.String(&p.name)
 	snapshot.Int(c, &p.cap)
+	snapshot.Int(c, &p.first)
+	snapshot.Int(c, &p.rush)
 }
 
 func (e *Engine) dossiersState(c *snapshot.Codec) {

@@ -41,6 +41,8 @@ var rare = map[string]string{
 	"chain.index":         "see the tests of reference",
 	"realm.histories":     "see the tests of reference",
 	"realm.persons":       "see the tests of reference",
+	"peerCap.most":        "it takes five actors with a week each: see TestSpreaderPeers",
+	"peerCap.ok":          "the same",
 	"partyDay.raised":     "it takes weeks of a page: see TestOtherParty",
 	"Step.Trial":          "always, for the evidence of small tests",
 	"feeds.clients":       "see the tests of reference",
