@@ -34,6 +34,6 @@
 // Units are told apart by a 64-bit hash without a secret (replay must give the same); a collision, made or met, can mix
 // the evidence of two units, but a filter always names the values of the record that raised it.
 //
-// Read next: engine.go (one record's way), cusum.go (the test), then a file per detector; accuse.go builds the filters, dossier.go follows what
+// Read next: engine.go (one record's way), cusum.go (the test), rule.go (what it goes by), then a file per detector; accuse.go builds the filters, dossier.go follows what
 // was raised.
 package detect
