@@ -163,10 +163,11 @@ func (e *Engine) accuse(d detector, u *unit, v *view) *accusation {
 	if d == traversal {
 		accused = hitSubjects(ev, j)
 	}
-	if of := e.covering(unissued, v); of != nil && d != unissued {
+	if of := e.covering(unissued, v); of != nil && d != unissued && (of.unit == name || of.kind == kindKey) {
 		// The cause is known: the credentials were never issued. Honest accesses that merely lack a reason stay out.
+		forged := slices.DeleteFunc(slices.Clone(ev), func(en entry) bool { return en.time < int64(of.term.From) })
 		a.kind, a.unit, a.prefix = of.kind, of.unit, of.prefix
-		a.take(of.term, weigh(ev, j, v, slice{unissued: true}, accused))
+		a.take(of.term, weigh(forged, j, v, slice{key: of.kind == kindKey, unissued: true}, accused))
 		a.rank = e.rank(a, v)
 		e.describe(a, v)
 		return a

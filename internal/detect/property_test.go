@@ -144,8 +144,9 @@ func TestEvidenceIsWhatTheFilterMatches(t *testing.T) {
 					}
 				}
 			}
-			// Accesses that wait for their reason are not counted yet.
-			exact := first && f.Filter[0].From != 0 && f.Filter[0].Subject == nil && f.Detector != "unexplained"
+			// Accesses that wait for their reason are not counted yet. What took the filter of an unissued finding counts from where its own test
+			// began, which is later.
+			exact := first && f.Filter[0].From != 0 && f.Filter[0].Subject == nil && f.Detector != "unexplained" && f.Filter[0].Issued == nil
 			if f.Accesses > n || f.Subjects > int64(len(subjects)) || exact && (n != f.Accesses || int64(len(subjects)) != f.Subjects) {
 				t.Errorf("the filter matches %d accesses, %d subjects: %v", n, len(subjects), f)
 			}
