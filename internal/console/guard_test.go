@@ -17,8 +17,7 @@ import (
 // TestGuarded contains a theft by the real guard: the preview's figures are those of a count, the decision holds and can be undone.
 func TestGuarded(t *testing.T) {
 	var g *guard.Guard
-	var s *site
-	s = newSite(t, func(c *console.Config) {
+	s := newSite(t, func(c *console.Config) {
 		cfg := guard.Config{Mode: guard.ModeEnforce, Doors: []guard.DoorConfig{{Name: "gateway-1", Kind: guard.KindDecide}}}
 		var err error
 		g, err = guard.New(t.Context(), guard.Options{Config: cfg, DB: c.State, Now: c.Now, Logger: slog.New(slog.DiscardHandler)})

@@ -1,7 +1,6 @@
 package console_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 )
@@ -46,6 +45,6 @@ func TestNowHarvest(t *testing.T) {
 		b.shows("customers shown so far")
 		b.wait(`document.title.startsWith("■ Harvest")`)
 		b.wait(`document.body.dataset.level === "harvest"`)
-		b.clean("now-harvest-"+l.name, "id:10479912", fmt.Sprint("forged-"))
+		b.clean("now-harvest-"+l.name, "id:10479912", "forged-")
 	}
 }

@@ -16,7 +16,6 @@ type actor struct {
 	tops       [pastDays + 1]int64 // the highest sum of each day
 	day        int64               // the newest of tops
 	since      int64               // its first minute
-	key        string              // of its last access
 	network    string
 	networks   map[string]bool // nil beyond many
 }
