@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -271,5 +273,42 @@ func TestIntrospection(t *testing.T) {
 	down.Store(true)
 	if d := w.want(ask("opq_good"), guard.Deny, guard.CodeUnverifiable); d.Status() != 503 {
 		t.Errorf("answered with %d", d.Status())
+	}
+}
+
+// What strangers write keeps nobody's decision from being written.
+func TestHostileRequestsAreRecorded(t *testing.T) {
+	w := newWorld(t)
+	w.complete()
+	token := w.issue("jti-1", "7")
+	stop := run(t, w.g)
+	n := int64(0)
+	for _, change := range []func(*guard.Request){
+		func(q *guard.Request) { q.Agent = "\xff\xfe bad bytes" },
+		func(q *guard.Request) { q.Agent = strings.Repeat("\u00e9", 400) }, // is cut within a letter
+		func(q *guard.Request) { q.IP = netip.MustParseAddr("fe80::1%eth0") },
+		func(q *guard.Request) { q.Country = "nowhere" },
+		func(q *guard.Request) { q.Country = "??" },
+		func(q *guard.Request) { q.ID = "\x00\xc3\x28" },
+		func(q *guard.Request) { q.Path = "/me/%ff%fe?id=%c3%28" },
+		func(q *guard.Request) { q.Subjects = []string{"", "\xff", strings.Repeat("7", 300), "7"} },
+		func(q *guard.Request) { q.Route, q.Path = "GET /\xff", "" },
+		func(q *guard.Request) { q.Method = "\xff" },
+		func(q *guard.Request) { q.TLS = strings.Repeat("\xff", 600) },
+	} {
+		for _, credential := range []guard.Secret{token, w.token("main", w.claims("forged", "8")), "\xff\xff"} {
+			q := ask(credential)
+			change(q)
+			w.g.Decide(t.Context(), q)
+			n++
+		}
+	}
+	stop()
+	got := int64(len(w.decisions("request")))
+	for _, r := range w.decisions("requests") {
+		got += r.Ref.Count
+	}
+	if got != n || w.g.Status().Lost != 0 {
+		t.Errorf("%d of %d decisions are on record", got, n)
 	}
 }

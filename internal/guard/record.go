@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/whosaw/whosaw"
 )
@@ -56,10 +58,14 @@ func (w *recorder) note(q *Request, subjects []string, door string, d *Decision,
 		w.allowed++
 	}
 	if single && len(w.singles) < maxSingles {
-		w.singles = append(w.singles, decisionRecord(q, subjects, door, d, now))
-		return
+		r := decisionRecord(q, subjects, door, d, now)
+		// What a stranger wrote must not keep the others of its second from being written.
+		if r.Validate(now.UnixMilli()) == nil {
+			w.singles = append(w.singles, r)
+			return
+		}
 	}
-	k := sumKey{door: door, route: d.Route, action: d.Would, code: d.Because(), shadow: d.Shadow}
+	k := sumKey{door: door, route: cut(d.Route), action: d.Would, code: d.Because(), shadow: d.Shadow}
 	if d.Identity.Verified { // else it is anything that somebody made up
 		k.realm, k.key = d.Identity.Realm, d.Identity.Key
 	}
@@ -81,9 +87,18 @@ func decisionRecord(q *Request, subjects []string, door string, d *Decision, now
 		}
 	}
 	return whosaw.Record{
-		Type: whosaw.TypeDecision, Time: now.UnixMilli(), Realm: id.Realm, Route: d.Route, Subjects: bounded(subjects), Principal: id.Principal, Credential: id.Credential,
-		Key: id.Key, Client: id.Client, IP: q.IP, Country: q.Country, ASN: q.ASN, Agent: cut(q.Agent), TLS: cut(q.TLS), Request: cut(q.ID), Masked: d.Masked, Ref: ref,
+		Type: whosaw.TypeDecision, Time: now.UnixMilli(), Realm: cut(id.Realm), Route: cut(d.Route), Subjects: bounded(subjects), Principal: id.Principal,
+		Credential: id.Credential, Key: id.Key, Client: id.Client, IP: q.IP.Unmap().WithZone(""), Country: country(q.Country), ASN: q.ASN, Agent: cut(q.Agent), TLS: cut(q.TLS),
+		Request: cut(q.ID), Ref: ref,
 	}
+}
+
+// country takes what a record may hold.
+func country(s string) string {
+	if len(s) != 2 {
+		return ""
+	}
+	return s
 }
 
 func mode(shadow bool) string {
@@ -97,20 +112,20 @@ func mode(shadow bool) string {
 func bounded(subjects []string) []string {
 	var out []string
 	for _, s := range subjects {
-		if s != "" && len(s) <= whosaw.MaxSubject && len(out) < 100 {
+		if s != "" && len(s) <= whosaw.MaxSubject && len(out) < 100 && utf8.ValidString(s) {
 			out = append(out, s)
 		}
 	}
 	return out
 }
 
-// cut keeps what a stranger wrote short.
+// cut keeps what a stranger wrote short, and text.
 func cut(s string) string {
 	const most = 512
 	if len(s) > most {
-		return s[:most]
+		s = s[:most]
 	}
-	return s
+	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
 // passRecord says that a credential passes before its issuance is on record.
@@ -120,7 +135,7 @@ func passRecord(id *Identity, route string, now time.Time) whosaw.Record {
 		key = ""
 	}
 	return whosaw.Record{
-		Type: whosaw.TypeDecision, Time: now.UnixMilli(), Realm: id.Realm, Route: route, Principal: id.Principal, Credential: id.Credential, Key: key, Client: id.Client,
+		Type: whosaw.TypeDecision, Time: now.UnixMilli(), Realm: id.Realm, Route: cut(route), Principal: id.Principal, Credential: id.Credential, Key: key, Client: id.Client,
 		Ref: &whosaw.Reference{Kind: Allow.String(), Of: string(CodeUnconfirmed), Use: string(id.Scheme)},
 	}
 }
