@@ -22,6 +22,7 @@
 //
 // It trusts the ledger that a segment never changes. It is not in backups: it is built again.
 //
-// Read next: build.go (from columns to rows), block.go (what can be read), column.go and monotone.go (origins), find.go (one subject's rows), file.go (the bytes;
-// docs/formats/ledger.md has them too), store.go (the directory).
+// Read next: build.go (from columns to rows), block.go (what can be read), column.go and monotone.go (origins), find.go (one
+// subject's rows), rest.go and record.go (records put together from rows), tops.go (who may have been shown most), file.go (the
+// bytes; docs/formats/ledger.md has them too), store.go (the directory).
 package index

@@ -23,7 +23,7 @@ func TestTopLarge(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(seed, 9))
-			l, err := ledger.Open(ledger.Config{Dir: t.TempDir(), SegmentRecords: 5000, Throwaway: true})
+			l, err := ledger.Open(ledger.Config{Dir: t.TempDir(), SegmentRecords: 12_000, Throwaway: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,7 +83,7 @@ func TestTopLarge(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						for _, limit := range []int{1, 20, 300} {
+						for _, limit := range []int{1, 20, 300, 6000} {
 							got, err := fast.Top(t.Context(), by, f, limit)
 							if err != nil {
 								t.Fatal(err)
