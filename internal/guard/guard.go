@@ -287,7 +287,7 @@ func (g *Guard) judge(ctx context.Context, q *Request, subjects []string, p *Pol
 	}
 	d.Identity = id
 	c := candidate{
-		id: &d.Identity, route: d.Route, subjects: subjects, ip: q.IP.Unmap(), country: q.Country, asn: asnText(q.ASN), agent: q.Agent, tls: q.TLS, now: ms,
+		id: &d.Identity, route: d.Route, subjects: subjects, ip: q.IP.Unmap().WithZone(""), country: q.Country, asn: asnText(q.ASN), agent: q.Agent, tls: q.TLS, now: ms,
 		later: g.doors[q.Door].Kind.Can().Has(CanCount),
 	}
 	g.judgeStanding(&c, p, d)
@@ -471,7 +471,7 @@ func (g *Guard) Observe(ctx context.Context, a *Answer) Decision {
 	}
 	d.Identity = id
 	c := candidate{
-		id: &d.Identity, route: d.Route, subjects: subjects, ip: a.IP.Unmap(), country: a.Country, asn: asnText(a.ASN), agent: a.Agent, tls: a.TLS,
+		id: &d.Identity, route: d.Route, subjects: subjects, ip: a.IP.Unmap().WithZone(""), country: a.Country, asn: asnText(a.ASN), agent: a.Agent, tls: a.TLS,
 		now: now.UnixMilli(),
 	}
 	if len(subjects) == 0 {
