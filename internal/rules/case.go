@@ -175,8 +175,8 @@ func (c *Case) step(n ast.Node) error {
 		switch key {
 		case "repeat":
 			v, err := strconv.ParseInt(text, 10, 64)
-			if s.repeat = v; err != nil || v < 1 {
-				return at(m.Key, "repeat: %q: give how many times, 1 or more", text)
+			if s.repeat = v; err != nil || v < 1 || v > maxRecords {
+				return at(m.Key, "repeat: %q: give how many times, 1 to %d", text, maxRecords)
 			}
 		case "at":
 			if s.first, ok = span(text); !ok {
