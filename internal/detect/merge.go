@@ -13,7 +13,7 @@ import (
 
 // Several engines may share a ledger by realms: each observes the records of its own, and passes the others' by. Merged, they hold what one
 // engine would that had observed all, and go on as it would: TestMerge. What is bounded for all realms together (units, evidence, pairs, daily findings
-// of single credentials) is bounded for each engine until then, so that this holds while no bound is met. Parts of one realm share its baselines and its feed,
+// of single credentials) is bounded for each engine until then, so that this holds while no bound is met; the caps learnt from peers, who are of all realms, are each engine's own until then. Parts of one realm share its baselines and its feed,
 // and are not merged: p0 would hang on the order in which networks came.
 
 // Pass lets the engine know of a record that another engine observes: only its time counts. It may raise findings of accesses that waited.
@@ -97,6 +97,9 @@ func (e *Engine) mergeUnits(o *Engine) {
 	e.evidence += o.evidence
 	e.views = max(e.views, o.views)
 	maps.Copy(e.spreads, o.spreads)
+	maps.Copy(e.flows, o.flows)
+	maps.Copy(e.pages, o.pages)
+	clear(e.peerCaps) // peers are of all realms: they are looked at anew
 	e.pairs += o.pairs
 }
 

@@ -58,6 +58,13 @@ func TestMerge(t *testing.T) {
 		if d := gocmp.Diff(want, got, gocmp.AllowUnexported(raised{})); d != "" {
 			t.Errorf("seed %d, merged at %d of %d: findings (-of one +of parts):\n%s", seed, cut, len(all), d)
 		}
+		if held := detect.Held(one); len(parts) == 1 {
+			for name, n := range detect.Held(parts[0]) {
+				if n != held[name] && name != "peerCaps" {
+					t.Errorf("seed %d, merged at %d: %d in %s, one engine holds %d", seed, cut, n, name, held[name])
+				}
+			}
+		}
 		if len(parts) > 1 {
 			continue
 		}

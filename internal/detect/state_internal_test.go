@@ -127,3 +127,16 @@ func (m Met) look(v reflect.Value, been map[any]bool) {
 		}
 	}
 }
+
+// Held counts the entries of each of the engine's maps and lists: what a merge leaves out is found by it.
+func Held(e *Engine) map[string]int {
+	out := map[string]int{}
+	v := reflect.ValueOf(e).Elem()
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if k := f.Type.Kind(); !passing(f) && (k == reflect.Map || k == reflect.Slice) {
+			out[f.Name] = v.Field(i).Len()
+		}
+	}
+	return out
+}
