@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,7 +35,7 @@ func TestQuickstart(t *testing.T) {
 		t.Fatalf("%d commands, five are promised", len(commands))
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"go.mod", "go.sum", "cmd", "internal", "examples"} {
+	for _, name := range []string{"go.mod", "go.sum", "cmd", "guard", "internal", "examples"} {
 		if err := os.Symlink(absolute(t, "../../"+name), filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +53,10 @@ func TestQuickstart(t *testing.T) {
 	script := strings.ReplaceAll(string(block[1]), "8470", strconv.Itoa(port))
 	script = strings.Replace(script, "whosaw serve --data ./data", fmt.Sprintf("whosaw serve --data ./data --listen 127.0.0.1:%d", port), 1)
 	script = strings.Replace(script, "go build -o", "go build -buildvcs=false -o", 1)
-	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script+"\necho; cat affected.csv")
+	// The page's loop waits for a server as long as it takes; a test does not.
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script+"\necho; cat affected.csv")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PWD="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the server stays in its group

@@ -6,9 +6,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -19,9 +23,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/whosaw/whosaw"
+	middleware "github.com/whosaw/whosaw/guard"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/door"
 	"github.com/whosaw/whosaw/internal/guard"
+	"github.com/whosaw/whosaw/internal/proxy"
 	"github.com/whosaw/whosaw/internal/sim"
 )
 
@@ -98,16 +104,87 @@ func BenchmarkDoors(b *testing.B) {
 				if refused > 0 {
 					b.Fatalf("%d of %d were refused", refused, len(took))
 				}
-				slices.Sort(took)
-				at := func(q float64) float64 { return float64(took[int(q*float64(len(took)-1))]) / 1e6 }
-				b.ReportMetric(at(0.5), "p50-ms")
-				b.ReportMetric(at(0.99), "p99-ms")
-				b.ReportMetric(float64(len(took))/loadTime.Seconds(), "answers/s")
-				b.ReportMetric(float64(cpu.Microseconds())/float64(len(took)), "cpu-us/answer")
-				b.ReportMetric(0, "ns/op")
+				report(b, took, cpu)
 			}
 		})
 	}
+}
+
+// BenchmarkProxy keeps up a rate of requests for JSON answers of 2 kB: to the service itself, through a plain reverse proxy, and through the
+// guard's, which asks the guard about the request and about what it found in the answer, and hands over a record. All in one process.
+func BenchmarkProxy(b *testing.B) {
+	cat := looked(b)
+	s := newStand(b, cat, guard.KindProxy)
+	const people = 2000
+	s.clock.Store(time.Now().UnixMilli())
+	var records []whosaw.Record
+	tokens := make([]string, people)
+	for i := range tokens {
+		r := whosaw.Record{
+			Type: whosaw.TypeIssuance, Time: s.clock.Load(), Credential: fmt.Sprintf("jti-%d", i), Key: "login-2026-a", Subjects: []string{fmt.Sprint(i + 1)},
+			Source: "bench", Position: int64(i),
+		}
+		records = append(records, r)
+		r.Principal = "customer:" + fmt.Sprint(i+1)
+		tokens[i] = s.token(&r, map[string]int64{r.Credential: r.Time})
+	}
+	_, err := s.live.TakeRecords(b.Context(), records)
+	check(b, err)
+	s.clock.Store(0)
+	body := []byte(`{"people":["7"],"name":"Kim Min-ji","phone":"010-2345-6789","address":"12, Example-ro, Somewhere-gu, Seoul","orders":[` +
+		strings.TrimSuffix(strings.Repeat(`{"number":1029384756,"item":"a book about nothing in particular","total":12900},`, 24), ",") + `]}`)
+	service := serveOn(b, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body)
+	}))
+	up, err := url.Parse("http://" + service)
+	check(b, err)
+	api := httptest.NewServer(s.server(cat))
+	defer api.Close()
+	client, err := middleware.New(middleware.Config{Server: api.URL, Token: "wst_bench", Door: "edge", Now: time.Now, AddressHeader: "X-Test-Ip", Timeout: time.Minute})
+	check(b, err)
+	seeing, err := proxy.New(proxy.Config{Upstream: up, Guard: client, Catalog: cat, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	check(b, err)
+	requests := make([]string, people)
+	for i := range requests {
+		requests[i] = "GET /me/addresses HTTP/1.1\r\nHost: bench\r\nX-Test-Ip: 203.0.113.7\r\nAuthorization: Bearer " + tokens[i] + "\r\n\r\n"
+	}
+	for _, c := range []struct {
+		name    string
+		address string
+	}{
+		{"the service itself", service},
+		{"a plain reverse proxy", serveOn(b, httputil.NewSingleHostReverseProxy(up))},
+		{"whosaw proxy", serveOn(b, seeing)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			load(b, c.address, requests, *loadRate/10, time.Second)
+			for b.Loop() {
+				cpu := processor()
+				took, refused := load(b, c.address, requests, *loadRate/10, *loadTime)
+				cpu = processor() - cpu
+				if refused > 0 {
+					b.Fatalf("%d of %d were refused", refused, len(took))
+				}
+				report(b, took, cpu)
+			}
+		})
+	}
+	check(b, client.Close(b.Context()))
+	if n := seeing.Stats(); n.Unreadable > 0 || n.Read == 0 {
+		b.Fatalf("%+v", n)
+	}
+}
+
+// report says how long answers took and what they cost.
+func report(b *testing.B, took []time.Duration, cpu time.Duration) {
+	slices.Sort(took)
+	at := func(q float64) float64 { return float64(took[int(q*float64(len(took)-1))]) / 1e6 }
+	b.ReportMetric(at(0.5), "p50-ms")
+	b.ReportMetric(at(0.99), "p99-ms")
+	b.ReportMetric(float64(len(took))/loadTime.Seconds(), "answers/s")
+	b.ReportMetric(float64(cpu.Microseconds())/float64(len(took)), "cpu-us/answer")
+	b.ReportMetric(0, "ns/op")
 }
 
 // processor is the processor time of this process: on a machine that others use it says what wall time cannot. nginx's own is not in it.

@@ -44,12 +44,13 @@ func TestScenarios(t *testing.T) {
 		off.take(warm)
 		without := off.replay(watched, warm)
 		t.Logf("%-40s %-10s %4d customers lost in %d requests of the thief; honest %d, refused %d", name, "off", len(without.lost), without.attacks, without.honest, without.refused)
-		for _, kind := range []guard.Kind{guard.KindDecide, guard.KindNginx, guard.KindEnvoy, guard.KindMiddleware} {
+		for _, kind := range []guard.Kind{guard.KindDecide, guard.KindNginx, guard.KindEnvoy, guard.KindMiddleware, guard.KindProxy} {
 			t.Run(name+"/"+string(kind), func(t *testing.T) {
 				s := newStand(t, cat, kind, func(g *guard.Config) {
 					count := guard.CountLedger
 					if kind.Can().Has(guard.CanCount) {
-						count = guard.CountAnswer
+						hold := true
+						count, g.Policy.Hold = guard.CountAnswer, &hold
 					}
 					g.Budgets = []guard.Budget{
 						{Of: "principal:staff", Month: insiderMonth, Action: guard.Deny, Count: count},

@@ -15,9 +15,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,12 +35,15 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/whosaw/whosaw"
+	middleware "github.com/whosaw/whosaw/guard"
+	"github.com/whosaw/whosaw/internal/answer"
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/door"
 	"github.com/whosaw/whosaw/internal/guard"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/pipeline"
+	"github.com/whosaw/whosaw/internal/proxy"
 	"github.com/whosaw/whosaw/internal/sim"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
@@ -86,7 +91,11 @@ func newStand(t testing.TB, cat *catalog.Catalog, kind guard.Kind, change ...fun
 		check(t, err)
 		check(t, s.guard.Load(t.Context(), view, 0))
 		check(t, view.Close())
-		s.openDoor(kind)
+		if kind.Can().Has(guard.CanCount) {
+			s.openSeeing(cat, kind)
+		} else {
+			s.openDoor(kind)
+		}
 	}
 	return s
 }
@@ -155,8 +164,8 @@ func (s *stand) serve(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "hello")
 		return
 	}
-	if s.guard != nil && s.cfg.Doors[0].Kind == guard.KindMiddleware && !s.observe(rec, r) {
-		w.WriteHeader(http.StatusForbidden)
+	if s.guard != nil && s.cfg.Doors[0].Kind.Can().Has(guard.CanCount) {
+		s.answer(w, r, rec)
 		return
 	}
 	if _, err := s.live.TakeRecords(r.Context(), []whosaw.Record{rec.Clone()}); err != nil {
@@ -166,20 +175,106 @@ func (s *stand) serve(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(max(200, rec.Status))
 }
 
-// observe is what the middleware does before an answer leaves.
-func (s *stand) observe(rec *whosaw.Record, r *http.Request) bool {
+// answer is the service behind a door that sees answers: the door keeps the record. Behind the middleware the handler says what it shows, behind
+// the proxy it says nothing.
+func (s *stand) answer(w http.ResponseWriter, r *http.Request, rec *whosaw.Record) {
 	fields := rec.Fields
-	if fields == nil {
+	if fields == nil && len(rec.Subjects) > 0 {
 		fields = []string{"name"}
 	}
 	if rec.Status != 200 {
 		fields = nil
 	}
-	d := s.guard.Observe(r.Context(), &guard.Answer{
-		Request:  guard.Request{Door: "edge", Route: rec.Route, Credential: guard.Secret(r.Header.Get("Authorization")), IP: rec.IP},
-		Subjects: rec.Subjects, Fields: fields, Status: rec.Status,
+	shown := rec.Subjects
+	if len(fields) == 0 {
+		shown = nil
+	}
+	if s.cfg.Doors[0].Kind == guard.KindMiddleware {
+		if len(shown) > 0 {
+			if _, err := middleware.Show(r.Context(), middleware.Shown{Subjects: shown, Fields: fields, Route: rec.Route}); err != nil {
+				return
+			}
+		}
+		w.WriteHeader(max(200, rec.Status))
+		return
+	}
+	body := map[string]any{"people": shown}
+	for _, f := range fields {
+		body[f] = "something"
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(max(200, rec.Status))
+	check(s.t, json.NewEncoder(w).Encode(body))
+}
+
+// server is what the middleware and the proxy ask: decisions, answers, and records, which it makes durable.
+func (s *stand) server(cat *catalog.Catalog) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/v1/decide", door.DecideHandler(s.guard, "edge"))
+	mux.Handle("/v1/decide/answer", door.DecideHandler(s.guard, "edge"))
+	var position atomic.Int64
+	mux.HandleFunc("POST /v1/records", func(w http.ResponseWriter, r *http.Request) {
+		var dec whosaw.Decoder
+		var batch []whosaw.Record
+		lines := bufio.NewScanner(r.Body)
+		for lines.Scan() {
+			var rec whosaw.Record
+			check(s.t, dec.Decode(bytes.Clone(lines.Bytes()), s.now().UnixMilli()+whosaw.MaxAhead, &rec))
+			cat.Resolver().Resolve(&rec)
+			rec.Source, rec.Position = "edge", position.Add(1)
+			batch = append(batch, rec.Clone())
+		}
+		check(s.t, lines.Err())
+		_, err := s.live.TakeRecords(r.Context(), batch)
+		check(s.t, err)
+		fmt.Fprint(w, `{"rejected":0}`)
 	})
-	return d.Action <= guard.Mask
+	return mux
+}
+
+// looked gives a catalog by which the proxy finds in the service's answers whom they show.
+func looked(t testing.TB) *catalog.Catalog {
+	t.Helper()
+	cat, err := catalog.Parse("catalog.yaml", sim.Catalog())
+	check(t, err)
+	for _, v := range cat.Versions() {
+		for _, r := range v.Routes() {
+			var spec answer.Spec
+			check(t, spec.AddSubject("people[]"))
+			for _, f := range slices.Concat(r.Fields, r.Masked) {
+				check(t, spec.AddField(f, f))
+			}
+			r.Answer = &spec
+		}
+	}
+	return cat
+}
+
+// openSeeing puts a door that sees answers in front of the service.
+func (s *stand) openSeeing(cat *catalog.Catalog, kind guard.Kind) {
+	t := s.t
+	api := httptest.NewServer(s.server(cat))
+	client, err := middleware.New(middleware.Config{
+		Server: api.URL, Token: "wst_test", Door: "edge", Now: s.now, AddressHeader: "X-Test-Ip", Timeout: time.Minute,
+	})
+	check(t, err)
+	var front http.Handler = client.Wrap(http.HandlerFunc(s.serve))
+	if kind == guard.KindProxy {
+		up, err := url.Parse(s.service.URL)
+		check(t, err)
+		front, err = proxy.New(proxy.Config{Upstream: up, Guard: client, Catalog: looked(t), Logger: slog.New(slog.DiscardHandler), Now: s.now})
+		check(t, err)
+	}
+	web := httptest.NewServer(front)
+	s.through = func(r *http.Request) int {
+		r.URL.Host = strings.TrimPrefix(web.URL, "http://")
+		return send(t, http.DefaultClient, r)
+	}
+	t.Cleanup(func() {
+		web.Close()
+		check(t, client.Close(context.Background()))
+		api.Close()
+	})
 }
 
 func (s *stand) direct(r *http.Request) int { return send(s.t, http.DefaultClient, r) }
@@ -219,17 +314,6 @@ func (s *stand) openDoor(kind guard.Kind) {
 		check(t, err)
 		t.Cleanup(func() { conn.Close() })
 		s.through = func(r *http.Request) int { return s.byEnvoy(authv3.NewAuthorizationClient(conn), r) }
-	case guard.KindMiddleware:
-		s.through = func(r *http.Request) int {
-			ip := netip.MustParseAddr(r.Header.Get("X-Test-Ip"))
-			d := s.guard.Decide(r.Context(), &guard.Request{
-				Door: "edge", Method: r.Method, Path: r.URL.RequestURI(), Credential: guard.Secret(r.Header.Get("Authorization")), IP: ip, Agent: r.UserAgent(),
-			})
-			if st := d.Status(); st != 0 {
-				return st
-			}
-			return s.direct(r)
-		}
 	}
 }
 

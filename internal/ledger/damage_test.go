@@ -290,7 +290,7 @@ func TestNewerVersion(t *testing.T) {
 		name    string
 		crc     int
 		version byte
-	}{{"00000000000000000001.seg", 12, 2}, {"00000000000000000801.log", 52, 3}} {
+	}{{"00000000000000000001.seg", 12, 3}, {"00000000000000000801.log", 52, 3}} {
 		dir := damageable(t)
 		path := filepath.Join(dir, "ledger", c.name)
 		b, err := os.ReadFile(path)
