@@ -113,8 +113,14 @@ func BenchmarkDoors(b *testing.B) {
 // BenchmarkProxy keeps up a rate of requests for JSON answers of 2 kB: to the service itself, through a plain reverse proxy, and through the
 // guard's, which asks the guard about the request and about what it found in the answer, and hands over a record. All in one process.
 func BenchmarkProxy(b *testing.B) {
+	for _, hold := range []bool{false, true} {
+		benchmarkProxy(b, hold)
+	}
+}
+
+func benchmarkProxy(b *testing.B, hold bool) {
 	cat := looked(b)
-	s := newStand(b, cat, guard.KindProxy)
+	s := newStand(b, cat, guard.KindProxy, func(g *guard.Config) { g.Policy.Hold = &hold })
 	const people = 2000
 	s.clock.Store(time.Now().UnixMilli())
 	var records []whosaw.Record
@@ -149,13 +155,17 @@ func BenchmarkProxy(b *testing.B) {
 	for i := range requests {
 		requests[i] = "GET /me/addresses HTTP/1.1\r\nHost: bench\r\nX-Test-Ip: 203.0.113.7\r\nAuthorization: Bearer " + tokens[i] + "\r\n\r\n"
 	}
+	name := "whosaw proxy"
+	if hold {
+		name = "whosaw proxy, held until durable"
+	}
 	for _, c := range []struct {
 		name    string
 		address string
 	}{
 		{"the service itself", service},
 		{"a plain reverse proxy", serveOn(b, httputil.NewSingleHostReverseProxy(up))},
-		{"whosaw proxy", serveOn(b, seeing)},
+		{name, serveOn(b, seeing)},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			load(b, c.address, requests, *loadRate/10, time.Second)
