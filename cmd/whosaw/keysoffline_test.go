@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,9 +32,9 @@ func TestKeysOffline(t *testing.T) {
 `)
 	audit := write("audit.log", `{"time":"2026-11-18T12:00:00Z","type":"response","auth":{"display_name":"ldap-kim"},"request":{"id":"1","operation":"read","path":"secret/data/auth/main","mount_type":"kv"},"response":{}}`+"\n")
 	where := write("keys.yaml", "material: [{key: main, vault: [secret/data/auth/main]}]\n")
-	clock := testNow
+	var seconds atomic.Int64 // a command's goroutines ask at once
 	run := func(args ...string) (stdout, stderr string, code int) {
-		return whosawRunAt(t.Context(), func() time.Time { clock = clock.Add(time.Second); return clock }, strings.NewReader(""), append(args, "--data", dir)...)
+		return whosawRunAt(t.Context(), func() time.Time { return testNow.Add(time.Duration(seconds.Add(1)) * time.Second) }, strings.NewReader(""), append(args, "--data", dir)...)
 	}
 	ok := func(args ...string) (stdout, stderr string) {
 		t.Helper()
