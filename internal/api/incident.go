@@ -121,11 +121,20 @@ func (a *API) postIncident(w http.ResponseWriter, r *http.Request) error {
 	if err := readBody(w, r, 1<<20, &in); err != nil {
 		return err
 	}
+	n, err := a.OpenIncident(r.Context(), whoOf(r), in)
+	if err != nil {
+		return err
+	}
+	return a.sendIncident(w, r, http.StatusCreated, n)
+}
+
+// OpenIncident opens an incident in the name of who, and gives its number.
+func (a *API) OpenIncident(ctx context.Context, who Who, in IncidentSpec) (int64, error) {
 	suspected := a.cfg.Now()
 	for i, id := range in.Findings {
-		f, err := a.cfg.Alarms.Finding(r.Context(), id)
+		f, err := a.cfg.Alarms.Finding(ctx, id)
 		if err != nil {
-			return alarmFault(err)
+			return 0, alarmFault(err)
 		}
 		if seen := time.UnixMilli(int64(f.Finding.Seen)); i == 0 || seen.Before(suspected) {
 			suspected = seen
@@ -134,11 +143,8 @@ func (a *API) postIncident(w http.ResponseWriter, r *http.Request) error {
 	if in.Suspected != nil {
 		suspected = *in.Suspected
 	}
-	n, err := a.cfg.Incidents.Book.Open(r.Context(), whoOf(r).Name, incident.Body{Title: in.Title, Findings: in.Findings, Note: in.Note}, suspected)
-	if err != nil {
-		return a.incidentFault(err)
-	}
-	return a.sendIncident(w, r, http.StatusCreated, n)
+	n, err := a.cfg.Incidents.Book.Open(ctx, who.Name, incident.Body{Title: in.Title, Findings: in.Findings, Note: in.Note}, suspected)
+	return n, a.incidentFault(err)
 }
 
 func (a *API) sendIncident(w http.ResponseWriter, r *http.Request, status int, n int64) error {
@@ -190,17 +196,23 @@ func (a *API) postEvent(w http.ResponseWriter, r *http.Request) error {
 	if err := readBody(w, r, 1<<20, &in); err != nil {
 		return err
 	}
+	if err := a.RecordEvent(r.Context(), whoOf(r), n, in); err != nil {
+		return err
+	}
+	return a.sendIncident(w, r, http.StatusOK, n)
+}
+
+// RecordEvent adds an event to an incident, in the name of who.
+func (a *API) RecordEvent(ctx context.Context, who Who, n int64, in EventSpec) error {
 	if in.Kind == incident.Joined {
 		for _, id := range in.Findings {
-			if _, err := a.cfg.Alarms.Finding(r.Context(), id); err != nil {
+			if _, err := a.cfg.Alarms.Finding(ctx, id); err != nil {
 				return alarmFault(err)
 			}
 		}
 	}
-	if _, err := a.cfg.Incidents.Book.Record(r.Context(), n, whoOf(r).Name, in.Kind, in.Body); err != nil {
-		return a.incidentFault(err)
-	}
-	return a.sendIncident(w, r, http.StatusOK, n)
+	_, err := a.cfg.Incidents.Book.Record(ctx, n, who.Name, in.Kind, in.Body)
+	return a.incidentFault(err)
 }
 
 // VersionSpec asks for the next scope version of an incident.
@@ -218,28 +230,32 @@ func (a *API) postVersion(w http.ResponseWriter, r *http.Request) error {
 	if err := readBody(w, r, maxQuestion, &in); err != nil {
 		return err
 	}
-	if in.Filter == nil {
-		if in.Filter, err = a.cause(r.Context(), n); err != nil {
-			return err
-		}
-	}
-	if err := in.Filter.Validate(); err != nil {
-		return invalid("", "filter: %v", err)
-	}
-	if err := a.record(r, "scope_version", in.Filter); err != nil {
-		return err
-	}
-	ctx, ask, end, err := a.query(r, "")
+	v, err := a.MakeVersion(r, whoOf(r), n, in)
 	if err != nil {
 		return err
-	}
-	defer end()
-	v, err := a.cfg.Incidents.Book.MakeVersion(ctx, n, whoOf(r).Name, ask.Engine, ask.View.Last(), in.Filter, in.Reason)
-	if err != nil {
-		return a.incidentFault(askFault(ctx, err))
 	}
 	writeJSON(w, http.StatusCreated, v)
 	return nil
+}
+
+// MakeVersion makes the next scope version of an incident, in the name of who. The question is on record before its answer.
+func (a *API) MakeVersion(r *http.Request, who Who, n int64, in VersionSpec) (*incident.Version, error) {
+	if in.Filter == nil {
+		var err error
+		if in.Filter, err = a.cause(r.Context(), n); err != nil {
+			return nil, err
+		}
+	}
+	if err := in.Filter.Validate(); err != nil {
+		return nil, invalid("", "filter: %v", err)
+	}
+	ctx, ask, end, err := a.Ask(r, who, "scope_version", in.Filter)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	v, err := a.cfg.Incidents.Book.MakeVersion(ctx, n, who.Name, ask.Engine, ask.View.Last(), in.Filter, in.Reason)
+	return v, a.incidentFault(askFault(ctx, err))
 }
 
 // cause is what the findings of an incident accuse. One that was judged false or explained accuses nothing any more.
@@ -347,8 +363,8 @@ func (a *API) getQuestions(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// document makes the document that a question names.
-func (a *API) document(ctx context.Context, n int64, law, duty, lang string, version int) (*incident.Document, error) {
+// Document makes the document of a duty of an incident, on a scope version (0: the last), as the law asks whose clock runs.
+func (a *API) Document(ctx context.Context, n int64, law, duty, lang string, version int) (*incident.Document, error) {
 	in, err := a.cfg.Incidents.Book.Incident(ctx, n)
 	if err != nil {
 		return nil, a.incidentFault(err)
@@ -376,7 +392,7 @@ func (a *API) getDocument(w http.ResponseWriter, r *http.Request) error {
 			return invalid("give the number of a scope version", "version: out of range")
 		}
 	}
-	doc, err := a.document(r.Context(), n, q.Get("law"), q.Get("duty"), langOf(r), version)
+	doc, err := a.Document(r.Context(), n, q.Get("law"), q.Get("duty"), langOf(r), version)
 	if err != nil {
 		return err
 	}
@@ -402,10 +418,18 @@ func (a *API) postSignature(w http.ResponseWriter, r *http.Request) error {
 	if err := readBody(w, r, 1<<20, &in); err != nil {
 		return err
 	}
+	if err := a.Sign(r.Context(), whoOf(r), n, in); err != nil {
+		return err
+	}
+	return a.sendIncident(w, r, http.StatusOK, n)
+}
+
+// Sign signs a document off in the name of who.
+func (a *API) Sign(ctx context.Context, who Who, n int64, in Signature) error {
 	if in.Lang != "en" && in.Lang != "ko" {
 		return invalid("give en or ko", "lang: there are no documents in this language")
 	}
-	doc, err := a.document(r.Context(), n, in.Law, in.Duty, in.Lang, in.Version)
+	doc, err := a.Document(ctx, n, in.Law, in.Duty, in.Lang, in.Version)
 	if err != nil {
 		return err
 	}
@@ -416,8 +440,6 @@ func (a *API) postSignature(w http.ResponseWriter, r *http.Request) error {
 		return invalid("mend what the document's faults say", "the document has %d faults, the first: %s", len(doc.Faults), doc.Faults[0].Says)
 	}
 	body := incident.Body{Document: fmt.Sprintf("%s/%s %s", in.Law, in.Duty, in.Lang), Hash: doc.Hash, Law: in.Law, Duty: in.Duty, Version: doc.Scope}
-	if _, err := a.cfg.Incidents.Book.Record(r.Context(), n, whoOf(r).Name, incident.Signed, body); err != nil {
-		return a.incidentFault(err)
-	}
-	return a.sendIncident(w, r, http.StatusOK, n)
+	_, err = a.cfg.Incidents.Book.Record(ctx, n, who.Name, incident.Signed, body)
+	return a.incidentFault(err)
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/whosaw/whosaw"
@@ -32,7 +33,10 @@ type Config struct {
 }
 
 // Book keeps incidents. Its methods are safe for concurrent use.
-type Book struct{ cfg Config }
+type Book struct {
+	cfg    Config
+	making sync.Mutex // one scope version at a time, so that each has a number of its own
+}
 
 // NewBook gives a book.
 func NewBook(cfg Config) *Book { return &Book{cfg: cfg} }

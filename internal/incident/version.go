@@ -47,6 +47,8 @@ type Difference struct {
 
 // MakeVersion asks engine for a scope, keeps its list, and records it as the next version with a reason.
 func (b *Book) MakeVersion(ctx context.Context, incident int64, who string, engine *scope.Engine, asOf uint64, filter whosaw.Filter, reason string) (*Version, error) {
+	b.making.Lock()
+	defer b.making.Unlock()
 	in, err := b.Incident(ctx, incident)
 	if err != nil {
 		return nil, err
