@@ -4,9 +4,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"strconv"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/detect"
@@ -85,14 +83,6 @@ func BenchmarkObserve(b *testing.B) {
 			b.ReportMetric(float64(n)/(cpu()-before).Seconds()/1e6, "Maccesses/cpu-s")
 		})
 	}
-}
-
-func cpu() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkObserveHouse is the work of staff, partners and programs: 300 principals with a reason for all but one in a hundred of
