@@ -74,10 +74,14 @@ var importTable = map[string][]string{
 		"", "internal/catalog", "internal/ledger", "internal/detect", "internal/scope", "internal/pipeline", "internal/report", "internal/figure",
 		"internal/sim",
 	},
+	"internal/server": {
+		"", "internal/alarm", "internal/api", "internal/auth", "internal/catalog", "internal/config", "internal/console", "internal/detect", "internal/door", "internal/follow", "internal/guard",
+		"internal/incident", "internal/ingest", "internal/jetstream", "internal/keys", "internal/ledger", "internal/meter", "internal/pipeline", "internal/rules", "internal/store/sqlite",
+	},
 	"cmd/whosaw": {
-		"", "guard", "internal/proxy", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
+		"", "guard", "internal/proxy", "internal/server", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
 		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill", "internal/incident", "internal/regime", "internal/rehearsal", "internal/rules",
-		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/console", "internal/keys", "internal/reference", "internal/guard", "internal/door", "internal/store/sqlite", "internal/follow", "internal/jetstream", "internal/meter",
+		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/keys", "internal/guard", "internal/store/sqlite",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
 }

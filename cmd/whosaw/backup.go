@@ -17,11 +17,9 @@ import (
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/report"
+	"github.com/whosaw/whosaw/internal/server"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
-
-// stateName is where a data directory keeps what the server knows beside the ledger.
-const stateName = "state.db"
 
 // backupFlags are those of backup and its kin.
 type backupFlags struct {
@@ -150,13 +148,13 @@ func (m *Main) backup(ctx context.Context, f *backupFlags) error {
 
 // makeBackup has the running server make it, or takes the lock.
 func (m *Main) makeBackup(ctx context.Context, f *backupFlags, to string) (made ledger.Backup, err error) {
-	server, err := dial(ctx, f.data)
+	running, err := dial(ctx, f.data)
 	if err != nil {
 		return made, err
 	}
-	if server != nil {
-		defer func() { err = errors.Join(err, server.close()) }()
-		err = server.call(ctx, "POST", "/v1/local/backup", api.BackupSpec{To: to}, &made)
+	if running != nil {
+		defer func() { err = errors.Join(err, running.close()) }()
+		err = running.call(ctx, "POST", "/v1/local/backup", api.BackupSpec{To: to}, &made)
 		return made, err
 	}
 	led, db, err := m.openToCopy(ctx, f.data, to)
@@ -171,7 +169,7 @@ func (m *Main) makeBackup(ctx context.Context, f *backupFlags, to string) (made 
 	}()
 	p := m.newProgress(f.quiet)
 	defer p.clear()
-	return m.runBackup(ctx, led, db, to, p.bytes("copying"))
+	return server.Backup(ctx, server.BackupConfig{Ledger: led, DB: db, To: to, Version: version(), Now: m.Now, Progress: p.bytes("copying")})
 }
 
 // openToCopy opens what a backup reads and records that it is made. A directory that cannot be written can be backed
@@ -192,7 +190,7 @@ func (m *Main) openToCopy(ctx context.Context, dir, to string) (led *ledger.Ledg
 		fmt.Fprintf(m.Stderr, "whosaw: the disk of %s is full, so this backup is not on record there\n", report.Safe(dir))
 		err = nil
 	}
-	state := filepath.Join(dir, stateName)
+	state := filepath.Join(dir, server.StateName)
 	if _, e := os.Stat(state); err == nil && e == nil {
 		db, err = sqlite.Open(ctx, state)
 	}
@@ -200,28 +198,6 @@ func (m *Main) openToCopy(ctx context.Context, dir, to string) (led *ledger.Ledg
 		return nil, nil, errors.Join(err, led.Close())
 	}
 	return led, db, nil
-}
-
-// runBackup copies an open ledger and what lies beside it. Without db, the state is copied as it lies there, which
-// is right only where nobody has it open and whoever had closed it in order.
-func (m *Main) runBackup(ctx context.Context, led *ledger.Ledger, db *sqlite.DB, to string, progress func(done, total int64)) (ledger.Backup, error) {
-	cfg := ledger.BackupConfig{To: to, Whosaw: version(), When: m.Now(), Progress: progress}
-	names := []string{catalogName, rulesName, "whosaw.yaml"}
-	if db != nil {
-		cfg.Extra = append(cfg.Extra, ledger.Extra{Name: stateName, Write: db.Backup})
-	} else {
-		if info, err := os.Stat(filepath.Join(led.Dir(), stateName+"-wal")); err == nil && info.Size() > 0 {
-			return ledger.Backup{}, fmt.Errorf("back up: %s was not closed in order and its directory cannot be written: copy %s to a place that can, and back that up",
-				stateName, led.Dir())
-		}
-		names = append(names, stateName)
-	}
-	for _, name := range names {
-		if e, ok := ledger.KeptFile(led.Dir(), name); ok {
-			cfg.Extra = append(cfg.Extra, e)
-		}
-	}
-	return led.Backup(ctx, cfg)
 }
 
 func (m *Main) restore(ctx context.Context, from, data string, asJSON, quiet bool) error {

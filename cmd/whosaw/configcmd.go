@@ -9,6 +9,7 @@ import (
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/config"
 	"github.com/whosaw/whosaw/internal/ingest"
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 func (m *Main) configCommand() *cobra.Command {
@@ -76,12 +77,12 @@ func checkFiles(cfg *config.Config) error {
 			return err
 		}
 	}
-	if _, err := engineConfig(cfg, ""); err != nil {
+	if _, err := server.EngineConfig(cfg, ""); err != nil {
 		return err
 	}
 	if cfg.TLS.Cert != "" {
-		keys := &keyPair{cert: cfg.Path(cfg.TLS.Cert), key: cfg.Path(cfg.TLS.Key)}
-		if _, err := keys.get(nil); err != nil {
+		keys := &server.KeyPair{Cert: cfg.Path(cfg.TLS.Cert), Key: cfg.Path(cfg.TLS.Key)}
+		if _, err := keys.Get(nil); err != nil {
 			return err
 		}
 	}

@@ -15,12 +15,12 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/whosaw/whosaw"
-	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/report"
 	"github.com/whosaw/whosaw/internal/scope"
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 // dataFlags name a kept ledger and the catalog to ask it with.
@@ -73,26 +73,6 @@ func (o *opened) WriteList(ctx context.Context, w io.Writer, f whosaw.Filter, fo
 	return nil
 }
 
-// catalogName is where a data directory keeps the catalog it was read with, so that later questions
-// are asked with the same one.
-const catalogName = "catalog.yaml"
-
-// loadCatalog gives the catalog of --catalog, else the kept one of dir, else the rules.
-func loadCatalog(file, dir string) (*catalog.Catalog, error) {
-	if file != "" {
-		return catalog.Load(file)
-	}
-	if dir != "" {
-		kept := filepath.Join(dir, catalogName)
-		if _, err := os.Stat(kept); err == nil {
-			return catalog.Load(kept)
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("look for the kept catalog: %w", err)
-		}
-	}
-	return catalog.Rules(), nil
-}
-
 // open opens the data directory to ask it, or finds the server that has it open, and records in the ledger who asked what:
 // operators are in the ledger too. On a directory that cannot be written the question is answered, and a warning says
 // that it is not on record.
@@ -116,7 +96,7 @@ func (m *Main) open(ctx context.Context, d dataFlags, cfg scope.Config, act stri
 		r.zone = cfg.Zone.String()
 		return r, nil
 	}
-	cat, err := loadCatalog(d.catalog, d.dir)
+	cat, err := server.LoadCatalog(d.catalog, d.dir)
 	if err != nil {
 		return nil, err
 	}

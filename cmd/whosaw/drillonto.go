@@ -10,6 +10,7 @@ import (
 	"github.com/whosaw/whosaw/internal/drill"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/pipeline"
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 // drillOnto weaves an attack into the user's own records.
@@ -27,7 +28,7 @@ func (m *Main) drillOnto(ctx context.Context, logs []string, f *drillFlags) (err
 	if err != nil {
 		return err
 	}
-	cat, err := loadCatalog(f.catalog, "")
+	cat, err := server.LoadCatalog(f.catalog, "")
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/report"
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 // replayFlags name a ledger, and by what its detectors go where no server runs.
@@ -47,7 +48,7 @@ func (m *Main) offline(ctx context.Context, f *replayFlags, act *whosaw.Record) 
 	if err != nil {
 		return nil, nil, err
 	}
-	dc, err := engineConfig(cfg, dir)
+	dc, err := server.EngineConfig(cfg, dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -55,7 +56,7 @@ func (m *Main) offline(ctx context.Context, f *replayFlags, act *whosaw.Record) 
 	if file == "" && cfg.Catalog != "" {
 		file = cfg.Path(cfg.Catalog)
 	}
-	cat, err := loadCatalog(file, dir)
+	cat, err := server.LoadCatalog(file, dir)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/whosaw/whosaw/internal/config"
 	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 // hook receives findings by webhook and counts them by their idempotency id.
@@ -149,7 +150,7 @@ func readLedger(t *testing.T, dir string, see func(seq uint64, r *whosaw.Record)
 		t.Fatal(err)
 	}
 	defer view.Close()
-	cat, err := loadCatalog("", dir)
+	cat, err := server.LoadCatalog("", dir)
 	if err != nil {
 		t.Fatal(err)
 	}

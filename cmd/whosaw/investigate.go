@@ -20,6 +20,7 @@ import (
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/report"
 	"github.com/whosaw/whosaw/internal/scope"
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 // investigateFlags are the flags of investigate.
@@ -157,7 +158,7 @@ func (m *Main) study(ctx context.Context, logs []string, in *inputFlags, catalog
 	if err != nil {
 		return nil, err
 	}
-	cat, err := loadCatalog(catalogFile, dir)
+	cat, err := server.LoadCatalog(catalogFile, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +196,7 @@ func (m *Main) study(ctx context.Context, logs []string, in *inputFlags, catalog
 			return s, nil
 		}
 	}
-	dc, err := engineConfig(config.Default(), dir)
+	dc, err := server.EngineConfig(config.Default(), dir)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +206,7 @@ func (m *Main) study(ctx context.Context, logs []string, in *inputFlags, catalog
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	if catalogFile != "" && dir != "" {
-		if err := keepCatalog(catalogFile, dir); err != nil {
+		if err := server.KeepCatalog(catalogFile, dir); err != nil {
 			return nil, err
 		}
 	}
@@ -247,39 +248,6 @@ func (m *Main) stopped(ctx context.Context, err error, dir string, safe int64) e
 	return errInterrupted
 }
 
-// keepCatalog copies the catalog into the data directory, in whole or not at all.
-func keepCatalog(file, dir string) error {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("keep the catalog: %w", err)
-	}
-	kept := filepath.Join(dir, catalogName)
-	if old, err := os.ReadFile(kept); err == nil && bytes.Equal(old, data) {
-		return nil
-	}
-	return writeWhole(kept, data)
-}
-
-// writeWhole replaces a file: it has the old content or the new, and is readable by its owner only.
-func writeWhole(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", name, err), os.Remove(f.Name()))
-	}
-	return nil
-}
-
 // writeReport writes the page. A name that is no plain file (a device, a pipe) is written to directly.
 func writeReport(name string, data report.Data) error {
 	var page bytes.Buffer
@@ -292,7 +260,7 @@ func writeReport(name string, data report.Data) error {
 		}
 		return nil
 	}
-	if err := writeWhole(name, page.Bytes()); err != nil {
+	if err := server.WriteWhole(name, page.Bytes()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil

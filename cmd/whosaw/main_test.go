@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -52,7 +53,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			// serving DIR waits until a server answers on the directory's socket.
 			"serving": func(ts *testscript.TestScript, _ bool, args []string) {
-				path := filepath.Join(ts.Getenv("WORK"), args[0], socketName)
+				path := filepath.Join(ts.Getenv("WORK"), args[0], server.SocketName)
 				for deadline := time.Now().Add(20 * time.Second); ; {
 					c, err := net.Dial("unix", path)
 					if err == nil {

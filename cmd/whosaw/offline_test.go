@@ -11,7 +11,6 @@ import (
 
 	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/api"
-	"github.com/whosaw/whosaw/internal/config"
 	"github.com/whosaw/whosaw/internal/ledger"
 )
 
@@ -89,24 +88,6 @@ func TestConfigCheckOpensFiles(t *testing.T) {
 		_, stderr, code := whosawRun(t, "config", "check", "--config", file)
 		if (code == 0) != (want == "") || !strings.Contains(stderr, want) {
 			t.Errorf("%sexit %d\n%s", text, code, stderr)
-		}
-	}
-}
-
-// TestPrivate: where others reach the server through a proxy on this machine, figures are for tokens that may read.
-func TestPrivate(t *testing.T) {
-	for _, c := range []struct {
-		listen, url string
-		want        bool
-	}{
-		{"127.0.0.1:8470", "http://127.0.0.1:8470", true},
-		{"[::1]:8470", "http://localhost:8470", true},
-		{"127.0.0.1:8470", "https://whosaw.shop.example", false},
-		{"0.0.0.0:8470", "http://127.0.0.1:8470", false},
-	} {
-		s := &server{cfg: &config.Config{Listen: c.listen}, url: c.url}
-		if s.private() != c.want {
-			t.Errorf("%s as %s: private %t", c.listen, c.url, !c.want)
 		}
 	}
 }

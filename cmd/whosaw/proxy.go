@@ -19,6 +19,7 @@ import (
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/config"
 	"github.com/whosaw/whosaw/internal/proxy"
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 type proxyFlags struct {
@@ -101,7 +102,7 @@ func (m *Main) proxy(ctx context.Context, f *proxyFlags) (err error) {
 		return err
 	}
 	defer func() {
-		end, cancel := context.WithTimeout(context.Background(), stopTime)
+		end, cancel := context.WithTimeout(context.Background(), server.StopTime)
 		defer cancel()
 		err = errors.Join(err, client.Close(end))
 	}()
@@ -123,11 +124,11 @@ func (m *Main) serveProxy(ctx context.Context, f *proxyFlags, p *proxy.Proxy, cl
 	scheme := "http"
 	if f.cert != "" {
 		scheme = "https"
-		keys := &keyPair{cert: f.cert, key: f.key}
-		if _, err := keys.get(nil); err != nil {
+		keys := &server.KeyPair{Cert: f.cert, Key: f.key}
+		if _, err := keys.Get(nil); err != nil {
 			return errors.Join(err, l.Close())
 		}
-		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: keys.get, NextProtos: []string{"h2", "http/1.1"}})
+		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: keys.Get, NextProtos: []string{"h2", "http/1.1"}})
 	}
 	srv := &http.Server{
 		Handler: p, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -139,7 +140,7 @@ func (m *Main) serveProxy(ctx context.Context, f *proxyFlags, p *proxy.Proxy, cl
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), server.StopTime)
 		defer cancel()
 		if e := srv.Shutdown(end); e != nil {
 			srv.Close() // streams that do not end are broken off

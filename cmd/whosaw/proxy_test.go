@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 // TestProxyCommand: a service that knows nothing of whosaw, a server, and the proxy between them, as somebody would start them.
@@ -55,7 +57,7 @@ func TestProxyCommand(t *testing.T) {
 	ended := make(chan int, 1)
 	go func() {
 		code := m.Run(ctx, []string{
-			"proxy", "--listen", "127.0.0.1:0", "--upstream", service.URL, "--server", "unix:" + filepath.Join(data, socketName), "--token-file", filepath.Join(dir, "token"),
+			"proxy", "--listen", "127.0.0.1:0", "--upstream", service.URL, "--server", "unix:" + filepath.Join(data, server.SocketName), "--token-file", filepath.Join(dir, "token"),
 			"--door", "api", "--catalog", filepath.Join(dir, "catalog.yaml"),
 		})
 		says.Close()

@@ -22,6 +22,7 @@ import (
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/config"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 // remote is a server that runs on a data directory, reached over its unix socket: it has the lock, so it is asked.
@@ -36,7 +37,7 @@ type remote struct {
 
 // dial finds out whether a server runs on a directory; nil: none does.
 func dial(ctx context.Context, dir string) (*remote, error) {
-	path := filepath.Join(dir, socketName)
+	path := filepath.Join(dir, server.SocketName)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
@@ -66,7 +67,7 @@ func dial(ctx context.Context, dir string) (*remote, error) {
 // quiet is a server for one command: it has the lock and answers on the socket, listens to nobody else, and raises nothing:
 // what it recorded nobody would be told of.
 type quiet struct {
-	server *server
+	server *server.Server
 	ended  chan error
 }
 
@@ -115,13 +116,14 @@ const lockWait = 5 * time.Second
 
 // alone takes the lock and answers by itself.
 func (m *Main) alone(ctx context.Context, dir string) (*remote, error) {
-	q := &quiet{ended: make(chan error, 1), server: &server{
-		m: m, cfg: config.Default(), dir: dir, log: slog.New(slog.DiscardHandler), quiet: true,
-	}}
-	if err := q.server.open(ctx); err != nil {
-		return nil, errors.Join(err, q.server.close())
+	own := m.serverConfig(config.Default(), dir, slog.New(slog.DiscardHandler))
+	own.Quiet = true
+	s, err := server.Open(ctx, own)
+	if err != nil {
+		return nil, err
 	}
-	go func() { q.ended <- q.server.local.Serve(q.server.socket) }()
+	q := &quiet{server: s, ended: make(chan error, 1)}
+	go func() { q.ended <- s.ServeOwner() }()
 	r, err := dial(ctx, dir)
 	if err == nil && r == nil {
 		err = errors.New("reach the ledger: its socket does not answer")
@@ -148,11 +150,9 @@ func (m *Main) over(data *dirFlag, fn func(ctx context.Context, r *remote, args 
 func (q *quiet) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 	defer cancel()
-	if err := q.server.local.Shutdown(ctx); err != nil { // another command may have found this socket: its question is answered
-		_ = q.server.local.Close()
-	}
+	q.server.StopOwner(ctx)
 	<-q.ended
-	return q.server.close()
+	return q.server.Close()
 }
 
 // call sends a JSON document and reads one. into may be nil.

@@ -25,6 +25,7 @@ import (
 	"github.com/whosaw/whosaw/internal/report"
 	"github.com/whosaw/whosaw/internal/rules"
 	"github.com/whosaw/whosaw/internal/scope"
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 // tryFlags are the flags of replay.
@@ -113,7 +114,7 @@ func (m *Main) replay(ctx context.Context, f *tryFlags, logs []string) (_ *rehea
 				f.truth = filepath.Join(shop, "truth.jsonl")
 			}
 			if f.data.catalog == "" {
-				f.data.catalog = filepath.Join(shop, catalogName)
+				f.data.catalog = filepath.Join(shop, server.CatalogName)
 			}
 		}
 	}
@@ -133,7 +134,7 @@ func (m *Main) replay(ctx context.Context, f *tryFlags, logs []string) (_ *rehea
 		answer, err := m.compare(ctx, past.View, past.Catalog, old, now, truth, bar)
 		return answer, errors.Join(err, end())
 	}
-	cat, err := loadCatalog(f.data.catalog, "")
+	cat, err := server.LoadCatalog(f.data.catalog, "")
 	if err != nil {
 		return nil, err
 	}

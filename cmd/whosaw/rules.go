@@ -1,54 +1,23 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/config"
 	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/rehearsal"
 	"github.com/whosaw/whosaw/internal/report"
 	"github.com/whosaw/whosaw/internal/rules"
+	"github.com/whosaw/whosaw/internal/server"
 )
-
-// rulesName is where a data directory keeps the rules that its server goes by, so that later questions are asked with them.
-const rulesName = "rules.yaml"
-
-// engineConfig gives the detectors' configuration, with the rules that it names: laid over the shipped ones. Where it
-// names none, those kept in the data directory hold.
-func engineConfig(cfg *config.Config, dir string) (detect.Config, error) {
-	dc := cfg.Engine()
-	path := cfg.Path(cfg.Rules)
-	if path == "" && dir != "" {
-		kept := filepath.Join(dir, rulesName)
-		if _, err := os.Stat(kept); err == nil {
-			path = kept
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return dc, fmt.Errorf("look for the kept rules: %w", err)
-		}
-	}
-	if path != "" {
-		set, err := rules.Load(path)
-		if err != nil {
-			return dc, err
-		}
-		dc.Rules = set
-	}
-	return dc, dc.Check()
-}
 
 // rulesFlags say which rules are loaded.
 type rulesFlags struct {
@@ -66,7 +35,7 @@ func (f *rulesFlags) load(files ...string) (detect.Config, []*rules.Rule, error)
 	if err != nil {
 		return detect.Config{}, nil, err
 	}
-	dc, err := engineConfig(cfg, f.dir)
+	dc, err := server.EngineConfig(cfg, f.dir)
 	if err != nil {
 		return dc, nil, err
 	}
@@ -315,43 +284,4 @@ func (m *Main) writeCases(results []rehearsal.Result) error {
 	}
 	fmt.Fprintf(m.Stderr, "whosaw: %s, %s not as written\n", figure.Of(int64(len(results)), "case", "cases"), figure.Int(int64(bad)))
 	return nil
-}
-
-// ruleFiles joins the files of a rules directory to one, as the data directory keeps them.
-func ruleFiles(path string) ([]byte, error) {
-	files, err := rules.Files(path)
-	if err != nil {
-		return nil, err
-	}
-	var all []byte
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("keep the rules: %w", err)
-		}
-		all = append(append(append(all, "---\n# "+filepath.Base(file)+"\n"...), data...), '\n')
-	}
-	return all, nil
-}
-
-// keepRules keeps the rules in the data directory, so that commands without the configuration ask by the same ones. Whoever changes
-// what the detectors go by is in the ledger, before it is so.
-func (s *server) keepRules(ctx context.Context) error {
-	path, kept := s.cfg.Path(s.cfg.Rules), filepath.Join(s.dir, rulesName)
-	if path == "" || filepath.Clean(path) == kept {
-		return nil
-	}
-	all, err := ruleFiles(path)
-	if err != nil {
-		return err
-	}
-	if old, err := os.ReadFile(kept); err == nil && bytes.Equal(old, all) {
-		return nil
-	}
-	who := "staff:" + operator()
-	act := whosaw.Record{Type: whosaw.TypeAct, Principal: who, Ref: &whosaw.Reference{Kind: "rules_changed", Person: who, Note: fmt.Sprintf("SHA-256 %x", sha256.Sum256(all))}}
-	if _, err := s.live.Write(ctx, act); err != nil {
-		return fmt.Errorf("record that the rules changed: %w", err)
-	}
-	return writeWhole(kept, all)
 }

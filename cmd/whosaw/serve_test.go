@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 // certificate writes a certificate for 127.0.0.1 and its key, and gives the pool that trusts it.
@@ -115,7 +117,7 @@ func TestServeDoors(t *testing.T) {
 			t.Errorf("%s is open: %d %v\n%s", path, status, err, text)
 		}
 	}
-	for name, mode := range map[string]os.FileMode{".": 0o700, socketName: 0o600, "state.db": 0o600, "rejects.jsonl": 0o600, "ledger": 0o700} {
+	for name, mode := range map[string]os.FileMode{".": 0o700, server.SocketName: 0o600, "state.db": 0o600, "rejects.jsonl": 0o600, "ledger": 0o700} {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s has mode %v, want %v (%v)", name, info.Mode().Perm(), mode, err)
@@ -137,7 +139,7 @@ func TestServeDoors(t *testing.T) {
 	if err := c.cmd.Wait(); err != nil {
 		t.Errorf("stopped by SIGTERM: %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, socketName)); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, server.SocketName)); err == nil {
 		t.Error("the socket is left after a graceful stop")
 	}
 	again := startServer(t, dir, "")

@@ -22,6 +22,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/whosaw/whosaw/internal/api"
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 // What a server does when something fails, against the real process. docs/operating.md says each in a table.
@@ -625,7 +626,7 @@ func TestDamagedAtStart(t *testing.T) {
 		if now, err := os.ReadFile(damage.file); err != nil || !bytes.Equal(now, bad) {
 			t.Errorf("%s was changed: %v", damage.file, err)
 		}
-		if _, err := os.Stat(filepath.Join(dir, socketName)); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, server.SocketName)); err == nil {
 			t.Error("a socket was left")
 		}
 		if err := os.WriteFile(damage.file, whole, 0o600); err != nil {

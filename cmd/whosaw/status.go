@@ -57,7 +57,7 @@ func (m *Main) statusCommand() *cobra.Command {
 			defer r.close()
 			if r.quiet != nil {
 				fmt.Fprintln(m.Stderr, "whosaw: no server runs; reading the ledger …")
-				if err := r.quiet.server.live.CaughtUp(ctx); err != nil {
+				if err := r.quiet.server.Live().CaughtUp(ctx); err != nil {
 					return err
 				}
 			}

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -41,10 +41,10 @@ func (g keyGuard) Deny(ctx context.Context, f whosaw.Filter, until time.Time, re
 }
 
 // openKeys opens the register of keys, with the guard where one runs.
-func (s *server) openKeys() {
-	cfg := keys.Config{DB: s.db, View: func() (*ledger.View, error) { return s.live.Ledger().View(0) }, Write: s.live.State, Now: s.m.Now, Within: time.Duration(s.cfg.Offboarding)}
+func (s *Server) openKeys() {
+	cfg := keys.Config{DB: s.db, View: func() (*ledger.View, error) { return s.live.Ledger().View(0) }, Write: s.live.State, Now: s.now, Within: time.Duration(s.cfg.Offboarding)}
 	if s.guard != nil {
-		cfg.Guard = keyGuard{s.guard, s.m.Now}
+		cfg.Guard = keyGuard{s.guard, s.now}
 	}
 	s.keys = keys.New(cfg)
 }

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -13,13 +13,13 @@ import (
 
 // openGuard makes the guard and ties it to the ledger that is about to run: it hears of every record before the record's sender does, and of
 // findings and verdicts after they are kept.
-func (s *server) openGuard(ctx context.Context, lc *pipeline.LiveConfig) error {
-	if s.quiet || s.cfg.Guard.Mode == guard.ModeOff {
+func (s *Server) openGuard(ctx context.Context, lc *pipeline.LiveConfig) error {
+	if s.own.Quiet || s.cfg.Guard.Mode == guard.ModeOff {
 		return nil
 	}
 	var err error
 	s.guard, err = guard.New(ctx, guard.Options{
-		Config: s.cfg.Guard, Catalog: lc.Catalog, DB: s.db, Path: s.cfg.Path, Logger: s.log, Now: s.m.Now,
+		Config: s.cfg.Guard, Catalog: lc.Catalog, DB: s.db, Path: s.cfg.Path, Logger: s.log, Now: s.now,
 		Write: func(ctx context.Context, records []whosaw.Record) (uint64, error) {
 			return s.live.WriteAll(ctx, records)
 		},
@@ -43,14 +43,14 @@ func (s *server) openGuard(ctx context.Context, lc *pipeline.LiveConfig) error {
 
 // runGuard runs the guard and its doors. The doors end with ctx; stop waits for them, and then ends the guard: what is asked until the last
 // moment is judged and recorded.
-func (s *server) runGuard(ctx context.Context, running *sync.WaitGroup, failed chan<- error) (stop func()) {
+func (s *Server) runGuard(ctx context.Context, running *sync.WaitGroup, failed chan<- error) (stop func()) {
 	if s.guard == nil {
 		return func() {}
 	}
 	judging, end := context.WithCancel(context.WithoutCancel(ctx))
 	var doors sync.WaitGroup
 	running.Go(func() { s.guard.Run(judging) })
-	running.Go(func() { api.LoadGuard(ctx, s.guard, s.live.Ledger(), s.m.Now, s.log) })
+	running.Go(func() { api.LoadGuard(ctx, s.guard, s.live.Ledger(), s.now, s.log) })
 	doors.Go(func() {
 		if err := s.doors.Run(ctx); err != nil {
 			failed <- err

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 const nagEvery = time.Minute
 
 // nag raises offboardings that are overdue, each once a day, and keeps the key set free of keys that a log says were revoked.
-func (s *server) nag(ctx context.Context) {
+func (s *Server) nag(ctx context.Context) {
 	tick := time.NewTicker(nagEvery)
 	defer tick.Stop()
 	for {
@@ -26,7 +26,7 @@ func (s *server) nag(ctx context.Context) {
 	}
 }
 
-func (s *server) raiseOverdue(ctx context.Context) error {
+func (s *Server) raiseOverdue(ctx context.Context) error {
 	found, err := s.keys.Overdue(ctx)
 	if err != nil || len(found) == 0 {
 		return err

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -17,7 +17,7 @@ type inputs struct {
 	streams  []*jetstream.Consumer
 }
 
-func (s *server) openInputs() error {
+func (s *Server) openInputs() error {
 	var in inputs
 	var err error
 	if len(s.cfg.Follow) > 0 {
@@ -26,14 +26,14 @@ func (s *server) openInputs() error {
 			logs = append(logs, cfg.Under(s.cfg.Path))
 		}
 		in.follower, err = follow.New(follow.Options{
-			Logs: logs, Catalog: s.live.Catalog(), Keys: &s.cfg.Keys, Sink: s.live, State: s.db, Logger: s.log, Now: s.m.Now,
+			Logs: logs, Catalog: s.live.Catalog(), Keys: &s.cfg.Keys, Sink: s.live, State: s.db, Logger: s.log, Now: s.now,
 		})
 		if err != nil {
 			return err
 		}
 	}
 	for _, cfg := range s.cfg.JetStream {
-		c, err := jetstream.New(jetstream.Options{Config: cfg.Under(s.cfg.Path), Catalog: s.live.Catalog(), Keys: &s.cfg.Keys, Sink: s.live, Logger: s.log, Now: s.m.Now})
+		c, err := jetstream.New(jetstream.Options{Config: cfg.Under(s.cfg.Path), Catalog: s.live.Catalog(), Keys: &s.cfg.Keys, Sink: s.live, Logger: s.log, Now: s.now})
 		if err != nil {
 			return err
 		}
