@@ -23,7 +23,7 @@ func (m *Main) guardCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(m.guardStatus(), m.guardDecisions(), m.guardDeny(), m.guardUndo())
+	cmd.AddCommand(m.guardStatus(), m.guardDecisions(), m.guardDeny(), m.guardUndo(), m.guardMode())
 	return cmd
 }
 
@@ -70,6 +70,9 @@ func (m *Main) writeGuard(s *guard.Status) error {
 		state = "does not judge: each route does what its fail mode says"
 	}
 	fmt.Fprintf(w, "mode %s; %s\n", s.Mode, state)
+	if s.Mode != s.Configured {
+		fmt.Fprintf(w, "switched by hand: whosaw.yaml says %s, and the next start is so\n", s.Configured)
+	}
 	for _, t := range s.Trouble {
 		fmt.Fprintf(w, "trouble: %s\n", report.Safe(t))
 	}
@@ -286,6 +289,34 @@ func (m *Main) guardUndo() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(m.Stderr, "whosaw: %s is undone\n", s.ID)
+			return nil
+		}),
+	}
+	data.add(cmd.Flags())
+	cmd.Flags().StringVar(&reason, "reason", "", "why")
+	return cmd
+}
+
+func (m *Main) guardMode() *cobra.Command {
+	var data dirFlag
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "mode shadow|enforce",
+		Short: "Switch between recording what would be done and doing it, while the server runs",
+		Long: `Switches the guard's mode at once, at all doors. Who did it and why is in the ledger before it holds. It holds until it is switched again or the
+server stops: at a start guard.mode of whosaw.yaml holds, so change it there too if it is to stay.`,
+		Example: `  whosaw guard mode enforce --reason "shadow showed no honest customer refused" --data ./data
+  whosaw guard mode shadow --reason "the feed of log-ins is down" --data ./data       everything passes, and is recorded`,
+		Args: needOne("shadow or enforce"),
+		RunE: m.overServer(&data, func(ctx context.Context, _ *cobra.Command, r *remote, args []string) error {
+			var s guard.Status
+			if err := r.call(ctx, "POST", "/v1/guard/mode", api.ModeSpec{Mode: guard.Mode(args[0]), Reason: reason}, &s); err != nil {
+				return err
+			}
+			fmt.Fprintf(m.Stderr, "whosaw: the guard's mode is %s\n", s.Mode)
+			if s.Mode != s.Configured {
+				fmt.Fprintf(m.Stderr, "whosaw: whosaw.yaml says %s, and the next start is so: change guard.mode there if this is to stay\n", s.Configured)
+			}
 			return nil
 		}),
 	}

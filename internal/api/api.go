@@ -141,6 +141,7 @@ var routes = slices.Concat(keyRoutes, []route{
 	{"POST", "/v1/decide", senders, (*API).postDecide},
 	{"POST", "/v1/decide/answer", senders, (*API).postAnswer},
 	{"GET", "/v1/guard", readers, (*API).getGuard},
+	{"POST", "/v1/guard/mode", admins, (*API).postGuardMode},
 	{"GET", "/v1/guard/decisions", readers, (*API).getDecisions},
 	{"POST", "/v1/guard/decisions", admins, (*API).postDecision},
 	{"POST", "/v1/guard/decisions/{id}/undo", admins, (*API).postUndo},

@@ -162,6 +162,28 @@ func (a *API) getGuard(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// ModeSpec switches the guard's mode.
+type ModeSpec struct {
+	Mode   guard.Mode `json:"mode"` // shadow or enforce
+	Reason string     `json:"reason"`
+}
+
+func (a *API) postGuardMode(w http.ResponseWriter, r *http.Request) error {
+	g, err := a.guard()
+	if err != nil {
+		return err
+	}
+	var in ModeSpec
+	if err := readBody(w, r, 1<<20, &in); err != nil {
+		return err
+	}
+	if err := g.SetMode(r.Context(), in.Mode, whoOf(r).Name, in.Reason); err != nil {
+		return guardFault(err)
+	}
+	writeJSON(w, http.StatusOK, g.Status())
+	return nil
+}
+
 // maxListed is how many decisions are listed at once.
 const maxListed = 1000
 

@@ -78,6 +78,15 @@ func (w *world) guarded(ingest, admin string) {
 	}
 	w.ask(ingest, "POST", "/v1/decide/answer", fmt.Sprintf(`{"door":"mid","route":"GET /me","credential":%q,"subjects":["7"],"fields":["name"],"status":200}`, honest))
 	w.ask(admin, "GET", "/v1/guard", "")
+	if a := w.ask(admin, "POST", "/v1/guard/mode", `{"mode":"enforce","reason":"it is so already"}`); a.status != 200 || !strings.Contains(a.body, `"configured":"enforce"`) {
+		t.Errorf("mode: %d %s", a.status, a.body)
+	}
+	if a := w.ask(admin, "POST", "/v1/guard/mode", `{"mode":"shadow","reason":"a feed door cannot"}`); a.status != 400 {
+		t.Errorf("a mode that a door cannot do: %d %s", a.status, a.body)
+	}
+	if a := w.ask(ingest, "POST", "/v1/guard/mode", `{"mode":"enforce","reason":"x"}`); a.status != 403 {
+		t.Errorf("a sender switched the mode: %d %s", a.status, a.body)
+	}
 	const spec = `{"action":"deny","filter":{"key":["backup"]},"reason":"stolen","for":"24h"`
 	var p api.Preview
 	a = w.ask(admin, "POST", "/v1/guard/decisions", spec+`,"days":366,"dry_run":true}`)

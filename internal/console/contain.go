@@ -50,8 +50,8 @@ const (
 	cutNetworks = 16
 )
 
-// Shadow is read from the configuration: in shadow every request passes.
-func (g *guarding) Shadow() bool { return g.guard.Config().Mode == guard.ModeShadow }
+// Shadow is so while every request passes.
+func (g *guarding) Shadow() bool { return g.guard.Mode() == guard.ModeShadow }
 
 // cut is a decision that could be made of a finding.
 type cut struct {

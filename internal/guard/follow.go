@@ -161,6 +161,7 @@ func (g *Guard) Ready() error {
 // Status is what the guard says of itself.
 type Status struct {
 	Mode        Mode         `json:"mode"`
+	Configured  Mode         `json:"configured"` // the mode at the next start
 	Ready       bool         `json:"ready"`
 	Trouble     []string     `json:"trouble"` // what keeps it from judging, or from judging well
 	Doors       []DoorStatus `json:"doors"`
@@ -183,7 +184,7 @@ type DoorStatus struct {
 
 // Status says how the guard is.
 func (g *Guard) Status() Status {
-	s := Status{Mode: g.cfg.Mode, Ready: true, Trouble: g.tokens.trouble(), Counts: g.Counts(), Decisions: len(g.book.Holding()),
+	s := Status{Mode: g.Mode(), Configured: g.cfg.Mode, Ready: true, Trouble: g.tokens.trouble(), Counts: g.Counts(), Decisions: len(g.book.Holding()),
 		Unconfirmed: g.pending.count(), Waiting: g.state.waiting.count(), Crowded: g.count.crowded.Load(), Lost: g.record.lost.Load(), Doors: []DoorStatus{}}
 	s.Tokens, s.Hits = g.tokens.cache.size()
 	if err := g.Ready(); err != nil {

@@ -57,6 +57,9 @@ type Guard struct {
 	later    sync.WaitGroup // requests in shadow mode whose issuance is waited for after they were let through
 	lateMost chan struct{}
 	forgot   uint16 // the day on which budgets last forgot; of Run's goroutine
+
+	switched  atomic.Pointer[Mode] // nil: the configuration's mode holds
+	switching sync.Mutex
 }
 
 type routePolicy struct {
@@ -226,7 +229,7 @@ func (g *Guard) Decide(ctx context.Context, q *Request) Decision {
 }
 
 // shadow reports whether nothing is enforced.
-func (g *Guard) shadow(p *Policy) bool { return g.cfg.Mode != ModeEnforce || p.Mode == ModeShadow }
+func (g *Guard) shadow(p *Policy) bool { return g.Mode() != ModeEnforce || p.Mode == ModeShadow }
 
 // judgeLater lets a request through in shadow mode, and judges it when its issuance has come or is too late: what enforcing would have
 // done is known, and nobody was made to wait for it.
