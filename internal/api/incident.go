@@ -97,6 +97,21 @@ func (a *API) IncidentRows(ctx context.Context, lang string) ([]IncidentRow, err
 	return rows, nil
 }
 
+// IncidentsOf gives the numbers of the incidents that a finding belongs to.
+func (a *API) IncidentsOf(ctx context.Context, finding string) ([]int64, error) {
+	list, err := a.cfg.Incidents.Book.Incidents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []int64
+	for _, in := range list {
+		if slices.Contains(in.Findings, finding) {
+			out = append(out, in.Number)
+		}
+	}
+	return out, nil
+}
+
 func (a *API) clocks(in *incident.Incident, lang string) []regime.Clock {
 	if in.State == incident.StateClosed {
 		return []regime.Clock{}

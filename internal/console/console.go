@@ -109,6 +109,9 @@ func (c *Console) Register(mux *http.ServeMux) {
 		"GET /subject":                c.subjectAsk, "POST /subject": c.subjectGo, "GET /subject/{handle}": c.subject, "GET /subject/{handle}/more": c.subjectMore,
 		"GET /keys": c.keysShown, "GET /keys/key": c.key, "GET /keys/preview": c.keyPreview, "POST /keys/act": c.keyAct,
 		"GET /keys/offboarding/{id}": c.offboardingShown, "POST /keys/offboarding/{id}": c.offboardingAct,
+		"GET /incidents": c.incidents, "POST /incidents": c.incidentOpen, "GET /incidents/{number}": c.incidentShown,
+		"POST /incidents/{number}/event": c.incidentEvent, "POST /incidents/{number}/version": c.incidentVersion,
+		"GET /incidents/{number}/document": c.document, "GET /incidents/{number}/print": c.documentPrint, "POST /incidents/{number}/sign": c.documentSign,
 		"GET /server": c.server, "POST /tokens": c.token,
 		"GET /settings": c.settings,
 	} {

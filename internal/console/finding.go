@@ -100,6 +100,8 @@ type findingPage struct {
 	Contain  *containView
 	Other    string // language
 	Verdicts []string
+	// Incidents it belongs to.
+	Incidents []int64
 
 	// Of the figures, which come behind.
 	Sentence template.HTML
@@ -169,19 +171,28 @@ func (c *Console) numbered(r *http.Request) (api.Found, error) {
 	if err != nil || n < 1 {
 		return api.Found{}, api.NotFound("there is no such finding")
 	}
-	list, _, err := c.cfg.Alarms.Findings(r.Context(), alarm.Query{Before: n + 1, Limit: 1})
+	x, err := c.recorded(r.Context(), n)
 	if err != nil {
 		return api.Found{}, err
 	}
-	if len(list) == 0 || list[0].Number != n {
-		return api.Found{}, api.NotFound("there is no such finding")
-	}
-	out := asFound(&list[0])
+	out := asFound(x)
 	if out.Verdicts, err = c.cfg.Alarms.Verdicts(r.Context(), out.ID); err != nil {
 		return out, err
 	}
 	out.Deliveries, err = c.cfg.Alarms.Deliveries(r.Context(), out.ID)
 	return out, err
+}
+
+// recorded gives a finding by its number.
+func (c *Console) recorded(ctx context.Context, n int64) (*alarm.Recorded, error) {
+	list, _, err := c.cfg.Alarms.Findings(ctx, alarm.Query{Before: n + 1, Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 || list[0].Number != n {
+		return nil, api.NotFound("there is no such finding")
+	}
+	return &list[0], nil
 }
 
 func (c *Console) finding(w http.ResponseWriter, r *http.Request, who api.Who) error {
@@ -193,6 +204,9 @@ func (c *Console) finding(w http.ResponseWriter, r *http.Request, who api.Who) e
 	p.Heading = p.T("finding.heading", x.Number)
 	p.Plain, p.Chips = p.plainSentence(&x.Finding), p.chips(x.Filter)
 	if p.Handle, err = c.filterHandle(r.Context(), around(&x.Finding)); err != nil {
+		return err
+	}
+	if p.Incidents, err = c.cfg.API.IncidentsOf(r.Context(), x.ID); err != nil {
 		return err
 	}
 	owners, err := c.owners(r.Context())

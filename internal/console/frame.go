@@ -3,6 +3,7 @@ package console
 import (
 	"html/template"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -180,6 +181,7 @@ func (f *frame) Menu() []item {
 	return []item{
 		{ID: "now", Path: "/", Key: "n"},
 		{ID: "findings", Path: "/findings", Key: "f"},
+		{ID: "incidents", Path: "/incidents", Key: "i"},
 		{ID: "scope", Path: "/scope", Key: "s"},
 		{ID: "subject", Path: "/subject", Key: "u"},
 		{ID: "keys", Path: "/keys", Key: "k", Gap: true},
@@ -190,8 +192,8 @@ func (f *frame) Menu() []item {
 
 // Tabs are the menu at 390 px.
 func (f *frame) Tabs() []item {
-	tabs := f.Menu()[:4]
-	return append(tabs[:4:4], item{ID: "settings", Path: "/settings"})
+	tabs := f.Menu()[:5]
+	return append(tabs[:5:5], item{ID: "settings", Path: "/settings"})
 }
 
 var functions = template.FuncMap{
@@ -199,6 +201,7 @@ var functions = template.FuncMap{
 	"safe": safe,
 	"ms":   func(t any) int64 { return millis(t) },
 	"sub":  func(a, b int64) int64 { return a - b },
+	"len64": func(list any) int64 { return int64(reflect.ValueOf(list).Len()) },
 	"dict": func(pairs ...any) map[string]any {
 		out := map[string]any{}
 		for i := 0; i+1 < len(pairs); i += 2 {

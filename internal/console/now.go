@@ -28,6 +28,7 @@ type nowPage struct {
 	NoPast            bool
 
 	Findings  []findingLine
+	Clocks    []clockView
 	Budgets   []budgetLine
 	Sources   []sourceLine
 	GapSays   string
@@ -90,6 +91,10 @@ func (c *Console) nowData(f *frame, s *state) *nowPage {
 	p.head(c, s)
 	p.strips(s)
 	p.findings(c, s)
+	for i := range s.clocks[f.lang] {
+		k := &s.clocks[f.lang][i]
+		p.Clocks = append(p.Clocks, f.clockView(k.Incident, "", &k.Clock))
+	}
 	for _, b := range s.spent {
 		p.Budgets = append(p.Budgets, budgetLine{b.Unit, meterBar(float64(b.Fresh)/float64(max(1, b.Cap)), near(b.Fresh, b.Cap)), figure.Int(b.Fresh), figure.Int(b.Cap), !b.Set})
 	}

@@ -17,7 +17,10 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/api"
+	"github.com/whosaw/whosaw/internal/auth"
 	"github.com/whosaw/whosaw/internal/console"
+	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/pipeline"
 )
@@ -57,6 +60,18 @@ func TestPictures(t *testing.T) {
 	b.do(click(`button[name=lang][value=ko].lnk`))
 	take(b, "console-finding-ko-dark", 1440, true, last, "표시되었습니다", "임계값", "출처", "거부")
 	b.do(click(`.rail button[value=en]`))
+	kim := api.Who{Name: "staff:kim", Role: auth.RoleAdmin}
+	found, _, err := s.alarms.Findings(t.Context(), alarmAll)
+	check(t, err)
+	n, err := s.api.OpenIncident(t.Context(), kim, api.IncidentSpec{Title: "Tokens signed with the backup key", Findings: []string{found[0].Finding.ID}})
+	check(t, err)
+	at := s.now()
+	check(t, s.api.RecordEvent(t.Context(), kim, n, api.EventSpec{Kind: incident.Marked, Body: incident.Body{Moment: "aware", When: &at, Note: "the responder read the finding"}}))
+	check(t, s.api.RecordEvent(t.Context(), kim, n, api.EventSpec{Kind: incident.Owned, Body: incident.Body{Person: "staff:kim"}}))
+	b.visit("/incidents/1")
+	b.do(chromedp.SendKeys(chromedp.CSS("#vreason"), "first count, by cause"), click(`button[data-key=v]`))
+	b.shows("scope version 1")
+	take(b, "console-incident-light", 1440, false, "/incidents/1", "scope version 1")
 	id, err := s.console.HandleOf(t.Context(), whosaw.Filter{{Key: []string{"login-2024-b"}, Outcome: []string{"disclosed"}}})
 	check(t, err)
 	take(b, "console-scope-light", 1440, false, "/scope/"+id, "Counted in", "1 – 20 of", "GET /me")

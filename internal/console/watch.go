@@ -18,6 +18,7 @@ import (
 	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/meter"
+	"github.com/whosaw/whosaw/internal/regime"
 	"github.com/whosaw/whosaw/internal/scope"
 )
 
@@ -44,6 +45,7 @@ type state struct {
 	sources   []sourceRow
 	silent    []string // sources from which nothing comes any more
 	contained map[string]time.Time
+	clocks    map[string][]api.ClockRow // of the law, that run and have a term, by language: the first few
 }
 
 // loss is what an open finding's filter has shown up to now.
@@ -97,6 +99,7 @@ type watch struct {
 	lost     []loss
 	counting bool
 	rest     time.Time // no count begins before
+	clocksAt time.Time // when the clocks were read
 }
 
 // listener is what one browser wants.
@@ -170,6 +173,9 @@ func (w *watch) look(ctx context.Context) *state {
 			}
 		}
 	}
+	if s.clocks, err = w.clocks(ctx, s.at); err != nil && ctx.Err() == nil {
+		cfg.Logger.Error("read the clocks of incidents", "error", err)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.pace(s)
@@ -177,6 +183,32 @@ func (w *watch) look(ctx context.Context) *state {
 	w.count(ctx, s)
 	w.now = s
 	return s
+}
+
+// clocksEvery is how old the clocks on Now may be: they count days, and to read them is to read every incident.
+const clocksEvery = 10 * time.Second
+
+// clocks gives the first clocks of the law that run and have a term, in each language.
+func (w *watch) clocks(ctx context.Context, at time.Time) (map[string][]api.ClockRow, error) {
+	w.mu.Lock()
+	if was := w.now; was != nil && was.clocks != nil && at.Sub(w.clocksAt) < clocksEvery && at.After(w.clocksAt) {
+		defer w.mu.Unlock()
+		return was.clocks, nil
+	}
+	w.clocksAt = at
+	w.mu.Unlock()
+	out := map[string][]api.ClockRow{}
+	for _, lang := range w.c.words.languages() {
+		rows, err := w.c.cfg.API.ClockRows(ctx, lang)
+		if err != nil {
+			return nil, err
+		}
+		rows = slices.DeleteFunc(rows, func(k api.ClockRow) bool {
+			return k.State != regime.Overdue && k.State != regime.Running || k.Due.IsZero()
+		})
+		out[lang] = rows[:min(4, len(rows))]
+	}
+	return out, nil
 }
 
 func asFound(r *alarm.Recorded) api.Found {

@@ -23,11 +23,13 @@ import (
 	"github.com/whosaw/whosaw/internal/auth"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/console"
+	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/keys"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/meter"
 	"github.com/whosaw/whosaw/internal/pipeline"
+	"github.com/whosaw/whosaw/internal/regime"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
 
@@ -48,6 +50,7 @@ type site struct {
 	dir     string
 	stop    func() // the server, not the stores
 	honest  string // a customer who opened their own page
+	taken   int64  // customers that the theft was shown
 
 	mu      sync.Mutex
 	started time.Time
@@ -91,7 +94,10 @@ func newSite(t testing.TB, change ...func(*console.Config)) *site {
 	})
 	check(t, err)
 	t.Cleanup(func() { s.live.Close(context.Background()) })
+	laws, err := regime.Shipped()
+	check(t, err)
 	s.api, err = api.New(api.Config{
+		Incidents: api.Incidents{Laws: laws, Jurisdictions: []string{"KR"}, Book: api.OpenIncidents(s.live, incident.Config{DB: db, Dir: filepath.Join(s.dir, "incident"), Now: s.now})},
 		Live: s.live, Auth: s.auth, Alarms: s.alarms, Logger: log, Now: s.now, Hosts: []string{"127.0.0.1", "localhost"}, Version: "test", Zone: seoul(t),
 		QueryTimeout: time.Minute, QueryConcurrent: 4, QueryWorkers: 2, QueryMemory: 1 << 30,
 	})
@@ -225,6 +231,9 @@ func (s *site) tell(st story) {
 			} else if member%3 == 0 {
 				rec.Route, rec.Fields, rec.Masked = "GET /me/addresses", []string{"address", "name", "phone"}, []string{"door_code"}
 				rec.Others = int64(member % 4)
+			}
+			if !absent {
+				s.taken++
 			}
 			add(rec)
 			member++

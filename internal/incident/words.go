@@ -53,6 +53,9 @@ var headings = map[string]regime.Text{
 	"prevention":   {"en": "How it is kept from happening again", "ko": "재발 방지 대책"},
 }
 
+// Heading is the heading of a content of a document, in a language, else in English.
+func Heading(content, lang string) string { return headings[content].In(lang) }
+
 // fieldNames are the well-known fields as people call them.
 var fieldNames = map[string]regime.Text{
 	"name": {"en": "name", "ko": "이름"}, "email": {"en": "e-mail address", "ko": "이메일"}, "phone": {"en": "phone number", "ko": "전화번호"},
