@@ -197,10 +197,10 @@ func (f *frame) Tabs() []item {
 }
 
 var functions = template.FuncMap{
-	"int":  figure.Int,
-	"safe": safe,
-	"ms":   func(t any) int64 { return millis(t) },
-	"sub":  func(a, b int64) int64 { return a - b },
+	"int":   figure.Int,
+	"safe":  safe,
+	"ms":    func(t any) int64 { return millis(t) },
+	"sub":   func(a, b int64) int64 { return a - b },
 	"len64": func(list any) int64 { return int64(reflect.ValueOf(list).Len()) },
 	"dict": func(pairs ...any) map[string]any {
 		out := map[string]any{}

@@ -98,7 +98,7 @@ func newSite(t testing.TB, change ...func(*console.Config)) *site {
 	check(t, err)
 	s.api, err = api.New(api.Config{
 		Incidents: api.Incidents{Laws: laws, Jurisdictions: []string{"KR"}, Book: api.OpenIncidents(s.live, incident.Config{DB: db, Dir: filepath.Join(s.dir, "incident"), Now: s.now})},
-		Live: s.live, Auth: s.auth, Alarms: s.alarms, Logger: log, Now: s.now, Hosts: []string{"127.0.0.1", "localhost"}, Version: "test", Zone: seoul(t),
+		Live:      s.live, Auth: s.auth, Alarms: s.alarms, Logger: log, Now: s.now, Hosts: []string{"127.0.0.1", "localhost"}, Version: "test", Zone: seoul(t),
 		QueryTimeout: time.Minute, QueryConcurrent: 4, QueryWorkers: 2, QueryMemory: 1 << 30,
 	})
 	check(t, err)
