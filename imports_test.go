@@ -57,6 +57,9 @@ var importTable = map[string][]string{
 	"internal/post":      {"github.com/klauspost/compress"},
 	"internal/sim":       {"internal/draw", "github.com/goccy/go-yaml"},
 
+	// A service that is watched. It stands on what any service would: the public packages.
+	"internal/shop": {"", "guard", "github.com/go-jose/go-jose/v4", "golang.org/x/crypto", "modernc.org/sqlite"},
+
 	// The guard: it follows the ledger, and hands nothing to what judges afterwards.
 	"internal/guard": {"", "internal/catalog", "internal/reference", "internal/store/sqlite", "github.com/cespare/xxhash/v2", "github.com/go-jose/go-jose/v4"},
 

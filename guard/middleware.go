@@ -19,13 +19,15 @@ var ErrRefused = errors.New("guard: the answer was refused")
 // ErrNotWrapped says that a handler is not behind [Client.Wrap].
 var ErrNotWrapped = errors.New("guard: the handler is not behind Wrap")
 
-// Shown is what an answer, or the part of it that comes next, shows.
+// Shown is what an answer, or the part of it that comes next, shows. Where neither Fields nor Masked is given (nil) the catalog says which fields; else
+// they are all there is, and both empty means that nothing is shown.
 type Shown struct {
 	Subjects []string // whose data: customer ids
 	Fields   []string // names of the fields shown in clear, as the catalog has them
 	Masked   []string // shown masked
 	Others   int64    // entries of people who are no customers, as in an address book
 	Route    string   // instead of method and path: a route of the catalog
+	Status   int      // of the answer; 0: it is a good one, and not recorded
 }
 
 // Mask says which of the fields that were to be shown in clear must be masked.
@@ -146,7 +148,7 @@ func (st *state) show(ctx context.Context, s Shown) (Mask, error) {
 		return Mask{}, ErrRefused
 	}
 	q := st.q
-	q.Subjects, q.Fields, q.Masked, q.Others = s.Subjects, s.Fields, s.Masked, s.Others
+	q.Subjects, q.Fields, q.Masked, q.Others, q.Status = s.Subjects, s.Fields, s.Masked, s.Others, s.Status
 	if s.Route != "" {
 		q.Route = s.Route
 	}
@@ -219,8 +221,8 @@ type access struct {
 	Route      string   `json:"route,omitempty"`
 	Method     string   `json:"method,omitempty"`
 	Path       string   `json:"path,omitempty"`
-	Fields     []string `json:"fields,omitempty"`
-	Masked     []string `json:"masked,omitempty"`
+	Fields     []string `json:"fields,omitzero"` // empty and not nil: none
+	Masked     []string `json:"masked,omitzero"`
 	Status     int      `json:"status,omitempty"`
 	Outcome    string   `json:"outcome,omitempty"`
 	Principal  string   `json:"principal,omitempty"`
@@ -241,7 +243,9 @@ func (st *state) record(q *question, s Shown, mask Mask) []byte {
 	if a.Route == "" {
 		a.Method, a.Path = q.Method, q.Path
 	}
-	a.Masked = slices.Clone(s.Masked)
+	if s.Fields != nil || s.Masked != nil {
+		a.Fields, a.Masked = []string{}, append([]string{}, s.Masked...)
+	}
 	for _, f := range s.Fields {
 		if mask.Has(f) {
 			a.Masked = append(a.Masked, f)

@@ -173,7 +173,8 @@ func (p *Proxy) body(res *http.Response) (body []byte, whole bool, why string) {
 // show asks whether what was found may leave, and puts the answer in its place, masked where it must be.
 func (p *Proxy) show(res *http.Response, e *catalog.Route, route string, body []byte, subjects []string, others int64, fields []string,
 	mask func([]byte, func(string) bool) []byte) error {
-	s := guard.Shown{Subjects: subjects, Others: others, Route: route}
+	// What was not found is not shown, whatever the catalog says.
+	s := guard.Shown{Subjects: subjects, Fields: []string{}, Others: others, Route: route, Status: res.StatusCode}
 	for _, f := range fields {
 		if slices.Contains(e.Masked, f) {
 			s.Masked = append(s.Masked, f)
