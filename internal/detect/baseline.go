@@ -67,6 +67,8 @@ func (e *Engine) Baselines() []Baseline {
 			by := &e.rule[d].envelope
 			out = append(out, Baseline{Detector: detectorNames[d], P0: by.floor, Floor: by.floor, Judged: true, Since: whosaw.Time(e.began),
 				Says: "nothing is learnt: of two neighbours honest traffic meets either first equally often"})
+		case unexplained:
+			out = e.ownBaselines(out)
 		case dormant:
 			out = e.wakeBaselines(out)
 		case volume:

@@ -61,6 +61,7 @@ type Engine struct {
 	peerCaps map[string]*peerCap       // by class of principals
 	budgets  [nKinds]map[uint64]Budget `state:"-"`
 	budgeted bool                      `state:"-"`
+	owns     map[uint64]*ownRate       // by principal: how often its reasons are missing
 	pairs    int                       // in all spreads
 
 	policy      reference.KeyPolicy
@@ -96,6 +97,8 @@ type Engine struct {
 	asking                        asking           `state:"-"`
 	lastWeights                   weights          `state:"-"`
 	orderWeights                  weights          `state:"-"` // of traversal
+	ownTest                       uint8            `state:"-"` // of unexplained, by a principal's own rate; 0: there is none
+	ownWeights                    weights          `state:"-"`
 	upward, downward              uint8            `state:"-"` // its tests
 	strangeNetwork, strangeDevice uint8            `state:"-"` // those of stranger
 	houseDormant                  envelope         `state:"-"` // of dormant, for staff, partners and programs
@@ -170,6 +173,7 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		doors:      make(map[uint64]*stratum),
 		spreads:    make(map[uint64]*spread),
 		peerCaps:   make(map[string]*peerCap),
+		owns:       make(map[uint64]*ownRate),
 		flows:      make(map[uint64]*flow),
 		pages:      make(map[uint64]*page),
 

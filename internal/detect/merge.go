@@ -97,6 +97,7 @@ func (e *Engine) mergeUnits(o *Engine) {
 	e.evidence += o.evidence
 	e.views = max(e.views, o.views)
 	maps.Copy(e.spreads, o.spreads)
+	maps.Copy(e.owns, o.owns)
 	maps.Copy(e.flows, o.flows)
 	maps.Copy(e.pages, o.pages)
 	clear(e.peerCaps) // peers are of all realms: they are looked at anew

@@ -258,7 +258,7 @@ func TestAlarmsAtLowThresholds(t *testing.T) {
 			r.IP = ip(w.rng.IntN(3000) << 8)
 			w.add(r)
 		}
-		cfg := detect.Config{TrialsPerMonth: 3e9, AlarmsPerMonth: 132 * 3e9 * math.Exp(-h)}
+		cfg := detect.Config{TrialsPerMonth: 3e9, AlarmsPerMonth: 133 * 3e9 * math.Exp(-h)}
 		if math.Abs(cfg.Threshold()-h) > 1e-9 {
 			t.Fatalf("threshold %v, want %v", cfg.Threshold(), h)
 		}
@@ -270,7 +270,7 @@ func TestAlarmsAtLowThresholds(t *testing.T) {
 }
 
 func TestThreshold(t *testing.T) {
-	if h := (detect.Config{}).Threshold(); math.Abs(h-math.Log(132*3e9)) > 1e-9 {
+	if h := (detect.Config{}).Threshold(); math.Abs(h-math.Log(133*3e9)) > 1e-9 {
 		t.Errorf("threshold %v", h)
 	}
 }

@@ -28,6 +28,9 @@ type knobs struct {
 	reasonsAtLeast int64   // unexplained: openings that a route must have had explained
 	explainedEach  int64   // unexplained: and for each that was not, until its rate is known
 	reasonSkew     int64   // unexplained
+	ownFloor       float64 // unexplained: the least p0 of a principal by its own past
+	ownTimes       float64 // unexplained: of its second worst day
+	ownDays        int     // unexplained: that it needs
 	keySkew        int64   // key_state
 	timesBlind     int64   // canary
 	driftAfter     int64   // field_drift
@@ -62,6 +65,9 @@ func (c Config) Check() error {
 			return fmt.Errorf("%s: %q is no detector of this whosaw", r.File, r.Detector)
 		}
 	}
+	if r := c.Rules.Of(detectorNames[unexplained]); r.Off == "" && r.Setting("own_p1") > 0 && !(r.Setting("own_p1") >= 1.4*r.Setting("own_floor") && r.Setting("own_p1") < 1 && r.Setting("own_floor") > 0) {
+		return fmt.Errorf("%s: settings: own_p1 %v: give 1.4 times own_floor (%v) at least, and below 1; 0 leaves the test by a principal's own past out", r.File, r.Setting("own_p1"), r.Setting("own_floor"))
+	}
 	if own := c.ownAllowance(); own >= c.AlarmsPerMonth {
 		return fmt.Errorf("the rules' own alarms_per_month add up to %v, the server allows %v: lower them, or raise detect.alarms_per_month", own, c.AlarmsPerMonth)
 	}
@@ -80,7 +86,7 @@ func (c Config) Fingerprint() [sha256.Size]byte {
 }
 
 // Threshold is the h of the sequential tests whose rules have no allowance of their own: ln(tests x trials a month / allowed alarms a
-// month). With the defaults it is ln(132 x 3e9 / 1) = 26.7.
+// month). With the defaults it is ln(133 x 3e9 / 1) = 26.7.
 func (c Config) Threshold() float64 {
 	c = c.withDefaults()
 	n := 0
@@ -120,10 +126,18 @@ func (c Config) ownAllowance() float64 {
 // stranger at networks and devices.
 func testsOf(d detector, r *rules.Rule) int {
 	n := len(r.Units) * len(r.P1)
+	if d == unexplained && ownTested(r) {
+		n++
+	}
 	if d == traversal || d == stranger {
 		n *= 2
 	}
 	return n
+}
+
+// ownTested reports whether a rule of unexplained looks at principals by their own past.
+func ownTested(r *rules.Rule) bool {
+	return r.Setting("own_p1") > 0 && slices.Contains(r.Units, kindNames[kindPrincipal])
 }
 
 // readRules makes the rulings. A detector without a rule, as one that is off, watches nothing.
@@ -150,6 +164,11 @@ func (e *Engine) readRules() {
 			e.strangeNetwork = 1<<len(r.P1) - 1
 			e.strangeDevice = e.strangeNetwork << len(r.P1)
 		}
+		if d == unexplained && x.on && ownTested(r) {
+			e.ownTest = uint8(x.bank.n)
+			x.bank.p1[x.bank.n] = r.Setting("own_p1")
+			x.bank.n++
+		}
 		x.h = e.cfg.ThresholdOf(detectorNames[d])
 		p := &r.P0
 		x.envelope = envelope{d: d, young: p.Young, floor: p.Floor, ceiling: p.Ceiling, times: p.Times, units: int32(p.Enough), bank: &x.bank}
@@ -170,6 +189,7 @@ func (e *Engine) readRules() {
 		declaredFloor: u.Setting("declared_floor"), networksOnTop: int64(u.Setting("networks_on_top")), borrowed: int64(u.Setting("borrowed")),
 		factsPerDay:    int(u.Setting("facts_per_day")),
 		reasonsAtLeast: int64(w.Setting("reasons_at_least")), explainedEach: int64(w.Setting("explained_for_each")), reasonSkew: int64(w.Setting("tolerance")),
+		ownFloor: w.Setting("own_floor"), ownTimes: w.Setting("own_times"), ownDays: int(w.Setting("own_days")),
 		keySkew: int64(of(keyState).Setting("tolerance")), timesBlind: int64(of(canary).Setting("times_blind")), driftAfter: int64(of(fieldDrift).Setting("learns_for")),
 		leastSpread: int64(s.Setting("least")), timesMedian: int64(s.Setting("times_median")), timesSecond: int64(s.Setting("times_second")), enoughPast: int(s.Setting("days")),
 		leftSkew: int64(of(offboarded).Setting("tolerance")), asleep: int64(of(offboarded).Setting("asleep")),

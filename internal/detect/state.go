@@ -10,7 +10,7 @@ import (
 )
 
 // StateVersion is that of the walk below: a change of what is walked over, or in which order, makes it another.
-const StateVersion = 3
+const StateVersion = 4
 
 // State walks over everything that the engine holds between two records: it writes it, or reads it into an engine that has seen
 // nothing and has the same configuration. Whoever gives the engine, or anything it holds, a member walks over it here, or tags
@@ -53,6 +53,7 @@ func (e *Engine) State(c *snapshot.Codec) {
 	snapshot.Map(c, &e.spreads, maxSpreads, c.Hash, pointer(c, (*spread).state))
 	snapshot.Int(c, &e.pairs)
 	e.peersState(c)
+	e.ownsState(c)
 	c.Mark("history")
 	e.history.state(c)
 	c.Bool(&e.people)

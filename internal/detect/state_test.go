@@ -119,6 +119,17 @@ func rich(seed uint64) *world {
 		ref(whosaw.TypeIssuance, start+int64(c)*24*minute, whosaw.Record{Realm: "come", Credential: "come" + strconv.Itoa(c), Subjects: id})
 	}
 	ref(whosaw.TypeChange, start+11*day, whosaw.Record{Realm: "come", Ref: &whosaw.Reference{Kind: "campaign", From: start + 11*day, Until: start + 20*day}})
+	for i := range 3600 { // a program with a past of its own, until a declared change
+		r := get(start+int64(i)*day/300, 800_000+i, true)
+		r.Realm, r.Principal = "own", "service:points"
+		why := reasonRecord(r.Time, r)
+		why.Realm = "own"
+		if i/3 != 2970/3 {
+			w.add(why)
+		}
+		w.add(r)
+	}
+	ref(whosaw.TypeChange, start+10*day, whosaw.Record{Realm: "own", Ref: &whosaw.Reference{Kind: "release", From: start + 10*day, Until: start + 20*day}})
 	for i := range 30 { // a page that everybody asks in vain
 		for n := range 25 {
 			r := get(start+int64(i*25+n)*second, 910_000+i*25+n, i%2 == 0)

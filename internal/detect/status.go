@@ -158,7 +158,7 @@ func (e *Engine) Status() []Status {
 		}
 		if d < nSequential {
 			s.Threshold = e.rule[d].h
-			s.Tests = len(e.rule[d].watched) * e.rule[d].bank.n
+			s.Tests = testsOf(d, e.cfg.Rules.Of(detectorNames[d]))
 		}
 		for k := range nKinds {
 			s.Units += e.hot[d][k]

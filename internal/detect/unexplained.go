@@ -165,6 +165,9 @@ func (e *Engine) unexplained(v *view) {
 			}
 		}
 		e.frozenBy(v, v.house)
+		if o := e.own(v); o != nil {
+			o.spoil(e, v)
+		}
 		return
 	}
 	if e.queue.full(unexplained, e.cfg.MaxPending) {
@@ -192,6 +195,10 @@ func (e *Engine) reasoned(v *view, subjects []string) {
 	if !learns {
 		s.freeze(byChange)
 	}
+	o := e.own(v)
+	if o != nil {
+		o.shows(e, v, subjects, learns)
+	}
 	hot := false
 	for _, k := range e.rule[unexplained].watched {
 		hot = hot || e.hot[unexplained][k] > 0
@@ -210,7 +217,11 @@ func (e *Engine) reasoned(v *view, subjects []string) {
 				continue
 			}
 			if u := e.unit(v, k, false); u != nil {
-				e.miss(u, v, trial{d: unexplained, w: &s.w, valid: s.w.use, once: once})
+				w := &s.w
+				if k == kindPrincipal {
+					w = e.withOwn(w, o)
+				}
+				e.miss(u, v, trial{d: unexplained, w: w, valid: w.use, once: once})
 			}
 		}
 	}
@@ -248,8 +259,12 @@ func (e *Engine) decideReason(h *held) {
 	if v.house == 0 {
 		return
 	}
+	o := e.own(v)
 	if e.covered(unexplained, v) {
 		e.frozenBy(v, v.house)
+		if o != nil {
+			o.spoil(e, v)
+		}
 		return
 	}
 	if v.explained {
@@ -265,6 +280,9 @@ func (e *Engine) decideReason(h *held) {
 	}
 	e.spreadTo(v, without)
 	s := e.stratum(v, &e.rule[unexplained].envelope, v.house)
+	if o != nil && len(without) > 0 {
+		o.lacks(e, v, without, !e.changing(v))
+	}
 	w := e.unexplainedWeights(s, v)
 	if w == nil {
 		if !e.changing(v) {
@@ -287,7 +305,7 @@ func (e *Engine) decideReason(h *held) {
 		return
 	}
 	for _, name := range without {
-		e.tryReason(v, s, w, name)
+		e.tryReason(v, s, w, o, name)
 	}
 	e.settle(unexplained, v)
 }
@@ -333,7 +351,7 @@ func (e *Engine) unexplainedWeights(s *stratum, v *view) *weights {
 }
 
 // tryReason is a trial of one subject that nothing explains.
-func (e *Engine) tryReason(v *view, s *stratum, w *weights, name string) {
+func (e *Engine) tryReason(v *view, s *stratum, w *weights, o *ownRate, name string) {
 	e.stats[unexplained].trials++
 	if !e.changing(v) {
 		e.learn(s, v.principalDay(), true)
@@ -341,8 +359,12 @@ func (e *Engine) tryReason(v *view, s *stratum, w *weights, name string) {
 	id := subjectOf(name)
 	en := v.entry(id)
 	en.flags |= entAccused
-	t := trial{d: unexplained, w: w, valid: w.use, hits: w.use, once: uint64(id)}
 	for _, k := range e.rule[unexplained].watched {
+		steps := w
+		if k == kindPrincipal {
+			steps = e.withOwn(w, o)
+		}
+		t := trial{d: unexplained, w: steps, valid: steps.use, hits: steps.use, once: uint64(id)}
 		if u := v.units[k]; u != nil && e.drive(u, v, t, en) {
 			e.crossed[k] = u
 		}
@@ -377,6 +399,11 @@ func (e *Engine) accuseUnexplained(u *unit, v *view, ev []entry, j int) *accusat
 		}
 		t.From = whosaw.Time(got.first)
 	}
+	if e.ownTest != 0 && j == int(e.ownTest) {
+		if o := e.own(v); o != nil {
+			a.ownP0 = o.p0
+		}
+	}
 	a.take(t, got)
 	e.describe(a, v)
 	return a
@@ -384,6 +411,10 @@ func (e *Engine) accuseUnexplained(u *unit, v *view, ev []entry, j int) *accusat
 
 func (e *Engine) describeUnexplained(a *accusation, v *view) {
 	s := e.stratum(v, &e.rule[unexplained].envelope, v.house)
-	a.says = fmt.Sprintf("Someone behind %s opens customers whom no reason on record links to them: %s of %s so far, where reasons are missing for less than %s as a rule. A reason that was never recorded looks the same.",
-		behind(a), count(a.accesses, "access", "accesses"), count(a.subjects, "customer", "customers"), percent(s.w.p0))
+	rule := fmt.Sprintf("where reasons are missing for less than %s as a rule", percent(s.w.p0))
+	if a.ownP0 > 0 {
+		rule = ownSays(a.ownP0)
+	}
+	a.says = fmt.Sprintf("Someone behind %s opens customers whom no reason on record links to them: %s of %s so far, %s. A reason that was never recorded looks the same.",
+		behind(a), count(a.accesses, "access", "accesses"), count(a.subjects, "customer", "customers"), rule)
 }
