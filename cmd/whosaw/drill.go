@@ -94,7 +94,7 @@ Scenarios (` + strings.Join(drill.Weaves(), ", ") + ` with --onto too):
 	flags.IntVar(&f.days, "days", 30, "days after the warm-up")
 	flags.StringVar(&f.share, "share", "", "part of the accesses that is the attack, like 0.5% (the default; with --onto it is that of the case, 0.03%)")
 	flags.StringSliceVar(&f.without, "without", nil, "kinds of records that the shop does not have: "+strings.Join(drill.Lackable(), ", "))
-	flags.StringArrayVar(&f.budgets, "budget", nil, "cap of new customers a day, like principal:service=50 or client:app=200 (repeat it for more)")
+	flags.StringArrayVar(&f.budgets, "budget", nil, "cap of new customers a day, like client:app=200 or principal:service=50,unexplained (repeat it for more; none: no caps; default: a hundred unexplained for each of staff, couriers, partners, programs)")
 	flags.BoolVar(&f.json, "json", false, "the answer as one JSON document")
 	flags.BoolVar(&f.onto, "onto", false, "weave the attack into the records of LOG…")
 	flags.StringVar(&f.catalog, "catalog", "", "with --onto: which route shows which fields (default: a suggested one)")
@@ -184,6 +184,12 @@ func (f *drillFlags) configs(known []string) ([]drill.Config, error) {
 		}
 	}
 	one.Without = f.without
+	if len(f.budgets) == 0 {
+		one.Detect.Budgets = drill.Budgets()
+	}
+	if slices.Equal(f.budgets, []string{"none"}) {
+		f.budgets = nil
+	}
 	for _, text := range f.budgets {
 		b, err := parseBudget(text)
 		if err != nil {
@@ -211,14 +217,15 @@ func (f *drillFlags) configs(known []string) ([]drill.Config, error) {
 	return out, nil
 }
 
-// parseBudget reads WHOM=N, so many new customers a day.
+// parseBudget reads WHOM=N, so many new customers a day, and ,unexplained if only those without a reason count.
 func parseBudget(text string) (detect.Budget, error) {
+	text, bare := strings.CutSuffix(text, ",unexplained")
 	of, n, _ := strings.Cut(text, "=")
 	day, err := strconv.ParseInt(n, 10, 64)
 	if err != nil {
-		return detect.Budget{}, errors.New("give it as principal:CLASS=N, client:NAME=N or key:NAME=N")
+		return detect.Budget{}, errors.New("give it as principal:CLASS=N, client:NAME=N or key:NAME=N, with ,unexplained behind it for a cap of what no reason explains; or none")
 	}
-	b := detect.Budget{Of: of, Day: day}
+	b := detect.Budget{Of: of, Day: day, Unexplained: bare}
 	return b, b.Check()
 }
 

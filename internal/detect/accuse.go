@@ -35,6 +35,7 @@ type accusation struct {
 	serial uint64    // in order of beginning to cover
 	file   *dossier  `state:"-"` // what it belongs to, once it covers
 	peers  bool      `state:"-"` // spreader: held against its peers
+	bare   bool      `state:"-"` // budget: of what nothing explains
 	ownP0  float64   `state:"-"` // unexplained: the unit's own rate, where that was crossed
 	alone  bool      `state:"-"` // it is a finding of its own, whatever else is known
 	cause  cause     `state:"-"` // what the accused accesses came with, and

@@ -56,6 +56,9 @@ type Budget struct {
 	Day int64 `yaml:"day"`
 	// How many new customers in thirty days. 0: no such cap.
 	Month int64 `yaml:"month"`
+	// Count only customers whom no reason explains when they are shown; a reason that comes later gives nothing back. A program that is
+	// shown thousands a day, each with an order, can so have a cap of a hundred. It may stand beside a cap of all.
+	Unexplained bool `yaml:"unexplained"`
 }
 
 // Check reports what is wrong with a budget.

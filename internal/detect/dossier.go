@@ -432,9 +432,11 @@ func (e *Engine) clear(f *dossier) {
 			}
 			e.opened[a.d]--
 		}
-		if p := e.spreads[spreadID(a.d, a.id)]; p != nil {
-			for i := range p.days {
-				p.days[i].raised = false
+		for _, bare := range [...]bool{false, true} {
+			if p := e.spreads[spreadID(a.d, a.id, bare)]; p != nil {
+				for i := range p.days {
+					p.days[i].raised = false
+				}
 			}
 		}
 	}

@@ -54,15 +54,18 @@ type Engine struct {
 	judged     memory // credentials found never issued
 	daily      daily  // credentials counted today
 
-	drifts   bool                      `state:"-"` // a catalog that a person wrote says what pages show
-	drifted  map[uint64]struct{}       // fields of routes that it does not list, and that are known
-	doors    map[uint64]*stratum       // routes that have refused somebody without credential
-	spreads  map[uint64]*spread        // what actors were shown, without a reason, and, under budgets, at all
-	peerCaps map[string]*peerCap       // by class of principals
-	budgets  [nKinds]map[uint64]Budget `state:"-"`
-	budgeted bool                      `state:"-"`
-	owns     map[uint64]*ownRate       // by principal: how often its reasons are missing
-	pairs    int                       // in all spreads
+	drifts       bool                      `state:"-"` // a catalog that a person wrote says what pages show
+	drifted      map[uint64]struct{}       // fields of routes that it does not list, and that are known
+	doors        map[uint64]*stratum       // routes that have refused somebody without credential
+	spreads      map[uint64]*spread        // what actors were shown, without a reason, and, under budgets, at all
+	peerCaps     map[string]*peerCap       // by class of principals
+	budgets      [nKinds]map[uint64]Budget `state:"-"`
+	bareBudgets  [nKinds]map[uint64]Budget `state:"-"` // of what nothing explains
+	bareNames    []string                  `state:"-"`
+	bareBudgeted bool                      `state:"-"`
+	budgeted     bool                      `state:"-"`
+	owns         map[uint64]*ownRate       // by principal: how often its reasons are missing
+	pairs        int                       // in all spreads
 
 	policy      reference.KeyPolicy
 	policied    bool  // somebody has set it

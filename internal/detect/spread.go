@@ -22,6 +22,7 @@ type spread struct {
 	days  [ringDays]spreadDay
 	blind bool     // of some customers it cannot be said whether they are new
 	last  int32    // the day counted last
+	bare  bool     // only what nothing explained is counted
 	names []string // of the customers new on it since it was, at most maxNamed
 	name  string   // of the actor's unit
 	cap   int64    // a day's, where it is configured
@@ -54,31 +55,56 @@ func (e *Engine) setBudgets(list []Budget) {
 		default:
 			panic("BUG: a budget that was not checked")
 		}
-		if e.budgets[k] == nil {
-			e.budgets[k] = make(map[uint64]Budget)
+		list := &e.budgets[k]
+		if b.Unexplained {
+			list, e.bareBudgeted = &e.bareBudgets[k], true
 		}
-		e.budgets[k][id] = b
+		if *list == nil {
+			*list = make(map[uint64]Budget)
+		}
+		(*list)[id] = b
 		e.budgeted = true
 	}
 }
 
-// spend counts an access against the configured budgets, whatever explains it.
+// spend counts an access against the configured budgets: those of all customers, whatever explains it, and those of what nothing explains.
 func (e *Engine) spend(v *view) {
 	if v.outcome != whosaw.OutcomeDisclosed {
 		return
 	}
 	e.identify(v)
 	e.stats[budget].judged++
-	if len(e.budgets[kindPrincipal]) > 0 && e.watches(budget, kindPrincipal) && v.principal != "" && !v.own {
-		if b, ok := e.budgets[kindPrincipal][classOf(v.principal)]; ok {
-			e.shows(budget, kindPrincipal, v, v.subjects, &b)
+	e.spendOn(v, &e.budgets, v.subjects)
+	if !v.explained && e.bareBudgeted {
+		e.spendOn(v, &e.bareBudgets, e.bareSubjects(v))
+	}
+}
+
+// bareSubjects gives those of an access's subjects that nothing explains at its time.
+func (e *Engine) bareSubjects(v *view) []string {
+	if len(v.subjects) == 1 {
+		return v.subjects
+	}
+	e.bareNames = e.bareNames[:0]
+	for _, name := range v.subjects {
+		if !e.ref.Explained(v.r.Realm, v.principal, name, v.r.Time, v.issued) {
+			e.bareNames = append(e.bareNames, name)
 		}
 	}
-	if b, ok := e.budgets[kindClient][v.client]; ok && v.client != 0 && e.watches(budget, kindClient) {
-		e.shows(budget, kindClient, v, v.subjects, &b)
+	return e.bareNames
+}
+
+func (e *Engine) spendOn(v *view, budgets *[nKinds]map[uint64]Budget, subjects []string) {
+	if len(budgets[kindPrincipal]) > 0 && e.watches(budget, kindPrincipal) && v.principal != "" && !v.own {
+		if b, ok := budgets[kindPrincipal][classOf(v.principal)]; ok {
+			e.shows(budget, kindPrincipal, v, subjects, &b)
+		}
 	}
-	if b, ok := e.budgets[kindKey][v.key]; ok && v.key != 0 && e.watches(budget, kindKey) {
-		e.shows(budget, kindKey, v, v.subjects, &b)
+	if b, ok := budgets[kindClient][v.client]; ok && v.client != 0 && e.watches(budget, kindClient) {
+		e.shows(budget, kindClient, v, subjects, &b)
+	}
+	if b, ok := budgets[kindKey][v.key]; ok && v.key != 0 && e.watches(budget, kindKey) {
+		e.shows(budget, kindKey, v, subjects, &b)
 	}
 }
 
@@ -101,7 +127,7 @@ func (e *Engine) spreadTo(v *view, subjects []string) {
 // calm keeps the actors of an access, one of which was accused, from being accused of the same today.
 func (e *Engine) calm(v *view) {
 	for _, k := range e.rule[spreader].watched {
-		if p := e.spreads[spreadID(spreader, v.ids[k])]; p != nil {
+		if p := e.spreads[spreadID(spreader, v.ids[k], false)]; p != nil {
 			if day := p.day(v.day, dayOf(e.sure)); day != nil {
 				day.raised = true
 			}
@@ -109,14 +135,20 @@ func (e *Engine) calm(v *view) {
 	}
 }
 
-func spreadID(d detector, id uint64) uint64 { return id ^ uint64(d)<<1 }
+// spreadID tells apart what is counted of one actor; bare: only what nothing explained.
+func spreadID(d detector, id uint64, bare bool) uint64 {
+	if bare {
+		id = ^id
+	}
+	return id ^ uint64(d)<<1
+}
 
 // spreadOf gives an actor's state, nil if no more are watched.
-func (e *Engine) spreadOf(d detector, id uint64) *spread {
-	id = spreadID(d, id)
+func (e *Engine) spreadOf(d detector, id uint64, bare bool) *spread {
+	id = spreadID(d, id, bare)
 	p := e.spreads[id]
 	if p == nil && len(e.spreads) < maxSpreads {
-		p = &spread{d: d}
+		p = &spread{d: d, bare: bare}
 		e.spreads[id] = p
 	}
 	return p
@@ -132,7 +164,7 @@ func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget
 	if cover != nil {
 		e.grow(cover, v)
 	}
-	p := e.spreadOf(d, v.ids[k])
+	p := e.spreadOf(d, v.ids[k], b != nil && b.Unexplained)
 	if p == nil {
 		st.skip(whyPairs)
 		return false
@@ -243,13 +275,13 @@ func (e *Engine) overspent(d detector, k kind, v *view, p *spread, day *spreadDa
 	}
 	day.raised = true
 	t, name := e.term(k, v)
-	if b == nil {
+	if b == nil || p.bare {
 		no := false
 		t.Explained = &no
 	}
 	t.Outcome = []string{whosaw.OutcomeDisclosed.String()}
 	t.From = whosaw.Time(from)
-	a := &accusation{d: d, kind: k, unit: name, statistic: float64(over), threshold: float64(most), first: from, accesses: accused, subjects: over, peers: peers}
+	a := &accusation{d: d, kind: k, unit: name, statistic: float64(over), threshold: float64(most), first: from, accesses: accused, subjects: over, peers: peers, bare: p.bare}
 	if 2*accused <= matched {
 		// Most of what it is shown it was shown before: only the new ones of the day are accused.
 		a.narrow = true
@@ -288,6 +320,8 @@ func (e *Engine) learnt(p *spread, on int32) (most int64, ok bool) {
 func spreadSays(a *accusation) string {
 	cap := "four times what it is shown on most of its days, and twice a busy one"
 	switch {
+	case a.d == budget && a.bare:
+		cap = "no reason explained them when they were shown, and its budget of such"
 	case a.d == budget:
 		cap = "its budget"
 	case a.peers:

@@ -544,6 +544,7 @@ func (p *spread) state(c *snapshot.Codec) {
 		c.Bool(&d.raised)
 	}
 	c.Bool(&p.blind)
+	c.Bool(&p.bare)
 	snapshot.Int(c, &p.last)
 	c.Strings(&p.names, maxNamed)
 	c.String(&p.name)

@@ -19,7 +19,7 @@ import (
 // stateConfigs size engines so that all that is bounded is full in some test.
 var stateConfigs = []detect.Config{
 	{},
-	{Budgets: []detect.Budget{{Of: "principal:staff", Day: 40}, {Of: "client:partner", Month: 100}, {Of: "key:main", Day: 5000}}},
+	{Budgets: []detect.Budget{{Of: "principal:staff", Day: 40}, {Of: "client:partner", Month: 100}, {Of: "key:main", Day: 5000}, {Of: "principal:staff", Day: 30, Unexplained: true}}},
 	{MaxUnits: 300, MaxIDs: 500, MaxPending: 64, MaxEvidence: 200, MaxIssued: 500, MaxPairs: 64},
 }
 

@@ -47,6 +47,16 @@ type Outcome struct {
 	Levels    []Level    `json:"levels"`
 }
 
+// Budgets are those that the shop has where no others are given: a hundred customers a day whom no reason explains, for each of its staff,
+// couriers, partners and programs. In its honest life the busiest has a handful.
+func Budgets() []detect.Budget {
+	var out []detect.Budget
+	for _, class := range [...]string{"staff", "courier", "partner", "service"} {
+		out = append(out, detect.Budget{Of: "principal:" + class, Day: 100, Unexplained: true})
+	}
+	return out
+}
+
 // Level is how often a detector's tests rose to lower thresholds than the one that makes a finding, the attack's own rises among
 // them: of an honest run it sets silence beside the bound.
 type Level struct {
@@ -81,6 +91,9 @@ type Attacker struct {
 	First     whosaw.Time `json:"first"`
 	Scores    []Score     `json:"scores"` // a detector each, in the engine's order
 	All       Score       `json:"all"`    // over all detectors
+	// Door are the customers lost where a door that sees answers holds the first one that exceeds a budget, and refuses what a finding
+	// accuses: as All.Lost, less where a budget was exceeded before.
+	Door int64 `json:"door"`
 }
 
 // Event is what an awkward thing in the shop's honest life did to the detectors.

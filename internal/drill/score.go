@@ -28,6 +28,22 @@ type Score struct {
 	Caught int64 `json:"caught"`
 }
 
+// held is what a door lets an attacker have that sees answers and holds the first that exceeds a budget: what was shown before that. nil: no
+// budget was exceeded.
+func (o *Outcome) held(a *Attacker, t *truth, of *taking) *int64 {
+	var at *whosaw.Time
+	for i := range o.Findings {
+		if f := &o.Findings[i]; f.Attacker == a.Name && f.Detector == "budget" && (at == nil || f.Time < *at) {
+			at = &f.Time
+		}
+	}
+	if at == nil {
+		return nil
+	}
+	n := t.customersBefore(of, int64(*at))
+	return &n
+}
+
 // Found is a finding and whose it is.
 type Found struct {
 	whosaw.Finding
@@ -129,6 +145,10 @@ func (o *Outcome) rate(ctx context.Context, engine *scope.Engine, t *truth, dete
 		filters := make([]whosaw.Filter, len(cells))
 		for k := range cells {
 			filters[k] = cells[k].filter
+		}
+		a.Door = a.All.Lost
+		if held := o.held(a, t, t.attackers[i]); held != nil {
+			a.Door = min(a.Door, *held)
 		}
 		sizes, both, err := engine.Against(ctx, t.filters(), filters)
 		if err != nil {

@@ -34,6 +34,8 @@ type AttackerSummary struct {
 	Customers Spread `json:"customers"`
 	Rows      []Row  `json:"detectors"`
 	All       Row    `json:"all"`
+	// Door is what would have been lost behind a door that sees answers: a budget is then what is shown, not what is noticed.
+	Door Spread `json:"door"`
 }
 
 // Row is what a detector made of an attacker over the seeds.
@@ -120,6 +122,7 @@ func summarizeAttacker(name string, outcomes []*Outcome) AttackerSummary {
 	out := AttackerSummary{Name: name}
 	var accesses, customers []int64
 	var all []Score
+	var door []int64
 	scores := map[string][]Score{}
 	var order []string
 	for _, o := range outcomes {
@@ -129,6 +132,7 @@ func summarizeAttacker(name string, outcomes []*Outcome) AttackerSummary {
 				continue
 			}
 			accesses, customers, all = append(accesses, a.Accesses), append(customers, a.Customers), append(all, a.All)
+			door = append(door, a.Door)
 			for _, s := range a.Scores {
 				if scores[s.Detector] == nil {
 					order = append(order, s.Detector)
@@ -138,6 +142,7 @@ func summarizeAttacker(name string, outcomes []*Outcome) AttackerSummary {
 		}
 	}
 	out.Accesses, out.Customers, out.All = spread(accesses), spread(customers), newRow(all)
+	out.Door = spread(door)
 	out.All.First = map[string]int{}
 	for _, s := range all {
 		if s.Noticed {

@@ -13,8 +13,8 @@ import (
 // the honest part and the awkward events.
 func WriteTable(w io.Writer, all []Summary) error {
 	var b strings.Builder
-	b.WriteString("| scenario | its share of accesses | customers shown in all | noticed | customers lost, median (worst) | after, median (worst) | first | accesses missed | honest caught |\n")
-	b.WriteString("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("| scenario | its share of accesses | customers shown in all | noticed | customers lost, median (worst) | behind a door with its budget | after, median (worst) | first | accesses missed | honest caught |\n")
+	b.WriteString("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	var detectors []string
 	for i := range all {
 		s := &all[i]
@@ -23,9 +23,9 @@ func WriteTable(w io.Writer, all []Summary) error {
 			r := &a.All
 			cells := []string{a.title(s), share(a.Accesses.Median, s.Accesses.Median), figure.Int(a.Customers.Median)}
 			if r.Noticed == 0 {
-				cells = append(cells, "never", "all", "", "", "", "")
+				cells = append(cells, "never", "all", a.door(), "", "", "", "")
 			} else {
-				cells = append(cells, fmt.Sprintf("%d of %d", r.Noticed, r.Of), r.lost(), pair(r.AfterMedian, r.AfterWorst, length),
+				cells = append(cells, fmt.Sprintf("%d of %d", r.Noticed, r.Of), r.lost(), a.door(), pair(r.AfterMedian, r.AfterWorst, length),
 					firstWords(r.First), figure.Int(r.Missed.Median), figure.Int(r.Caught.Median))
 			}
 			row(&b, cells)
@@ -108,6 +108,11 @@ func (s *Summary) title() string {
 		return s.Scenario + ", " + share(int64(s.Share), 1_000_000)
 	}
 	return s.Scenario
+}
+
+// door says what is lost behind a door that holds the answer which exceeds a budget.
+func (a *AttackerSummary) door() string {
+	return figure.Int(a.Door.Median) + " (" + figure.Int(a.Door.Worst) + ")"
 }
 
 func (r *Row) lost() string { return pair(r.LostMedian, r.LostWorst, figure.Int) }

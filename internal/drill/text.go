@@ -28,6 +28,8 @@ func (s *Summary) WriteText(w io.Writer, o report.TextOptions) error {
 		m.Verdict(a.verdict(), a.All.LostMedian == nil)
 		m.Para(fmt.Sprintf("Left alone it was shown the data of %s, in %s.", figure.Of(a.Customers.Median, "customer", "customers"),
 			figure.Of(a.Accesses.Median, "access", "accesses")))
+		m.Para(fmt.Sprintf("Behind a door that sees answers and holds the first that exceeds a budget: %s (worst run: %s).",
+			figure.Of(a.Door.Median, "customer", "customers"), figure.Int(a.Door.Worst)))
 		m.Blank()
 		head := []string{"detector", "noticed", "customers lost", "worst", "after", "worst", "missed", "honest caught"}
 		var rows [][]string

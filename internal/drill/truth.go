@@ -86,6 +86,14 @@ func (t *truth) customers(a *taking, by int64) int64 {
 	return n
 }
 
+// customersBefore counts the real customers whom the attacker had seen before a time.
+func (t *truth) customersBefore(a *taking, at int64) int64 {
+	if at <= a.first {
+		return 0
+	}
+	return t.customers(a, at-1)
+}
+
 // filters give each attacker's accesses, in their order.
 func (t *truth) filters() []whosaw.Filter {
 	var out []whosaw.Filter

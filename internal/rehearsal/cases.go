@@ -65,7 +65,7 @@ func try(cfg detect.Config, r *rules.Rule, c *rules.Case) Result {
 	}
 	cfg.Budgets = nil
 	for _, b := range c.Budgets {
-		own := detect.Budget{Of: b.Of, Day: b.Day, Month: b.Month}
+		own := detect.Budget{Of: b.Of, Day: b.Day, Month: b.Month, Unexplained: b.Unexplained}
 		if err == nil {
 			err = own.Check()
 		}

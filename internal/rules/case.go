@@ -34,6 +34,8 @@ type Cap struct {
 	Of    string `yaml:"of"`
 	Day   int64  `yaml:"day"`
 	Month int64  `yaml:"month"`
+	// Unexplained: only customers whom no reason explains count.
+	Unexplained bool `yaml:"unexplained"`
 }
 
 // CaseStart is when cases begin: 2025-04-14, a Monday, midnight UTC.
