@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +40,7 @@ type options struct {
 	// Of the parts.
 	part, engine string
 	first        int
+	profile      string
 }
 
 func run(ctx context.Context, args []string) error {
@@ -56,6 +58,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.part, "part", "", "what a process of a run does: load, ask, lines, case")
 	flags.StringVar(&o.engine, "engine", "", "and with which engine")
 	flags.IntVar(&o.first, "first", 0, "and the first variant of its questions")
+	flags.StringVar(&o.profile, "profile", "", "and where it writes what the processor did, QUESTION.pprof each, first runs left out; for -part ask")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -191,16 +194,37 @@ func (o *options) askAll(ctx context.Context, s *shop) (out askedAll, err error)
 	defer func() { err = errors.Join(err, e.Close()) }()
 	out.Open = time.Since(began).Seconds()
 	for _, name := range o.questions() {
-		for v := o.first; v < o.first+o.runs; v++ {
-			a := s.ask(name, v)
-			answer, took, err := e.ask(ctx, &a)
-			if err != nil {
-				return out, fmt.Errorf("%s, variant %d: %w", name, v, err)
-			}
-			a.Addrs = nil
-			out.Answers = append(out.Answers, timed{a, took.wall.Seconds(), took.cpu.Seconds(), answer})
+		some, err := o.askOne(ctx, s, e, name)
+		if err != nil {
+			return out, err
 		}
+		out.Answers = append(out.Answers, some...)
 	}
 	out.Peak = peak()
+	return out, nil
+}
+
+// askOne asks one question, variant after variant.
+func (o *options) askOne(ctx context.Context, s *shop, e engine, name string) (out []timed, err error) {
+	for v := o.first; v < o.first+o.runs; v++ {
+		if o.profile != "" && v == o.first+1 {
+			file, err := os.Create(filepath.Join(o.profile, name+".pprof"))
+			if err != nil {
+				return nil, fmt.Errorf("make profile: %w", err)
+			}
+			defer file.Close()
+			if err := pprof.StartCPUProfile(file); err != nil {
+				return nil, fmt.Errorf("make profile: %w", err)
+			}
+			defer pprof.StopCPUProfile()
+		}
+		a := s.ask(name, v)
+		answer, took, err := e.ask(ctx, &a)
+		if err != nil {
+			return nil, fmt.Errorf("%s, variant %d: %w", name, v, err)
+		}
+		a.Addrs = nil
+		out = append(out, timed{a, took.wall.Seconds(), took.cpu.Seconds(), answer})
+	}
 	return out, nil
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Subjects that are small integers are listed from arrays with a place for each: no hashing, and they are in order.
@@ -21,21 +22,22 @@ const (
 	lineLength = 1 << (64 - lowBits) // milliseconds
 )
 
-// line is what was disclosed of one subject. It is small, because what a list costs is to find each in memory.
+// line is what was disclosed of one subject. It is small, because what a list costs is to find each in memory. All 0: nothing was.
 type line struct {
-	first uint64 // time since lineup.base, above the number of accesses; 0: nothing was
+	first uint64 // how long before lineLength the first access was, above the number of accesses: so the greatest is the first
 	last  uint64 // time since lineup.base, above the number of the set
 }
 
-// lines are the lines of one realm. Each page belongs to one worker.
+// lines are the lines of one realm.
 type lines struct {
 	pages []*[linePage]line
-	base  int64 // what times are counted from
+	base  int64                  // what times are counted from
+	locks [pieceLocks]sync.Mutex // of pieces, while they are added to
 }
 
 // entry puts a line into e.
 func (l *lines) entry(x *line, e *entry) {
-	e.first, e.last = l.base+int64(x.first>>lowBits), l.base+int64(x.last>>lowBits)
+	e.first, e.last = l.base+lineLength-1-int64(x.first>>lowBits), l.base+int64(x.last>>lowBits)
 	e.accesses, e.set = int64(x.first&low), uint32(x.last&low)
 }
 
@@ -103,8 +105,7 @@ func (q *question) lines(ctx context.Context) (*table, map[uint32]*lines, error)
 	}
 }
 
-// lineup sums blocks, on all workers: each reads all blocks and keeps the subjects of its own pages, so none waits for
-// another.
+// lineup sums blocks, on all workers.
 type lineup struct {
 	*question
 	people *table
@@ -119,15 +120,16 @@ func (l *lineup) run(ctx context.Context, blocks []int) ([]int, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	workers := max(1, l.workers)
-	for me := range workers {
+	var next atomic.Int64
+	for range max(1, min(l.workers, len(blocks))) {
 		wg.Go(func() {
-			w := liner{blockReader: newBlockReader(l.question), lineup: l, people: l.people.writer(), me: uint64(me), of: uint64(workers)}
-			for _, part := range blocks {
-				if ctx.Err() != nil {
-					return
+			w := newLiner(l)
+			for ctx.Err() == nil {
+				at := int(next.Add(1)) - 1
+				if at >= len(blocks) {
+					break
 				}
-				done, err := w.block(ctx, part)
+				done, err := w.block(ctx, blocks[at])
 				switch {
 				case err != nil:
 				case w.over || l.realms != nil && l.budget.spent():
@@ -137,11 +139,15 @@ func (l *lineup) run(ctx context.Context, blocks []int) ([]int, error) {
 				}
 				if err != nil {
 					cancel(err)
-					return
+					break
 				}
 				if !done {
-					l.miss(part)
+					l.miss(blocks[at])
 				}
+			}
+			w.settleAll()
+			if w.over {
+				cancel(errDense)
 			}
 			w.people.flush()
 		})
@@ -150,13 +156,11 @@ func (l *lineup) run(ctx context.Context, blocks []int) ([]int, error) {
 	return l.missed, context.Cause(ctx)
 }
 
-// miss notes a part that must be read itself: every worker finds the same ones.
+// miss notes a part that must be read itself.
 func (l *lineup) miss(part int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !slices.Contains(l.missed, part) {
-		l.missed = append(l.missed, part)
-	}
+	l.missed = append(l.missed, part)
 }
 
 // realm gives the lines of a realm.
@@ -204,18 +208,23 @@ type liner struct {
 	blockReader
 	*lineup
 	people *writer
-	me, of uint64
+	deals  map[*lines]*deal
 	unions map[uint64]uint32
-	pairs  [smallSets * smallSets]uint32 // the same for sets with small numbers: 1 more than the union's, 0: not looked up yet
+	pairs  [smallSets * smallSets]uint16 // the same for sets with small numbers, the union's number if it is small; 1 more, 0: not looked up yet
 	over   bool                          // a line cannot hold what was added
 
 	// Of the block at hand.
 	sets    map[uint64][]int64 // by terms that can match: for each shape the set that its rows show, -1 if none
 	byRealm map[uint32]*lines
-	mine    []uint8 // by page: 1 if it is this worker's
 
 	batch  rowBatch
 	picked [batchRows]uint16 // of the rows of a batch that are wanted, their places in it
+}
+
+func newLiner(l *lineup) *liner {
+	return &liner{
+		blockReader: newBlockReader(l.question), lineup: l, people: l.people.writer(), deals: map[*lines]*deal{}, unions: map[uint64]uint32{},
+	}
 }
 
 func (w *liner) block(ctx context.Context, part int) (done bool, err error) {
@@ -224,10 +233,6 @@ func (w *liner) block(ctx context.Context, part int) (done bool, err error) {
 		return ok, err
 	}
 	w.sets, w.byRealm = map[uint64][]int64{}, map[uint32]*lines{}
-	if w.unions == nil {
-		w.unions = map[uint64]uint32{}
-	}
-	w.mine = nil
 	constant := w.blockReader.realm.Constant()
 	w.groups(masks, spans, func(a, b int) bool { return constant || w.blockReader.realm.At(a) == w.blockReader.realm.At(b) }, w.group)
 	return true, nil
@@ -275,40 +280,24 @@ func (w *liner) group(j *joined32) {
 		return
 	}
 	shift, shapes := w.b.ShapeBits(), uint64(1)<<w.b.ShapeBits()-1
-	plain, v := w.blockReader.subjects.Plain(), w.versions[0]
+	v := w.versions[0]
 	for i := j.lo; i < j.hi; i++ {
-		who := w.who.At(i)
-		if plain && who>>shift>>lineShift%w.of != w.me {
-			continue
-		}
-		t := w.b.Time(i)
+		who, t := w.who.At(i), w.b.Time(i)
 		v = w.at(v, t)
 		s := v.shapes[who&shapes]
 		if !s.disclosed || !s.shape.Subject || !w.matches(j.mask&s.pass, s, i, who>>shift, t) {
 			continue
 		}
-		key := subjectKey(who >> shift)
-		if !plain {
-			if key = w.key(who >> shift); uint64(key)>>lineShift%w.of != w.me {
-				continue
-			}
-		}
-		w.add(to, key, realm, t, s.set)
+		w.add(to, w.key(who>>shift), realm, t, s.set)
 	}
 }
 
 // bulk is group for rows of which the shape decides everything but what bounds of time and issuances do.
 func (w *liner) bulk(j *joined32, sets []int64, to *lines) {
-	if w.mine == nil {
-		w.mine = make([]uint8, w.b.LargestSubject()>>lineShift+1)
-		for page := w.me; page < uint64(len(w.mine)); page += w.of {
-			w.mine[page] = 1
-		}
-	}
-	shown := make([]uint8, len(sets))
+	shown, small := make([]uint8, len(sets)), true
 	for shape, set := range sets {
 		if set >= 0 {
-			shown[shape] = 1
+			shown[shape], small = 1, small && set < 1<<dealSetBits
 		}
 	}
 	from, until := w.from, w.to
@@ -326,21 +315,30 @@ func (w *liner) bulk(j *joined32, sets []int64, to *lines) {
 	least, length := uint64(from-w.from), uint64(until-from)
 	base := uint64(w.from - w.lineup.base)
 	shift, shapes := w.b.ShapeBits(), uint64(1)<<w.b.ShapeBits()-1
-	times := w.b.Times()
+	times, d := w.b.Times(), w.dealer(to, w.b.LargestSubject())
 	for lo := j.lo; lo < j.hi; lo += batchRows {
 		rows := w.batch.who[:min(batchRows, j.hi-lo)]
 		w.who.Fill(rows, lo)
 		n := 0
 		for i, who := range rows { // no branches: nobody can foretell them
 			w.picked[n] = uint16(i)
-			n += int(w.mine[who>>shift>>lineShift] & shown[who&shapes])
+			n += int(shown[who&shapes])
+		}
+		at := w.batch.times[:len(rows)]
+		if n > 0 {
+			times.Fill(at, lo)
 		}
 		for _, i := range w.picked[:n] {
-			t := times.At(lo + int(i))
+			t, who := at[i], rows[i]
 			if t-least > length || asked && w.issued.Row(lo+int(i)) != issued {
 				continue
 			}
-			w.put(w.line(to, rows[i]>>shift), t+base, uint32(sets[rows[i]&shapes]))
+			subject, set := who>>shift, uint64(sets[who&shapes])
+			if !small {
+				w.put1(to, subject, t+base, uint32(set))
+				continue
+			}
+			d.add(w, subject, t+base, set)
 		}
 	}
 }
@@ -350,49 +348,41 @@ func (w *liner) add(to *lines, key subjectKey, realm uint32, t int64, set uint32
 		w.people.add(update{key: key, time: t, set: set, realm: realm})
 		return
 	}
-	w.put(w.line(to, uint64(key)), uint64(t-w.base), set)
+	w.put1(to, uint64(key), uint64(t-w.base), set)
 }
 
 // put adds an access to a line. t is counted from the base.
 func (w *liner) put(x *line, t uint64, set uint32) {
-	w.over = w.over || set > low
-	t <<= lowBits
-	if x.first == 0 {
-		*x = line{t | 1, t | uint64(set)}
-		return
-	}
 	accesses, old := x.first&low+1, uint32(x.last&low)
-	w.over = w.over || accesses > low
-	first, last := min(x.first&^low, t)|accesses&low, max(x.last&^low, t)
+	w.over = w.over || accesses > low || set > low
 	if old != set {
 		set = w.union(old, set)
 		w.over = w.over || set > low
 	}
-	last |= uint64(set) & low
-	x.first, x.last = first, last
+	x.first = max(x.first>>lowBits, lineLength-1-t)<<lowBits | accesses&low
+	x.last = max(x.last>>lowBits, t)<<lowBits | uint64(set)&low
 }
 
 // line gives the place of a subject.
 func (w *liner) line(to *lines, subject uint64) *line {
+	return &w.page(to, subject)[subject&(linePage-1)]
+}
+
+// page gives the page of a subject.
+func (w *liner) page(to *lines, subject uint64) *[linePage]line {
 	p := to.pages[subject>>lineShift]
 	if p == nil {
 		w.budget.take(linePage * lineBytes)
 		p = new([linePage]line)
 		to.pages[subject>>lineShift] = p
 	}
-	return &p[subject&(linePage-1)]
+	return p
 }
 
+// union gives the number of what either of two sets has.
 func (w *liner) union(a, b uint32) uint32 {
-	if a == b {
-		return a
-	}
-	if a < smallSets && b < smallSets {
-		u := &w.pairs[a*smallSets+b]
-		if *u == 0 {
-			*u = w.lineup.sets.union(a, b) + 1
-		}
-		return *u - 1
+	if a == b || a == 0 { // 0 is nothing
+		return b
 	}
 	pair := uint64(a)<<32 | uint64(b)
 	set, ok := w.unions[pair]

@@ -11,7 +11,7 @@ func TestLineOver(t *testing.T) {
 	var x line
 	w.put(&x, 7, 1)
 	w.put(&x, 3, 1)
-	if w.over || x != (line{3<<lowBits | 2, 7<<lowBits | 1}) {
+	if w.over || x != (line{(lineLength-1-3)<<lowBits | 2, 7<<lowBits | 1}) {
 		t.Fatalf("over is %v, the line %x", w.over, x)
 	}
 	x.first |= low

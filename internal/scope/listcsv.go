@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -155,17 +156,24 @@ func (p *printer) page(b []byte, at int, days *dayTexts) []byte {
 			continue
 		}
 		p.lines.entry(&lines[i], &x)
+		cell := p.cells[x.set]
+		if cap(b)-len(b) < lineText+len(cell) {
+			b = slices.Grow(b, linePage*lineText)
+		}
 		b = appendNumber(b, uint64(at<<lineShift|i))
 		b = days.append(append(b, ','), x.first)
 		b = days.append(append(b, ','), x.last)
 		b = appendNumber(append(b, ','), uint64(x.accesses))
-		b = append(append(b, ','), p.cells[x.set]...)
-		b = append(b, '\n')
+		b = append(b, ',')
+		n := len(b)
+		b = b[:n+len(cell)+1]
+		copy(b[n:], cell)
+		b[n+len(cell)] = '\n'
 	}
 	return b
 }
 
-// lineText is room for the text of a row as most are.
+// lineText is room for the text of a row as most are, and for any but for its last cell.
 const lineText = 128
 
 // digits are the numbers below 100.
@@ -180,22 +188,24 @@ func appendNumber(b []byte, n uint64) []byte {
 	if n >= 100_000_000 {
 		return strconv.AppendUint(b, n, 10)
 	}
+	// Eight digits at once, from the left: two halves, four pairs, each pair from a table.
+	high, low := uint32(n)/10_000, uint32(n)%10_000
 	var text [8]byte
-	at, left := len(text), uint32(n)
-	for left >= 100 {
-		at -= 2
-		pair := left % 100 * 2
-		left /= 100
-		text[at], text[at+1] = digits[pair], digits[pair+1]
+	twoDigits(text[0:], high/100)
+	twoDigits(text[2:], high%100)
+	twoDigits(text[4:], low/100)
+	twoDigits(text[6:], low%100)
+	skip := 0
+	for text[skip] == '0' {
+		skip++
 	}
-	if left >= 10 {
-		at -= 2
-		text[at], text[at+1] = digits[left*2], digits[left*2+1]
-	} else {
-		at--
-		text[at] = byte('0' + left)
-	}
-	return append(b, text[at:]...)
+	return append(b, text[skip:]...)
+}
+
+// twoDigits writes the two digits of a number below 100.
+func twoDigits(b []byte, n uint32) {
+	_ = b[1]
+	b[0], b[1] = digits[2*n], digits[2*n+1]
 }
 
 // dayTexts remembers what days look like, because the calendar is most of what a time costs.
@@ -222,12 +232,23 @@ func (d *dayTexts) append(b []byte, ms int64) []byte {
 	n := uint32(ms - day*dayMS)
 	sec, milli := n/1000, n%1000
 	minute, hour := sec/60, sec/3600
-	sec, minute = sec%60, minute%60
-	two := func(n uint32) (byte, byte) { return byte('0' + n/10), byte('0' + n%10) }
-	h1, h2 := two(hour)
-	m1, m2 := two(minute)
-	s1, s2 := two(sec)
-	c1, c2 := two(milli / 10)
-	b = append(b, x.text[:]...)
-	return append(b, h1, h2, ':', m1, m2, ':', s1, s2, '.', c1, c2, byte('0'+milli%10), 'Z')
+	from := len(b)
+	if cap(b)-from < dayText {
+		b = slices.Grow(b, dayText)
+	}
+	b = b[:from+dayText]
+	t := b[from:]
+	copy(t, x.text[:])
+	twoDigits(t[11:], hour)
+	t[13] = ':'
+	twoDigits(t[14:], minute%60)
+	t[16] = ':'
+	twoDigits(t[17:], sec%60)
+	t[19] = '.'
+	twoDigits(t[20:], milli/10)
+	t[22], t[23] = byte('0'+milli%10), 'Z'
+	return b
 }
+
+// dayText is the length of a time's text.
+const dayText = len("2006-01-02T15:04:05.000Z")
