@@ -12,15 +12,27 @@ import (
 	"github.com/whosaw/whosaw"
 )
 
-var benchAccesses = flag.Int("console.accesses", 500_000, "accesses in the ledger of BenchmarkPages")
+var (
+	benchAccesses = flag.Int("console.accesses", 500_000, "accesses in the ledger of BenchmarkPages")
+	benchLedger   = flag.String("console.ledger", "", "a directory with a ledger for BenchmarkPages, as bench/ makes one with -dir; it is read through the detectors first")
+)
 
 // BenchmarkPages asks for pages over a ledger, warm: milliseconds of wall time and of processor time each.
 func BenchmarkPages(b *testing.B) {
 	s := newSite(b)
-	s.million(*benchAccesses)
-	check(b, s.ledger.Seal(b.Context()))
+	if *benchLedger == "" {
+		s.million(*benchAccesses)
+		check(b, s.ledger.Seal(b.Context()))
+	}
+	check(b, s.live.CaughtUp(b.Context()))
 	s.signIn()
 	var paths []string
+	found, _, err := s.alarms.Findings(b.Context(), alarmAll)
+	check(b, err)
+	for i := range found[:min(3, len(found))] {
+		name := fmt.Sprintf("finding-%s /findings/%d", found[i].Finding.Detector, found[i].Number)
+		paths = append(paths, name, name+"/figures")
+	}
 	for name, f := range map[string]whosaw.Filter{
 		"key": {{Key: []string{"login-2024-b"}}}, "key-route": {{Key: []string{"login-2024-b"}, Route: []string{"GET /me"}}}, "all": {{}},
 	} {

@@ -79,7 +79,11 @@ func newSite(t testing.TB, change ...func(*console.Config)) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), started: time.Now()}
 	var err error
-	s.ledger, err = ledger.Open(ledger.Config{Dir: s.dir})
+	kept := s.dir
+	if *benchLedger != "" {
+		kept = *benchLedger
+	}
+	s.ledger, err = ledger.Open(ledger.Config{Dir: kept})
 	check(t, err)
 	db, err := sqlite.Open(t.Context(), filepath.Join(s.dir, "state.db"))
 	check(t, err)
