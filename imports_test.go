@@ -34,10 +34,10 @@ var importTable = map[string][]string{
 	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger", "internal/index"},
 	"internal/auth":      {"internal/store/sqlite"},
 	"internal/keys":      {"", "internal/reference", "internal/ledger", "internal/store/sqlite"},
-	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/guard", "internal/ingest", "internal/jetstream", "internal/ledger", "internal/regime", "github.com/goccy/go-yaml"},
+	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/guard", "internal/ingest", "internal/jetstream", "internal/ledger", "internal/notice", "internal/regime", "github.com/goccy/go-yaml"},
 	"internal/api": {
 		"", "internal/alarm", "internal/auth", "internal/catalog", "internal/detect", "internal/ingest", "internal/keys", "internal/ledger", "internal/pipeline", "internal/rehearsal", "internal/rules", "internal/reference",
-		"internal/retention", "internal/regime", "internal/incident", "internal/scope", "internal/guard", "internal/door", "internal/store/sqlite", "github.com/prometheus/client_golang", "golang.org/x/sys",
+		"internal/retention", "internal/regime", "internal/incident", "internal/notice", "internal/scope", "internal/guard", "internal/door", "internal/store/sqlite", "github.com/prometheus/client_golang", "golang.org/x/sys",
 	},
 	"internal/meter": {"internal/detect", "github.com/cespare/xxhash/v2"},
 	"internal/console": {
@@ -52,6 +52,7 @@ var importTable = map[string][]string{
 	"internal/figure":    {},
 	"internal/draw":      {},
 	"internal/incident":  {"", "internal/figure", "internal/scope", "internal/regime", "internal/store/sqlite", "github.com/klauspost/compress"},
+	"internal/notice":    {"", "internal/figure", "internal/incident", "internal/store/sqlite", "github.com/goccy/go-yaml", "github.com/wneessen/go-mail"},
 	"internal/regime":    {"internal/figure", "github.com/goccy/go-yaml"},
 	"internal/market":    {"internal/draw"},
 	"internal/post":      {"github.com/klauspost/compress"},
@@ -79,11 +80,11 @@ var importTable = map[string][]string{
 	},
 	"internal/server": {
 		"", "internal/alarm", "internal/api", "internal/auth", "internal/catalog", "internal/config", "internal/console", "internal/detect", "internal/door", "internal/follow", "internal/guard",
-		"internal/incident", "internal/ingest", "internal/jetstream", "internal/keys", "internal/ledger", "internal/meter", "internal/pipeline", "internal/rules", "internal/store/sqlite",
+		"internal/incident", "internal/ingest", "internal/jetstream", "internal/keys", "internal/ledger", "internal/meter", "internal/notice", "internal/pipeline", "internal/rules", "internal/store/sqlite",
 	},
 	"cmd/whosaw": {
 		"", "guard", "internal/proxy", "internal/server", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
-		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill", "internal/incident", "internal/regime", "internal/rehearsal", "internal/rules",
+		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill", "internal/incident", "internal/notice", "internal/regime", "internal/rehearsal", "internal/rules",
 		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/keys", "internal/guard", "internal/store/sqlite",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},

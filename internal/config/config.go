@@ -25,6 +25,7 @@ import (
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/jetstream"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/notice"
 	"github.com/whosaw/whosaw/internal/regime"
 )
 
@@ -68,6 +69,8 @@ type Config struct {
 	Guard guard.Config `yaml:"guard"`
 	// What the law asks for after a breach.
 	Incident Incident `yaml:"incident"`
+	// How people are told that their data was leaked.
+	Notice notice.Config `yaml:"notice"`
 
 	file string
 	text []byte // of the file
@@ -106,6 +109,15 @@ func (c *Config) checkIncident(f *faults) {
 			f.add(fmt.Sprintf("incident.jurisdictions[%d]", i), "%q: no law of it is known; known are %s", j, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		}
 	}
+}
+
+// Notices is the section notice, with its paths as seen from here.
+func (c *Config) Notices() notice.Config {
+	n := c.Notice
+	for _, path := range []*string{&n.Texts, &n.Lookup.SecretFile, &n.Lookup.CAFile, &n.Mail.PasswordFile, &n.Mail.CAFile, &n.Mail.DKIM.KeyFile} {
+		*path = c.Path(*path)
+	}
+	return n
 }
 
 // TLS names a certificate.
@@ -326,6 +338,10 @@ func (c *Config) Check() error {
 		}
 	}
 	c.checkIncident(f)
+	notices := c.Notices()
+	if err := notices.Check(); err != nil {
+		f.errs = append(f.errs, fmt.Errorf("%s: %w", f.file, err))
+	}
 	for _, x := range c.Guard.Check() {
 		f.add("guard."+x.Key, "%s", x.Says)
 	}

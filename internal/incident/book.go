@@ -84,7 +84,7 @@ func (b *Book) Open(ctx context.Context, who string, body Body, suspected time.T
 
 // Record adds an event and gives its number.
 func (b *Book) Record(ctx context.Context, incident int64, who string, kind Kind, body Body) (int64, error) {
-	if kind == Opened || kind == Scoped {
+	if kind == Opened || kind == Scoped || kind == Noticed {
 		return 0, invalid(fmt.Errorf("record event: %s has a way of its own", kind))
 	}
 	if body.When != nil {
@@ -93,6 +93,30 @@ func (b *Book) Record(ctx context.Context, incident int64, who string, kind Kind
 		}
 	}
 	return b.record(ctx, incident, who, kind, &body)
+}
+
+// Notice records what was done with a notice to people, together with what also writes: both are kept, or neither.
+func (b *Book) Notice(ctx context.Context, incident int64, who string, body Body, also func(tx *sql.Tx) error) error {
+	if err := Noticed.check(&body); err != nil {
+		return err
+	}
+	if who == "" {
+		return invalid(errors.New("notice: say who"))
+	}
+	err := b.cfg.DB.Write(ctx, func(tx *sql.Tx) error {
+		if err := refers(ctx, tx, incident, Noticed, &body); err != nil {
+			return err
+		}
+		if err := also(tx); err != nil {
+			return err
+		}
+		_, err := b.add(ctx, tx, incident, who, Noticed, &body)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return b.Anchor(ctx)
 }
 
 func (b *Book) record(ctx context.Context, incident int64, who string, kind Kind, body *Body) (int64, error) {

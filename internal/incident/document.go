@@ -165,7 +165,7 @@ func (doc *Document) hash() (string, error) {
 var number = regexp.MustCompile(`\d{1,3}(?:[,.\x{202f} ]\d{3})+|\d{4,}`)
 
 // calendar is what has digits and is no count: dates, times, article numbers with a mark before them, phone numbers.
-var calendar = regexp.MustCompile(`\d{4}-\d{2}-\d{2}|\d{1,2}:\d{2}(?::\d{2})?|\b(?:19|20)\d{2}\b|\d{2,4}-\d{3,4}-\d{4}|(?:19|20)\d{2}년`)
+var calendar = regexp.MustCompile(`\d{4}-\d{2}-\d{2}|\d{1,2}:\d{2}(?::\d{2})?|\b(?:19|20)\d{2}\b|\d{2,4}-\d{3,4}-\d{4}|\b1\d{3}-\d{4}\b|(?:19|20)\d{2}년`)
 
 // wording holds a text against what is known: words that make a leak smaller than it is, and numbers that are nobody's.
 func (doc *Document) wording(p *Part, v *Version) {
@@ -205,17 +205,22 @@ func (doc *Document) leftOut(v *Version) {
 	if i < 0 {
 		return
 	}
-	text := strings.ToLower(doc.Parts[i].Text)
-	var names []string
+	var fields []string
 	for f := range v.Answer.Fields {
-		names = append(names, f)
+		fields = append(fields, f)
 	}
-	slices.Sort(names)
-	for _, f := range names {
-		words := append(slices.Clone(fieldWords[f][doc.Lang]), strings.ReplaceAll(f, "_", " "), f)
-		if !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) }) {
+	slices.Sort(fields)
+	for _, f := range fields {
+		if !names(doc.Parts[i].Text, doc.Lang, f) {
 			doc.Faults = append(doc.Faults, Fault{"what_leaked", fmt.Sprintf("%s of %s was shown in clear, and the text leaves it out: name the %s",
 				f, figure.Of(v.Answer.Fields[f], "person", "people"), fieldName(f, doc.Lang))})
 		}
 	}
+}
+
+// names reports whether a text names a field.
+func names(text, lang, field string) bool {
+	text = strings.ToLower(text)
+	words := append(slices.Clone(fieldWords[field][lang]), strings.ReplaceAll(field, "_", " "), field)
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 }

@@ -37,6 +37,7 @@ const (
 	Signed    Kind = "signed"    // Document, Hash
 	Told      Kind = "told"      // Law, Duty, When, Document, Hash, Version: a duty was fulfilled
 	Linked    Kind = "linked"    // Incident: an earlier one
+	Noticed   Kind = "notice"    // Notice, Title (what was done with it), Version, Hash, Count, Note
 	Closed    Kind = "closed"    // Note
 	Reopened  Kind = "reopened"  // Note
 )
@@ -72,6 +73,7 @@ type Body struct {
 	Law       string        `json:"law,omitempty"`
 	Duty      string        `json:"duty,omitempty"`
 	Incident  int64         `json:"incident,omitempty"`
+	Notice    int64         `json:"notice,omitempty"`
 }
 
 // Statement is a sentence that goes into a report.
@@ -143,6 +145,8 @@ func (k Kind) check(b *Body) error {
 		errs = append(errs, need(b.Law != "" && b.Duty != "", "the law and the duty"), need(b.When != nil, "when"))
 	case Linked:
 		errs = append(errs, need(b.Incident > 0, "the earlier incident"), why)
+	case Noticed:
+		errs = append(errs, need(b.Notice > 0 && b.Title != "", "the notice, and what was done with it"))
 	default:
 		errs = append(errs, fmt.Errorf("%q is no kind of event", k))
 	}

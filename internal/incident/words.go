@@ -8,17 +8,18 @@ import (
 )
 
 // softened are words for a leak that say less than it is. The regulator of the case objected to the first.
-var softened = regexp.MustCompile(`(?i)\bexpos(?:ed|ure|ures)\b|노출`)
+var softened = regexp.MustCompile(`(?i)\bexpos(?:ed|ure|ures)\b|노출|انكشاف|انكشفت|উন্মুক্ত|এক্সপোজার`)
 
 // nothingToDo are sentences that send people away.
 var nothingToDo = regexp.MustCompile(`(?i)no (?:further |additional )?action (?:is |was )?(?:needed|required|necessary)|(?:do not|don't|no) need to (?:do|take)|nothing (?:to do|you need to do)|` +
-	`(?:별도|추가)의? ?조치(?:가|는|를)? ?(?:필요(?:하지 않|가 없|없)|하실 필요)`)
+	`(?:별도|추가)의? ?조치(?:가|는|를)? ?(?:필요(?:하지 않|가 없|없)|하실 필요)|` +
+	`لا (?:يلزم|يلزمك|داعي لاتخاذ|حاجة (?:إلى|لاتخاذ)|يتعين عليك) ?(?:اتخاذ )?(?:أي )?إجراء|(?:কোনো|কোন) (?:পদক্ষেপ|ব্যবস্থা) (?:নেওয়ার |নেয়ার )?(?:প্রয়োজন|দরকার) নেই|কিছু করার (?:প্রয়োজন|দরকার) নেই`)
 
 // urgent are fields after whose leak there is something to do.
 var urgent = []string{"door_code", "credential", "payment", "national_id", "passport", "bank_account"}
 
 // atLeast stands before a figure that a gap touches.
-var atLeast = regime.Text{"en": "at least ", "ko": "최소 "}
+var atLeast = regime.Text{"en": "at least ", "ko": "최소 ", "ar": "ما لا يقل عن ", "bn": "কমপক্ষে "}
 
 var figureNames = map[string]regime.Text{
 	"subjects":    {"en": "customers whose data was shown", "ko": "정보가 유출된 고객"},
@@ -66,18 +67,18 @@ var fieldNames = map[string]regime.Text{
 
 // fieldWords are the words by which a text names a field, in small letters.
 var fieldWords = map[string]map[string][]string{
-	"name":          {"en": {"name"}, "ko": {"이름", "성명"}},
-	"email":         {"en": {"e-mail", "email", "mail address"}, "ko": {"이메일", "전자우편"}},
-	"phone":         {"en": {"phone", "telephone", "mobile number"}, "ko": {"전화", "연락처", "휴대폰"}},
-	"address":       {"en": {"address"}, "ko": {"주소", "배송지"}},
-	"door_code":     {"en": {"door code", "entrance code", "entry code"}, "ko": {"현관", "출입 비밀번호", "출입번호"}},
-	"order_history": {"en": {"order"}, "ko": {"주문"}},
-	"payment":       {"en": {"payment", "card"}, "ko": {"결제", "카드"}},
-	"credential":    {"en": {"password", "log-in", "login"}, "ko": {"비밀번호", "로그인"}},
-	"birth_date":    {"en": {"birth"}, "ko": {"생년월일", "생일"}},
-	"national_id":   {"en": {"national id", "resident registration"}, "ko": {"주민등록번호"}},
-	"location":      {"en": {"location"}, "ko": {"위치"}},
-	"contents":      {"en": {"content"}, "ko": {"내용"}},
+	"name":          {"en": {"name"}, "ko": {"이름", "성명"}, "ar": {"اسم"}, "bn": {"নাম"}},
+	"email":         {"en": {"e-mail", "email", "mail address"}, "ko": {"이메일", "전자우편"}, "ar": {"بريد"}, "bn": {"ইমেইল", "ই-মেইল"}},
+	"phone":         {"en": {"phone", "telephone", "mobile number"}, "ko": {"전화", "연락처", "휴대폰"}, "ar": {"هاتف", "جوال"}, "bn": {"ফোন", "মোবাইল"}},
+	"address":       {"en": {"address"}, "ko": {"주소", "배송지"}, "ar": {"عنوان سكن", "عناوين", "العنوان", "عنوانك"}, "bn": {"ঠিকানা"}},
+	"door_code":     {"en": {"door code", "entrance code", "entry code"}, "ko": {"현관", "출입 비밀번호", "출입번호"}, "ar": {"رمز باب", "رموز الأبواب", "رمز المدخل"}, "bn": {"প্রবেশদ্বারের কোড", "দরজার কোড"}},
+	"order_history": {"en": {"order"}, "ko": {"주문"}, "ar": {"طلب"}, "bn": {"অর্ডার"}},
+	"payment":       {"en": {"payment", "card"}, "ko": {"결제", "카드"}, "ar": {"الدفع", "بطاقة"}, "bn": {"পেমেন্ট", "কার্ড"}},
+	"credential":    {"en": {"password", "log-in", "login"}, "ko": {"비밀번호", "로그인"}, "ar": {"كلمة المرور", "تسجيل الدخول"}, "bn": {"পাসওয়ার্ড", "লগ-ইন"}},
+	"birth_date":    {"en": {"birth"}, "ko": {"생년월일", "생일"}, "ar": {"ميلاد"}, "bn": {"জন্মতারিখ", "জন্ম তারিখ"}},
+	"national_id":   {"en": {"national id", "resident registration"}, "ko": {"주민등록번호"}, "ar": {"هوية", "هويت"}, "bn": {"জাতীয় পরিচয়"}},
+	"location":      {"en": {"location"}, "ko": {"위치"}, "ar": {"أماكن", "موقع"}, "bn": {"জায়গা", "অবস্থান"}},
+	"contents":      {"en": {"content"}, "ko": {"내용"}, "ar": {"محتوي", "محتوى"}, "bn": {"বিষয়বস্তু"}},
 }
 
 func fieldName(field, lang string) string {

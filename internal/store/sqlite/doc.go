@@ -3,7 +3,8 @@
 //
 // [Open] gives a [DB]. Packages that own tables write with [DB.Write] and read with [DB.Read]; this one knows no table
 // but brings the schema up to date from migrations/, where each owner has a range of numbers: alarm 1 to 9,
-// accounts and tokens 10 to 19, positions of followed inputs 20 to 29, pages 50 to 59, incidents 60 to 69.
+// accounts and tokens 10 to 19, positions of followed inputs 20 to 29, pages 50 to 59, incidents 60 to 69, notices
+// 70 to 79. The people of a notice are millions, so each notice has a file of its own ([OpenWith]).
 //
 // Invariants:
 //  1. What Write returned nil for is on disk (write-ahead log, synchronous FULL), all of it or, on an error, nothing.

@@ -40,6 +40,11 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	return open(ctx, path, migrations)
 }
 
+// OpenWith opens a file beside the state file that has a schema of its own, kept to the same promises.
+func OpenWith(ctx context.Context, path string, migrations fs.FS) (*DB, error) {
+	return open(ctx, path, migrations)
+}
+
 func open(ctx context.Context, path string, migrations fs.FS) (*DB, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {

@@ -1,0 +1,105 @@
+package notice
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	netmail "net/mail"
+	"strings"
+	"time"
+
+	gomail "github.com/wneessen/go-mail"
+)
+
+// mail is a notice ready for a relay.
+type mail struct {
+	person row
+	to     string
+	lang   string
+	data   []byte // headers and body
+	batch  *batch
+}
+
+// composer makes mails. It is for one goroutine: the DKIM signer is not safe for more.
+type composer struct {
+	from     *netmail.Address
+	replyTo  string
+	host     string // of message ids
+	signer   *gomail.DKIMSigner
+	notice   uint32
+	secret   []byte
+	letter   *Letter
+	isSample bool
+}
+
+// signer reads a DKIM key. Its errors hold nothing of it.
+func signer(cfg *DKIMConfig) (*gomail.DKIMSigner, error) {
+	text, err := readSecret(cfg.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	key, err := gomail.PrivKeyFromPEM(text)
+	if err != nil {
+		return nil, errors.New("the file holds no private key: give RSA or Ed25519 in PEM, as from openssl genpkey")
+	}
+	s := gomail.NewDKIMSigner(cfg.Domain, cfg.Selector, key)
+	if err := s.ValidateConfig(); err != nil {
+		return nil, errors.New("the key is neither RSA nor Ed25519")
+	}
+	return s, nil
+}
+
+func newComposer(cfg *MailConfig, notice uint32, secret []byte, letter *Letter) (*composer, error) {
+	from, err := netmail.ParseAddress(cfg.From)
+	if err != nil {
+		return nil, errors.New("compose mail: notice.mail.from is no address")
+	}
+	c := &composer{from: from, replyTo: cfg.ReplyTo, notice: notice, secret: secret, letter: letter}
+	_, c.host, _ = strings.Cut(from.Address, "@")
+	if cfg.DKIM.Domain != "" {
+		if c.signer, err = signer(&cfg.DKIM); err != nil {
+			return nil, fmt.Errorf("compose mail: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// compose makes a person's mail. Its errors hold neither address nor name.
+func (c *composer) compose(r *Recipient, now time.Time) (*mail, error) {
+	m, err := c.letter.Render(r, codeOf(c.secret, c.notice, r.Row), now, c.isSample)
+	if err != nil {
+		return nil, err
+	}
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	if err := msg.FromFormat(c.from.Name, c.from.Address); err != nil {
+		return nil, errors.New("compose mail: the sender's address cannot be used")
+	}
+	if err := msg.To(r.Email); err != nil {
+		return nil, errors.New("compose mail: the address cannot be used")
+	}
+	if c.replyTo != "" {
+		if err := msg.ReplyTo(c.replyTo); err != nil {
+			return nil, errors.New("compose mail: notice.mail.reply_to cannot be used")
+		}
+	}
+	msg.SetMessageIDWithValue(messageIDOf(c.secret, c.notice, r.Row) + "@" + c.host)
+	msg.SetDateWithValue(now)
+	msg.Subject(m.Subject)
+	msg.SetGenHeader("Auto-Submitted", "auto-generated") // no holiday replies (RFC 3834)
+	msg.SetGenHeader(gomail.HeaderContentLang, m.Lang)
+	encoding := gomail.EncodingQP
+	if m.Lang != "en" {
+		encoding = gomail.EncodingB64 // quoted-printable makes three bytes of one
+	}
+	msg.SetBodyString(gomail.TypeTextPlain, strings.ReplaceAll(m.Text, "\n", "\r\n"), gomail.WithPartEncoding(encoding))
+	msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML, gomail.WithPartEncoding(encoding))
+	if c.signer != nil {
+		msg.SetDKIM(c.signer)
+	}
+	var b bytes.Buffer
+	b.Grow(16 << 10)
+	if _, err := msg.WriteTo(&b); err != nil {
+		return nil, fmt.Errorf("compose mail: %w", err)
+	}
+	return &mail{to: r.Email, lang: m.Lang, data: b.Bytes()}, nil
+}

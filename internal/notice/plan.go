@@ -1,0 +1,219 @@
+package notice
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/whosaw/whosaw"
+)
+
+// planner fills a new roster: customers in the order of the scope's list, then people from address books.
+type planner struct {
+	r     *roster
+	tx    *sql.Tx
+	put   *sql.Stmt
+	next  uint32
+	kinds map[string]int // of realm, other and fields
+	whats []what         // ids begin with 1
+}
+
+// List gives rows, those of a scope version or of what was shown with address books.
+type List func(yield func(row whosaw.ListRow) error) error
+
+// fill makes the rows. books are the customers of whose address books something was shown, with the fields; nil: there are none, or
+// they are not asked for.
+func (r *roster) fill(ctx context.Context, customers, books List, ask func(ctx context.Context, of []Person) ([]entry, error)) error {
+	if books != nil {
+		if err := r.entries(ctx, books, ask); err != nil {
+			return err
+		}
+	}
+	return r.db.Write(ctx, func(tx *sql.Tx) error {
+		p := &planner{r: r, tx: tx, kinds: map[string]int{}, whats: []what{{}}}
+		var err error
+		if p.put, err = tx.PrepareContext(ctx, "INSERT INTO person (row, subject, what, outcome, tries) VALUES (?, ?, ?, 0, 0)"); err != nil {
+			return fmt.Errorf("make roster: %w", err)
+		}
+		defer p.put.Close()
+		if err := customers(func(row whosaw.ListRow) error { return p.customer(ctx, row) }); err != nil {
+			return err
+		}
+		r.books = p.next
+		if err := p.others(ctx); err != nil {
+			return err
+		}
+		return p.end(ctx)
+	})
+}
+
+// customer adds a customer of the scope. Somebody who is in an address book too gets one notice, with both.
+func (p *planner) customer(ctx context.Context, row whosaw.ListRow) error {
+	fields := row.Fields
+	if p.anyEntry(ctx) {
+		var more string
+		err := p.tx.QueryRowContext(ctx, "DELETE FROM entry WHERE other = 0 AND realm = ? AND id = ? RETURNING fields", row.Realm, keep(row.Subject)).Scan(&more)
+		if err == nil {
+			fields = union(fields, splitFields(more))
+		} else if !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("make roster: %w", err)
+		}
+	}
+	if len(fields) == 0 {
+		return nil // what was shown of them was masked only
+	}
+	return p.add(ctx, row.Subject, what{Realm: row.Realm, Fields: fields})
+}
+
+// anyEntry reports whether people of address books are waiting at all.
+func (p *planner) anyEntry(ctx context.Context) bool {
+	var one int
+	return p.tx.QueryRowContext(ctx, "SELECT 1 FROM entry WHERE other = 0 LIMIT 1").Scan(&one) == nil
+}
+
+func (p *planner) add(ctx context.Context, subject string, w what) error {
+	if p.next == maxRows {
+		return invalid(errors.New("a notice has at most 268,435,455 people: make several, from narrower scopes"))
+	}
+	fields := strings.Join(w.Fields, "|")
+	key := fmt.Sprintf("%t\x00%s\x00%s", w.Other, w.Realm, fields)
+	id, ok := p.kinds[key]
+	if !ok {
+		id = len(p.whats)
+		p.kinds[key] = id
+		p.whats = append(p.whats, w)
+	}
+	p.whats[id].People++
+	if _, err := p.put.ExecContext(ctx, p.next, keep(subject), id); err != nil {
+		return fmt.Errorf("make roster: %w", err)
+	}
+	p.next++
+	return nil
+}
+
+// others adds who came from address books alone.
+func (p *planner) others(ctx context.Context) error {
+	rows, err := p.tx.QueryContext(ctx, "SELECT other, realm, id, fields FROM entry ORDER BY other, realm, id")
+	if err != nil {
+		return fmt.Errorf("make roster: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var w what
+		var id any
+		var fields string
+		if err := rows.Scan(&w.Other, &w.Realm, &id, &fields); err != nil {
+			return fmt.Errorf("make roster: %w", err)
+		}
+		w.Fields = splitFields(fields)
+		if err := p.add(ctx, idText(id), w); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("make roster: %w", err)
+	}
+	return nil
+}
+
+func (p *planner) end(ctx context.Context) error {
+	for id, w := range p.whats[1:] {
+		_, err := p.tx.ExecContext(ctx, "INSERT INTO what (id, realm, other, fields, people) VALUES (?, ?, ?, ?, ?)", id+1, w.Realm, w.Other, strings.Join(w.Fields, "|"), w.People)
+		if err != nil {
+			return fmt.Errorf("make roster: %w", err)
+		}
+	}
+	for name, v := range map[string]uint32{"total": p.next, "books": p.r.books} {
+		if _, err := p.tx.ExecContext(ctx, "INSERT INTO mark (name, value) VALUES (?, ?)", name, v); err != nil {
+			return fmt.Errorf("make roster: %w", err)
+		}
+	}
+	if err := count(p.tx, map[Outcome]int64{Waiting: int64(p.next)}); err != nil {
+		return err
+	}
+	// People from address books are found by their id; customers by halving.
+	if _, err := p.tx.ExecContext(ctx, fmt.Sprintf("CREATE INDEX person_book ON person (subject) WHERE row >= %d", p.r.books)); err != nil {
+		return fmt.Errorf("make roster: %w", err)
+	}
+	if _, err := p.tx.ExecContext(ctx, "DELETE FROM entry"); err != nil {
+		return fmt.Errorf("make roster: %w", err)
+	}
+	p.r.whats, p.r.total = p.whats, p.next
+	return nil
+}
+
+// entries asks who is in the address books, and keeps each person once with the fields of all books.
+func (r *roster) entries(ctx context.Context, books List, ask func(context.Context, []Person) ([]entry, error)) error {
+	var batch []Person
+	shown := map[Person][]string{}
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		found, err := ask(ctx, batch)
+		if err != nil {
+			return err
+		}
+		err = r.db.Write(ctx, func(tx *sql.Tx) error {
+			for _, e := range found {
+				fields, ok := shown[Person{ID: e.Of, Realm: e.Realm}]
+				if !ok {
+					continue // nobody asked for this book
+				}
+				if err := keepEntry(ctx, tx, &e, fields); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		batch = batch[:0]
+		clear(shown)
+		return err
+	}
+	err := books(func(row whosaw.ListRow) error {
+		if len(row.Fields) == 0 {
+			return nil
+		}
+		p := Person{ID: row.Subject, Realm: row.Realm}
+		batch = append(batch, p)
+		shown[p] = slices.Clone(row.Fields)
+		if len(batch) < booksBatch {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	return flush()
+}
+
+// booksBatch is how many customers' address books are asked for at once.
+const booksBatch = 500
+
+func keepEntry(ctx context.Context, tx *sql.Tx, e *entry, fields []string) error {
+	other, id := 1, e.ID
+	if e.Subject != "" {
+		other, id = 0, e.Subject
+	}
+	var had string
+	err := tx.QueryRowContext(ctx, "SELECT fields FROM entry WHERE other = ? AND realm = ? AND id = ?", other, e.Realm, keep(id)).Scan(&had)
+	if err == nil {
+		fields = union(fields, splitFields(had))
+	} else if !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("make roster: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, "INSERT INTO entry (other, realm, id, fields) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET fields = ?4", other, e.Realm, keep(id), strings.Join(fields, "|")); err != nil {
+		return fmt.Errorf("make roster: %w", err)
+	}
+	return nil
+}
+
+func union(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
