@@ -65,6 +65,7 @@ type realm struct {
 	histories   []history // of subjects with more than a state; lives say which
 	feeds       feeds
 	reasons     map[reasonKey]spans
+	forms       forms `state:"-"` // of the reasons
 	keys        map[string]*key
 	persons     map[string]*staff
 

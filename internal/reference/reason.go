@@ -12,6 +12,28 @@ type reasonKey struct {
 	principal who
 }
 
+// forms says in which forms a realm's reasons come, so that none is looked for where none can be.
+type forms uint8
+
+const (
+	ofAll       forms = 1 << iota // a principal may open anybody
+	ofAnyone                      // anybody may open a subject
+	ofCustomers                   // a customer may open a subject
+	ofHouse                       // another principal may
+)
+
+func (k reasonKey) form() forms {
+	switch {
+	case k.subject == 0:
+		return ofAll
+	case k.principal == noOne:
+		return ofAnyone
+	case k.principal&customerMark != 0:
+		return ofCustomers
+	}
+	return ofHouse
+}
+
 // reason applies a reason record.
 func (g *realm) reason(r *whosaw.Record) {
 	s, ok := stretch(r)
@@ -34,6 +56,7 @@ func (g *realm) explain(k reasonKey, s span) {
 	known := g.reasons[k]
 	known.add(s)
 	g.reasons[k] = known
+	g.forms |= k.form()
 }
 
 // Claimant gives who an access is by: the principal that its credential claims, or where the record names none, the
@@ -82,17 +105,29 @@ func (x *Index) Because(realm, principal, subject string, t int64, issued bool) 
 	if g == nil {
 		return Unexplained
 	}
-	id, known := g.subjects.find(subject)
-	if len(g.reasons) > 0 {
-		w := g.findWho(principal)
-		if w != stranger && g.covered(reasonKey{0, w}, t) {
-			return Reason
-		}
-		if known && (g.covered(reasonKey{id + 1, noOne}, t) || w != stranger && g.covered(reasonKey{id + 1, w}, t)) {
+	forms := g.forms &^ ofCustomers
+	if isCustomer && claimed != "" {
+		forms = g.forms &^ ofHouse
+	}
+	household := isCustomer && claimed != subject && len(g.histories) > 0
+	if forms == 0 && !household {
+		return Unexplained
+	}
+	w := stranger
+	if forms&^ofAnyone != 0 {
+		if w = g.findWho(principal); w != stranger && forms&ofAll != 0 && g.covered(reasonKey{0, w}, t) {
 			return Reason
 		}
 	}
-	if !isCustomer || !known || claimed == subject || len(g.histories) == 0 {
+	id, known := g.subjects.find(subject)
+	if !known {
+		return Unexplained
+	}
+	if forms&ofAnyone != 0 && g.covered(reasonKey{id + 1, noOne}, t) ||
+		w != stranger && forms&(ofCustomers|ofHouse) != 0 && g.covered(reasonKey{id + 1, w}, t) {
+		return Reason
+	}
+	if !household {
 		return Unexplained
 	}
 	other, ok := g.subjects.find(claimed)

@@ -53,6 +53,9 @@ func (g *realm) state(c *snapshot.Codec) {
 	}
 	g.feeds.state(c)
 	reasonsState(c, &g.reasons)
+	for k := range g.reasons { // their order does not matter
+		g.forms |= k.form()
+	}
 	snapshot.Map(c, &g.keys, maxMany, c.String, func(p **key) {
 		if c.Reading() {
 			*p = &key{readers: map[string]int64{}}
