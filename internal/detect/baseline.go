@@ -44,7 +44,7 @@ func (s *stratum) freeze(by string) {
 
 // frozenBy notes that an access did not teach its stratum, where there is one, because a finding accuses it.
 func (e *Engine) frozenBy(v *view, class uint64) {
-	if s := e.strata[stratumID(v, class)]; s != nil {
+	if s := e.stratumOf(stratumID(v, class)); s != nil {
 		s.freeze(e.coveredBy)
 	}
 }

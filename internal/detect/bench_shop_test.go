@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	shopCustomers = 200_000
-	shopDays      = 1 // that are measured, after the warm-up
+	shopCustomers = 100_000
+	shopDays      = 2 // that are measured, after the warm-up
 	shopBatch     = 2048
 )
 
@@ -110,11 +110,19 @@ func (s *shopLines) decode(line []byte) (*whosaw.Record, error) {
 	if err := s.decoder.Decode(line, shopEnd, r); err != nil {
 		return nil, err
 	}
-	if s.without != whosaw.TypeAccess && r.Type == s.without {
+	if s.lacks(r) {
 		s.batch = s.batch[:len(s.batch)-1]
 		return nil, nil
 	}
 	return r, nil
+}
+
+// lacks reports whether a record is left out, with those that speak of such records.
+func (s *shopLines) lacks(r *whosaw.Record) bool {
+	if r.Type == whosaw.TypeFeed && r.Ref != nil {
+		return r.Ref.Of == s.without.String()
+	}
+	return s.without != whosaw.TypeAccess && r.Type == s.without
 }
 
 func (s *shopLines) observe() {

@@ -29,7 +29,7 @@ func (e *Engine) drift(v *view) {
 
 // unlisted is a field that the catalog does not list for the route: news once.
 func (e *Engine) unlisted(v *view, field string) {
-	id := mix(v.realm^v.route()^bits.RotateLeft64(text(field), 29)) | 1
+	id := mix(v.realm^v.route^bits.RotateLeft64(text(field), 29)) | 1
 	if _, known := e.drifted[id]; known {
 		return
 	}

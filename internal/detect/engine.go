@@ -37,12 +37,17 @@ type Engine struct {
 	spare    []*excursion            `state:"-"`
 	evidence int                     // entries in all excursions
 
-	strata     map[uint64]*stratum
-	strataList []*stratum // in order of creation
-	networks   int        // in all strata
-	frozen     []span     // declared changes: baselines do not learn
-	realms     map[uint64]*realm
-	realmList  []*realm // in order of creation
+	strata      map[uint64]*stratum
+	strataFront [256]*stratum `state:"-"` // the latest asked for, by id
+	strataList  []*stratum    // in order of creation
+	networks    int           // in all strata
+	frozen      []span        // declared changes: baselines do not learn
+	realms      map[uint64]*realm
+	realmList   []*realm // in order of creation
+	realmLast   struct {
+		id uint64
+		x  *realm
+	} `state:"-"` // the one asked for last
 	keys       map[uint64]*keyWatch
 	keyList    []*keyWatch         // in order of the records
 	leavers    map[uint64]*leaver  // principals of people who have left
@@ -83,8 +88,8 @@ type Engine struct {
 	batch [ahead]expected            `state:"-"` // the records that come together
 	warm  uint64                     `state:"-"` // keeps the compiler from leaving reads out
 
-	routes  routeCache            `state:"-"`
-	classes map[string]agentClass `state:"-"`
+	routes routeCache `state:"-"`
+	agents agents     `state:"-"`
 
 	opened                        [nDetectors]int // accusations that can cover an access
 	dossiers                      map[string]*dossier
@@ -151,12 +156,6 @@ func movedBy(kind string) moved {
 	return movesPeople | movesDevices | movesPages
 }
 
-// agentClass is an agent's class and its hash.
-type agentClass struct {
-	name string
-	hash uint64
-}
-
 // New gives an engine that has seen nothing. cat may be nil: then only what records state is known.
 func New(cfg Config, cat *catalog.Catalog) *Engine {
 	cfg = cfg.withDefaults()
@@ -169,8 +168,8 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		leavers:    make(map[uint64]*leaver),
 		principals: make(map[uint64][]string),
 		scopes:     make(map[uint64]*feedScope),
-		classes:    make(map[string]agentClass),
 		known:      known{seed: maphash.MakeSeed()},
+		agents:     agents{seed: maphash.MakeSeed()},
 		judged:     newMemory(),
 		drifted:    make(map[uint64]struct{}),
 		doors:      make(map[uint64]*stratum),

@@ -48,12 +48,16 @@ type realm struct {
 }
 
 func (e *Engine) realm(id uint64, name string) *realm {
+	if last := &e.realmLast; last.id == id && last.x != nil {
+		return last.x
+	}
 	x := e.realms[id]
 	if x == nil {
 		x = &realm{name: clone(name), since: e.seen}
 		e.realms[id] = x
 		e.realmList = append(e.realmList, x)
 	}
+	e.realmLast.id, e.realmLast.x = id, x
 	return x
 }
 

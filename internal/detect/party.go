@@ -37,7 +37,7 @@ type partyDay struct {
 }
 
 func (e *Engine) page(v *view) *page {
-	id := mix(v.realm^v.route()) | 1
+	id := mix(v.realm^v.route) | 1
 	p := e.pages[id]
 	if p == nil && len(e.pages) < maxPages {
 		p = &page{id: id, since: v.r.Time}

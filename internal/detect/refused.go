@@ -74,7 +74,7 @@ func (e *Engine) refused(v *view) {
 
 // door gives the rate of a route that is a log-in, nil if it is none as far as is known.
 func (e *Engine) door(v *view, hit bool) *stratum {
-	id := mix(v.realm ^ v.route())
+	id := mix(v.realm ^ v.route)
 	s := e.doors[id]
 	if s == nil && hit && len(e.doors) < maxDoors {
 		s = e.stratum(v, &e.rule[refused].envelope, refusedClass)

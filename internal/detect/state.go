@@ -126,7 +126,7 @@ func (e *Engine) baselineState(c *snapshot.Codec) {
 	c.Mark("baselines")
 	snapshot.Slice(c, &e.strataList, maxStrata+int(nDetectors), func(p **stratum) {
 		if c.Reading() {
-			*p = &stratum{networks: make(map[uint64]*tried)}
+			*p = &stratum{}
 		}
 		(*p).state(c, e)
 		if c.Reading() {
@@ -165,11 +165,7 @@ func (s *stratum) state(c *snapshot.Codec, e *Engine) {
 	for _, t := range []*string{&s.route, &s.realm, &s.class, &s.frozenBy} {
 		c.String(t)
 	}
-	snapshot.Map(c, &s.networks, maxNetworks, c.Hash, pointer(c, func(t *tried, c *snapshot.Codec) {
-		snapshot.Uint(c, &t.n)
-		snapshot.Uint(c, &t.hits)
-		snapshot.Int(c, &t.step)
-	}))
+	s.networks.state(c)
 	for i := range s.rates {
 		snapshot.Int(c, &s.rates[i])
 	}
@@ -182,11 +178,6 @@ func (s *stratum) state(c *snapshot.Codec, e *Engine) {
 	c.Float(&p0)
 	if c.Reading() {
 		s.w = s.bank.weights(p0)
-		for _, t := range s.networks {
-			if t.step < -1 || t.step > rateSteps {
-				c.Fail("a rate is out of range")
-			}
-		}
 	}
 }
 

@@ -43,6 +43,15 @@ func DiffStates(a, b *Engine) string {
 			}
 			return out
 		}),
+		gocmp.Transformer("sample", func(s sample) map[uint64]tried {
+			out := map[uint64]tried{}
+			for _, t := range s.list {
+				if t.id != 0 {
+					out[t.id] = t
+				}
+			}
+			return out
+		}),
 		gocmp.Transformer("idset", func(s idset) map[uint64]uint64 {
 			out := map[uint64]uint64{}
 			for _, b := range append([]idblock{s.one}, s.slots...) {

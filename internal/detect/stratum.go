@@ -35,7 +35,7 @@ type stratum struct {
 	since    int64  // event time of its first access
 	untaught int64  // accesses that taught nothing
 	frozenBy string // why not, the last time
-	networks map[uint64]*tried
+	networks sample
 	rates    [rateSteps + 1]int32 // networks with enough trials, by rate
 	enough   int32
 	stale    int32 // changes of rates since w was made
@@ -44,16 +44,10 @@ type stratum struct {
 	n, hits  int64 // trials while young
 }
 
-// tried is what a network asked for.
-type tried struct {
-	n, hits uint32
-	step    int16 // in rates; -1: too few trials
-}
-
 // stratum gives the stratum of an access's route, and of the class of principals that asks (0: of all).
 func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
 	id := stratumID(v, class)
-	s := e.strata[id]
+	s := e.stratumOf(id)
 	if s == nil {
 		rest := len(e.strata) >= maxStrata
 		if rest {
@@ -62,7 +56,7 @@ func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
 				return s
 			}
 		}
-		s = &stratum{envelope: by, id: id, networks: make(map[uint64]*tried), w: by.bank.weights(by.young)}
+		s = &stratum{envelope: by, id: id, w: by.bank.weights(by.young)}
 		if s.since = v.r.Time; !rest {
 			s.route, s.realm = clone(v.r.Route), clone(v.r.Realm)
 			if by.d == unexplained || by.d == dormant && v.house != 0 {
@@ -75,16 +69,29 @@ func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
 	return s
 }
 
+// stratumOf gives the stratum of an id, nil if there is none: those asked for all the time lie in one cache line each.
+func (e *Engine) stratumOf(id uint64) *stratum {
+	front := &e.strataFront[id>>8%uint64(len(e.strataFront))]
+	if *front != nil && (*front).id == id {
+		return *front
+	}
+	s := e.strata[id]
+	if s != nil {
+		*front = s
+	}
+	return s
+}
+
 func stratumID(v *view, class uint64) uint64 {
-	return mix(v.realm^v.route()^bits.RotateLeft64(class, 17)) | 1
+	return mix(v.realm^v.route^bits.RotateLeft64(class, 17)) | 1
 }
 
 // rateOf gives the stratum of a question that asks about no route.
 func (e *Engine) rateOf(v *view, class uint64, by *envelope, name func(*view) string) *stratum {
 	id := mix(v.realm^bits.RotateLeft64(class, 41)+0x5851f42d4c957f2d) | 1
-	s := e.strata[id]
+	s := e.stratumOf(id)
 	if s == nil {
-		s = &stratum{envelope: by, id: id, since: v.r.Time, realm: clone(v.r.Realm), route: name(v), networks: make(map[uint64]*tried), w: by.bank.weights(by.young)}
+		s = &stratum{envelope: by, id: id, since: v.r.Time, realm: clone(v.r.Realm), route: name(v), w: by.bank.weights(by.young)}
 		e.strata[id] = s
 		e.strataList = append(e.strataList, s)
 	}
@@ -102,13 +109,12 @@ func (e *Engine) learn(s *stratum, id uint64, hit bool) {
 			s.hits++
 		}
 	}
-	t := s.networks[id]
+	t := s.networks.get(id)
 	if t == nil {
-		if len(s.networks) >= maxNetworks || e.networks >= maxNetworksAll {
+		if s.networks.n >= maxNetworks || e.networks >= maxNetworksAll {
 			return
 		}
-		t = &tried{step: -1}
-		s.networks[id] = t
+		t = s.networks.put(id)
 		e.networks++
 	}
 	t.n++
@@ -124,7 +130,7 @@ func (e *Engine) learnMany(s *stratum, id uint64, l lessons) {
 		return
 	}
 	e.learn(s, id, l.hits > 0)
-	t := s.networks[id]
+	t := s.networks.get(id)
 	if t == nil {
 		return
 	}

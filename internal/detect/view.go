@@ -26,11 +26,11 @@ type view struct {
 	house     uint64  // the class of a principal who is no customer: staff, partners, programs; 0: a customer, or nobody
 	counted   *uint32 // if it is issued: see knownSet
 
-	expected  *expected // what was worked out before; nil if nothing was
-	identity            // filled in by identify
-	units     [nKinds]*unit
-	routeHash uint64
-	rt        *catalog.Route // nil if no catalog knows the route
+	expected *expected // what was worked out before; nil if nothing was
+	identity           // filled in by identify
+	units    [nKinds]*unit
+	route    uint64         // hash of the route
+	rt       *catalog.Route // nil if no catalog knows the route
 }
 
 // identity is what an access's units are.
@@ -53,8 +53,9 @@ func (e *Engine) look(v *view, r *whosaw.Record, x *expected) {
 	e.views++
 	*v = view{r: r, count: e.views, day: dayOf(r.Time), expected: x}
 	v.realm = text(r.Realm)
-	rt := e.routes.get(e.cat, r)
-	v.rt = rt
+	known := e.routes.get(e.cat, r)
+	rt := known.rt
+	v.rt, v.route = rt, known.hash
 	v.subjects = r.Subjects
 	if len(v.subjects) == 0 && rt != nil && rt.Join != catalog.JoinNone {
 		if s, ok := e.joined(rt, r); ok {
@@ -62,7 +63,7 @@ func (e *Engine) look(v *view, r *whosaw.Record, x *expected) {
 			v.subjects = v.one[:]
 		}
 	}
-	v.outcome = e.routes.outcome(rt, r, len(v.subjects) > 0)
+	v.outcome = known.outcome(r, len(v.subjects) > 0)
 	v.issued = e.known.sets != nil && r.Credential != "" && e.issued(v)
 	if len(v.subjects) == 0 {
 		return
@@ -136,7 +137,7 @@ func (e *Engine) identify(v *view) {
 func (e *Engine) name(x *identity, r *whosaw.Record, realm uint64) {
 	*x = identity{named: true, key: e.texts.key.of(r.Key), client: e.texts.client.of(r.Client)}
 	if r.Agent != "" {
-		x.class = e.agentClass(r.Agent)
+		x.class = e.agents.class(r.Agent)
 	}
 	if r.TLS != "" {
 		x.print = mix(x.class.hash^text(r.TLS)) | 1
@@ -182,34 +183,6 @@ func (e *Engine) idOf(v *view, k kind) uint64 {
 	return v.ids[k]
 }
 
-func (v *view) route() uint64 {
-	if v.routeHash == 0 {
-		v.routeHash = text(v.r.Route) | 1
-	}
-	return v.routeHash
-}
-
-// maxClasses bounds the cache of agents, and maxAgent what one may be long: what it holds can be worked out again.
-const (
-	maxClasses = 1 << 16
-	maxAgent   = 1 << 9
-)
-
-func (e *Engine) agentClass(agent string) agentClass {
-	c, ok := e.classes[agent]
-	if !ok {
-		if len(e.classes) >= maxClasses {
-			clear(e.classes)
-		}
-		name := clone(whosaw.AgentClass(agent))
-		c = agentClass{name, text(name)}
-		if len(agent) <= maxAgent {
-			e.classes[clone(agent)] = c
-		}
-	}
-	return c
-}
-
 // entry is the access as evidence, with one of its subjects or 0.
 func (v *view) entry(s subject) entry {
 	en := entry{
@@ -243,62 +216,4 @@ func (v *view) cellName() string {
 		parts = append(parts, "agent_class="+v.class.name)
 	}
 	return strings.Join(parts, " ")
-}
-
-// routeCache remembers catalog entries and outcomes, which depend on few members.
-type routeCache struct {
-	version *catalog.Version
-	routes  map[string]*catalog.Route
-	results map[resultKey]whosaw.Outcome
-}
-
-type resultKey struct {
-	rt      *catalog.Route
-	status  int32
-	subject bool
-}
-
-// maxRoutes bounds the cache; it begins anew when full.
-const maxRoutes = 1 << 15
-
-func (c *routeCache) get(cat *catalog.Catalog, r *whosaw.Record) *catalog.Route {
-	if cat == nil {
-		return nil
-	}
-	version := cat.At(r.Time)
-	if version == nil {
-		return nil
-	}
-	if version != c.version {
-		*c = routeCache{version: version, routes: make(map[string]*catalog.Route)}
-	}
-	rt, ok := c.routes[r.Route]
-	if !ok {
-		if len(c.routes) >= maxRoutes {
-			clear(c.routes)
-			c.results = nil
-		}
-		rt = version.Route(r.Route)
-		c.routes[clone(r.Route)] = rt
-	}
-	return rt
-}
-
-func (c *routeCache) outcome(rt *catalog.Route, r *whosaw.Record, subject bool) whosaw.Outcome {
-	if r.Outcome != whosaw.OutcomeUnstated {
-		return r.Outcome
-	}
-	if r.Fields != nil || r.Masked != nil {
-		return catalog.Show(rt, r.Fields, r.Masked, r.Status, r.Outcome, r.Others, subject).Outcome
-	}
-	k := resultKey{rt, int32(r.Status), subject}
-	o, ok := c.results[k]
-	if !ok {
-		if c.results == nil {
-			c.results = make(map[resultKey]whosaw.Outcome)
-		}
-		o = catalog.Show(rt, nil, nil, r.Status, r.Outcome, r.Others, subject).Outcome
-		c.results[k] = o
-	}
-	return o
 }

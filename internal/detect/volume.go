@@ -51,7 +51,7 @@ func (e *Engine) volume(v *view) {
 func (e *Engine) shownBy(v *view, name string, s subject) {
 	st := &e.stats[volume]
 	st.trials++
-	slot, before := e.metOn(historyID(metRoute, v.realm, s, v.route()), v.day)
+	slot, before := e.metOn(historyID(metRoute, v.realm, s, v.route), v.day)
 	if slot == nil {
 		st.skip(whyHistoryFull)
 		return
@@ -106,7 +106,7 @@ func (e *Engine) shownBy(v *view, name string, s subject) {
 
 // flow gives the counts of an access's route, nil if no more routes are counted.
 func (e *Engine) flow(v *view) *flow {
-	id := mix(v.realm^v.route()) | 1
+	id := mix(v.realm^v.route) | 1
 	f := e.flows[id]
 	if f == nil && len(e.flows) < maxFlows {
 		f = &flow{id: id, realm: clone(v.r.Realm), route: clone(v.r.Route), since: v.r.Time}
