@@ -53,6 +53,7 @@ var importTable = map[string][]string{
 	"internal/draw":      {},
 	"internal/incident":  {"", "internal/figure", "internal/scope", "internal/regime", "internal/store/sqlite", "github.com/klauspost/compress"},
 	"internal/notice":    {"", "internal/figure", "internal/incident", "internal/store/sqlite", "github.com/goccy/go-yaml", "github.com/wneessen/go-mail"},
+	"internal/public":    {"", "internal/incident"},
 	"internal/regime":    {"internal/figure", "github.com/goccy/go-yaml"},
 	"internal/market":    {"internal/draw"},
 	"internal/post":      {"github.com/klauspost/compress"},
@@ -80,7 +81,7 @@ var importTable = map[string][]string{
 	},
 	"internal/server": {
 		"", "internal/alarm", "internal/api", "internal/auth", "internal/catalog", "internal/config", "internal/console", "internal/detect", "internal/door", "internal/follow", "internal/guard",
-		"internal/incident", "internal/ingest", "internal/jetstream", "internal/keys", "internal/ledger", "internal/meter", "internal/notice", "internal/pipeline", "internal/rules", "internal/store/sqlite",
+		"internal/incident", "internal/ingest", "internal/jetstream", "internal/keys", "internal/ledger", "internal/meter", "internal/notice", "internal/pipeline", "internal/public", "internal/rules", "internal/store/sqlite",
 	},
 	"cmd/whosaw": {
 		"", "guard", "internal/proxy", "internal/server", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",

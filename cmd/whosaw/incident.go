@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,8 +34,8 @@ was wrong is withdrawn, with a reason, and stays in sight. Opening one sets a le
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(m.incidentOpen(), m.incidentList(), m.incidentShow(), m.incidentScope(), m.incidentPeople(), m.incidentQuestions(), m.incidentState(), m.incidentReport(), m.incidentSign())
-	for _, v := range incidentVerbs {
+	cmd.AddCommand(m.incidentOpen(), m.incidentList(), m.incidentShow(), m.incidentScope(), m.incidentPeople(), m.incidentQuestions(), m.incidentState(), m.incidentReport(), m.incidentSign(), m.incidentPost(), m.incidentRemove())
+	for _, v := range slices.Concat(incidentVerbs, publicVerbs) {
 		cmd.AddCommand(m.incidentVerb(v))
 	}
 	return cmd
@@ -212,6 +213,7 @@ func (m *Main) writeIncident(in *api.IncidentAnswer, dir string) error {
 	for _, q := range in.Requests {
 		fmt.Fprintf(&b, "Request %d of %s: %s; handed over %s\n", q.Event, report.Safe(q.Authority), report.Safe(q.What), figure.Of(int64(len(q.Handed)), "thing", "things"))
 	}
+	m.writePublic(&b, in)
 	if _, err := io.WriteString(m.Stdout, b.String()); err != nil {
 		return fmt.Errorf("write the answer: %w", err)
 	}
@@ -383,7 +385,7 @@ type incidentVerb struct {
 	kind                incident.Kind
 	arg                 string // of the second argument; "": there is none
 	set                 func(b *incident.Body, value string) error
-	when, due           bool
+	when, due, version  bool
 	person, title       string // help of the flag; "": there is none
 }
 
@@ -443,6 +445,9 @@ func (m *Main) incidentVerb(v incidentVerb) *cobra.Command {
 	}
 	if v.person != "" {
 		flags.StringVar(&body.Person, "who", "", v.person)
+	}
+	if v.version {
+		flags.IntVar(&body.Version, "scope-version", 0, "which one (default: always the last)")
 	}
 	if v.title != "" {
 		flags.StringVar(&body.Title, "what", "", v.title)

@@ -55,7 +55,7 @@ police, credit_help, sample, impact, prevention. The last one said in a language
 		}),
 	}
 	data.add(cmd.Flags())
-	cmd.Flags().StringVar(&s.Lang, "lang", "en", "en or ko")
+	cmd.Flags().StringVar(&s.Lang, "lang", "en", "en, ko, ar or bn")
 	cmd.Flags().StringVar(&s.Source, "verified", "", "by what it was verified (default: it was not)")
 	return cmd
 }
@@ -116,7 +116,7 @@ func (m *Main) incidentReport() *cobra.Command {
 		}),
 	}
 	data.add(cmd.Flags())
-	cmd.Flags().StringVar(&lang, "lang", "en", "en or ko")
+	cmd.Flags().StringVar(&lang, "lang", "en", "en, ko, ar or bn")
 	cmd.Flags().StringVar(&html, "html", "", "write a page that prints well to this file")
 	cmd.Flags().IntVar(&version, "scope-version", 0, "which one the numbers come from (default: the last)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the answer as one JSON document")
@@ -185,7 +185,7 @@ func (m *Main) incidentSign() *cobra.Command {
 		}),
 	}
 	data.add(cmd.Flags())
-	cmd.Flags().StringVar(&in.Lang, "lang", "en", "en or ko")
+	cmd.Flags().StringVar(&in.Lang, "lang", "en", "en, ko, ar or bn")
 	cmd.Flags().StringVar(&in.Hash, "hash", "", "SHA-256 of the report that you read, as it prints it")
 	cmd.Flags().IntVar(&in.Version, "scope-version", 0, "which one its numbers come from (default: the last)")
 	return cmd

@@ -60,7 +60,7 @@ func (m *Main) tokenCreate() *cobra.Command {
 		}),
 	}
 	data.add(cmd.Flags())
-	cmd.Flags().StringVar(&role, "role", string(auth.RoleIngest), "ingest, read or admin")
+	cmd.Flags().StringVar(&role, "role", string(auth.RoleIngest), "ingest, read, admin or lookup (hands customers their look-up secrets)")
 	cmd.Flags().StringArrayVar(&spec.Sources, "source", nil, "source that it may send (repeatable; * for any; default: the token's name)")
 	cmd.Flags().StringSliceVar(&spec.Types, "types", nil, "record types that it may send, with commas between: "+strings.Join(pipeline.AllTypes.Names(), ", ")+" (default access)")
 	cmd.Flags().IntVar(&spec.Days, "days", 0, "days until it expires (default: never)")

@@ -46,6 +46,8 @@ type Config struct {
 	QueryMemory     int64
 
 	Incidents Incidents
+	// Secrets gives a customer's look-up secrets, of one incident or (0) of each that offers a look-up; nil: there are no public pages.
+	Secrets func(ctx context.Context, who string, incident int64, realm, subject string) ([]LookupSecret, error)
 
 	URL string // under which people reach the server
 	// Hosts are the names, without port, under which pages may be asked; none: any.
@@ -104,6 +106,7 @@ const (
 	senders                 // tokens that send, and the owner of the data directory
 	readers                 // who may read
 	admins                  // who may change something
+	shops                   // tokens that hand out look-up secrets, and the owner of the data directory
 	ownerOnly               // over the unix socket only
 )
 
@@ -154,6 +157,9 @@ var routes = slices.Concat(keyRoutes, []route{
 	{"POST", "/v1/incidents/{id}/versions/{version}/list", readers, (*API).postVersionList},
 	{"GET", "/v1/incidents/{id}/document", readers, (*API).getDocument},
 	{"POST", "/v1/incidents/{id}/sign", admins, (*API).postSignature},
+	{"POST", "/v1/incidents/{id}/post", admins, (*API).postPosting},
+	{"POST", "/v1/incidents/{id}/remove", admins, (*API).postRemoval},
+	{"POST", "/v1/lookup-secrets", shops, (*API).postLookupSecrets},
 	{"GET", "/v1/clocks", readers, (*API).getClocks},
 	{"GET", "/v1/questions", readers, (*API).getQuestions},
 	{"GET", "/v1/holds", readers, (*API).getHolds},
@@ -312,6 +318,8 @@ func allowed(need access, who Who) error {
 		ok = who.Owner || who.Role.May(auth.RoleIngest)
 	case readers:
 		ok = who.Role.May(auth.RoleRead)
+	case shops:
+		ok = who.Owner || who.Role.May(auth.RoleLookup)
 	case admins:
 		ok = who.Role.May(auth.RoleAdmin)
 	case ownerOnly:

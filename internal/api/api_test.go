@@ -32,7 +32,14 @@ func (w *world) mustNot(a answer, words ...string) {
 
 // TestContract: handlers and openapi.yaml describe the same, and every operation gives a good answer that is as described.
 func TestContract(t *testing.T) {
-	w := newWorld(t, withGuard(t))
+	w := newWorld(t, withGuard(t), func(c *api.Config) {
+		c.Secrets = func(_ context.Context, who string, n int64, _, subject string) ([]api.LookupSecret, error) {
+			if n > 1 || who != "token:shop" {
+				return nil, incident.ErrUnknown
+			}
+			return []api.LookupSecret{{Incident: 1, Secret: "S", Link: "https://notice.example/affected/1#S"}}, nil
+		}
+	})
 	ingest := w.token(auth.Spec{Name: "gw", Role: auth.RoleIngest, Types: []string{"access", "issuance"}})
 	admin := w.token(auth.Spec{Name: "boss", Role: auth.RoleAdmin})
 	var received api.Received
@@ -91,6 +98,7 @@ func TestContract(t *testing.T) {
 	if a := w.ask(admin, "POST", "/v1/incidents/1/sign", `{"law":"kr-pipa-34","duty":"authority","lang":"en","hash":"`+doc.Hash+`"}`); a.status != 200 {
 		t.Errorf("sign: %d %s", a.status, a.body)
 	}
+	w.postings(admin)
 	w.ask(admin, "GET", "/v1/incidents/1", "")
 	w.ask(admin, "GET", "/v1/clocks", "")
 	w.ask(admin, "GET", "/v1/questions?lang=ko", "")
@@ -122,6 +130,47 @@ func TestContract(t *testing.T) {
 	}
 	for op := range w.seen {
 		t.Errorf("openapi.yaml has %s, and no route serves it", op)
+	}
+}
+
+// postings puts a notice onto the public pages and takes it down again, and asks for a customer's secret.
+func (w *world) postings(admin string) {
+	w.t.Helper()
+	w.ask(admin, "POST", "/v1/incidents/1/events", `{"kind":"stated","statement":{"content":"advice","lang":"ar","text":"لا تعيدوا استخدام الأرقام.","verified":false}}`)
+	for _, content := range []string{"what_leaked", "when_and_how", "measures", "remedy", "rights", "contact"} {
+		w.ask(admin, "POST", "/v1/incidents/1/events", `{"kind":"stated","statement":{"content":"`+content+`","lang":"ar","text":"تسربت الاسم والعنوان ورقم الهاتف والبريد الإلكتروني وبيانات unclassified تخص {subjects} من العملاء.","verified":false}}`)
+	}
+	var doc incident.Document
+	a := w.ask(admin, "GET", "/v1/incidents/1/document?law=kr-pipa-34&duty=posted&lang=ar", "")
+	a.decode(w.t, &doc)
+	ask := `{"law":"kr-pipa-34","duty":"posted","langs":["ar"],"title":"Customer data, November 2026"}`
+	if a := w.ask(admin, "POST", "/v1/incidents/1/post", ask); a.status != 400 || !strings.Contains(a.body, "signed off") {
+		w.t.Errorf("posted what nobody signed: %d %s", a.status, a.body)
+	}
+	w.ask(admin, "POST", "/v1/incidents/1/sign", `{"law":"kr-pipa-34","duty":"posted","lang":"ar","hash":"`+doc.Hash+`"}`)
+	var in api.IncidentAnswer
+	a = w.ask(admin, "POST", "/v1/incidents/1/post", ask)
+	a.decode(w.t, &in)
+	if a.status != 201 || len(in.Postings) != 1 || in.Postings[0].Days != 30 || len(in.Told) != 1 {
+		w.t.Fatalf("post: %d %s", a.status, a.body)
+	}
+	event := fmt.Sprint(in.Postings[0].Event)
+	if a := w.ask(admin, "POST", "/v1/incidents/1/remove", `{"event":`+event+`}`); a.status != 400 || !strings.Contains(a.body, "30 more days") {
+		w.t.Errorf("taken down without a reason: %d %s", a.status, a.body)
+	}
+	a = w.ask(admin, "POST", "/v1/incidents/1/remove", `{"event":`+event+`,"note":"a figure was wrong; version 3 replaces it"}`)
+	a.decode(w.t, &in)
+	if p := in.Postings[0]; a.status != 200 || p.Removed == nil || !p.Early || p.Why == "" {
+		w.t.Errorf("taken down: %d %+v", a.status, p)
+	}
+	shop := w.token(auth.Spec{Name: "shop", Role: auth.RoleLookup})
+	if a := w.ask(shop, "POST", "/v1/lookup-secrets", `{"subject":"7"}`); a.status != 200 || !strings.Contains(a.body, "#S") {
+		w.t.Errorf("a secret: %d %s", a.status, a.body)
+	}
+	for _, body := range []string{`{"subject":"7","incident":9}`, `{"subject":""}`, `{"subject":"` + strings.Repeat("7", 300) + `"}`} {
+		if a := w.ask(shop, "POST", "/v1/lookup-secrets", body); a.status != 404 && a.status != 400 || strings.Contains(a.body, "77") {
+			w.t.Errorf("%.40s: %d %s", body, a.status, a.body)
+		}
 	}
 }
 
@@ -159,7 +208,7 @@ func TestWhoMayWhat(t *testing.T) {
 	tokens := map[string]string{
 		"nobody": "", "wrong": "wst_aaaaaaaaaaaaaaaa_" + strings.Repeat("A", 43),
 		"ingest": w.token(auth.Spec{Name: "i", Role: auth.RoleIngest}), "read": w.token(auth.Spec{Name: "r", Role: auth.RoleRead}),
-		"admin": w.token(auth.Spec{Name: "a", Role: auth.RoleAdmin}),
+		"admin": w.token(auth.Spec{Name: "a", Role: auth.RoleAdmin}), "lookup": w.token(auth.Spec{Name: "l", Role: auth.RoleLookup}),
 	}
 	for _, r := range api.Routes() {
 		path := strings.NewReplacer("{id}", "1", "{name}", "x", "{version}", "1").Replace(r.Path)
@@ -171,12 +220,13 @@ func TestWhoMayWhat(t *testing.T) {
 		}
 		ofKeys := strings.HasPrefix(r.Path, "/v1/key") || strings.Contains(r.Path, "people") || strings.Contains(r.Path, "offboarding")
 		sends := r.Path == "/v1/records" || strings.HasPrefix(r.Path, "/v1/decide") || r.Path == "/v1/guard/feed"
+		secrets := r.Path == "/v1/lookup-secrets"
 		changes := r.Method == "DELETE" || ofKeys && r.Method != "GET" || r.Method == "POST" && strings.HasPrefix(r.Path, "/v1/guard/") || strings.Contains(r.Path, "token") ||
 			r.Method == "POST" && (strings.Contains(r.Path, "hold") || strings.Contains(r.Path, "retention") || strings.HasPrefix(r.Path, "/v1/incidents") && !strings.HasSuffix(r.Path, "/list")) ||
 			r.Method == "POST" && (strings.Contains(r.Path, "verdict") || strings.Contains(r.Path, "assign") || strings.Contains(r.Path, "suppress") || strings.Contains(r.Path, "test"))
 		for who, secret := range tokens {
 			a := w.ask(secret, r.Method, path, "")
-			may := map[string]bool{"ingest": sends, "read": !sends && !changes, "admin": !sends}[who]
+			may := map[string]bool{"ingest": sends, "read": !sends && !changes && !secrets, "admin": !sends && !secrets, "lookup": secrets}[who]
 			refused := a.status == 401 || a.status == 403
 			switch {
 			case r.Local:

@@ -125,8 +125,8 @@ func (a *API) clocks(in *incident.Incident, lang string) []regime.Clock {
 
 // langOf is the language that texts of the law are asked in.
 func langOf(r *http.Request) string {
-	if r.URL.Query().Get("lang") == "ko" {
-		return "ko"
+	if lang := r.URL.Query().Get("lang"); slices.Contains(incident.Languages, lang) {
+		return lang
 	}
 	return "en"
 }
@@ -441,8 +441,8 @@ func (a *API) postSignature(w http.ResponseWriter, r *http.Request) error {
 
 // Sign signs a document off in the name of who.
 func (a *API) Sign(ctx context.Context, who Who, n int64, in Signature) error {
-	if in.Lang != "en" && in.Lang != "ko" {
-		return invalid("give en or ko", "lang: there are no documents in this language")
+	if !slices.Contains(incident.Languages, in.Lang) {
+		return invalid("give en, ko, ar or bn", "lang: there are no documents in this language")
 	}
 	doc, err := a.Document(ctx, n, in.Law, in.Duty, in.Lang, in.Version)
 	if err != nil {

@@ -25,6 +25,7 @@ const (
 	RoleIngest Role = "ingest" // send records; nothing else
 	RoleRead   Role = "read"   // ask
 	RoleAdmin  Role = "admin"  // ask, judge findings, make tokens
+	RoleLookup Role = "lookup" // hand customers their look-up secrets; nothing else. No other role may: it would be able to fish
 )
 
 // May reports whether the role includes what another allows. Sending is a right of its own: an admin may not do it.
@@ -118,7 +119,7 @@ func (s *Store) check(spec *Spec) error {
 		return &BadSpec{"the token's name: give 1 to 64 letters, digits, hyphens, dots and underscores"}
 	}
 	switch spec.Role {
-	case RoleRead, RoleAdmin:
+	case RoleRead, RoleAdmin, RoleLookup:
 		if len(spec.Sources)+len(spec.Types) > 0 {
 			return &BadSpec{fmt.Sprintf("a token with role %s sends nothing: leave out sources and types, or give it role ingest", spec.Role)}
 		}
@@ -140,7 +141,7 @@ func (s *Store) check(spec *Spec) error {
 			}
 		}
 	default:
-		return &BadSpec{fmt.Sprintf("role %q: give ingest, read or admin", spec.Role)}
+		return &BadSpec{fmt.Sprintf("role %q: give ingest, read, admin or lookup", spec.Role)}
 	}
 	if spec.Expires < 0 {
 		return &BadSpec{"the token would have expired already: give a time to come"}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,6 +72,8 @@ type Config struct {
 	Incident Incident `yaml:"incident"`
 	// How people are told that their data was leaked.
 	Notice notice.Config `yaml:"notice"`
+	// Pages for everybody: is this notice genuine, was I affected, the posted notice. They have an address of their own, and nothing else is on it.
+	Public Public `yaml:"public"`
 
 	file string
 	text []byte // of the file
@@ -83,6 +86,41 @@ type Incident struct {
 	// A directory with laws of your own, YAML files as internal/regime/laws has them: a law there replaces the shipped one with its id. A relative
 	// path begins at this file.
 	Laws string `yaml:"laws"`
+}
+
+// Public is the pages for everybody.
+type Public struct {
+	// Where they are served. Empty: they are off. Beyond loopback, TLS is asked for.
+	Listen string `yaml:"listen"`
+	// The address under which people reach them, as it stands in links: https://notice.shop.example.
+	URL string `yaml:"url"`
+	// The organisation, as its customers know it.
+	Organisation string `yaml:"organisation"`
+	// Certificate and key of this address.
+	TLS TLS `yaml:"tls"`
+	// A proxy of your own is in front, which puts the caller's address at the end of X-Forwarded-For. How often a network may ask goes by it.
+	Forwarded bool `yaml:"forwarded"`
+}
+
+func (c *Config) checkPublic(f *faults) {
+	p := &c.Public
+	if p.Listen == "" {
+		if p.URL != "" || p.Organisation != "" {
+			f.add("public.listen", "missing: give host:port, or leave out the rest of public")
+		}
+		return
+	}
+	f.listener("public", p.Listen, &p.TLS, "codes")
+	if p.Listen == c.Listen && !strings.HasSuffix(p.Listen, ":0") {
+		f.add("public.listen", "that is where the console is: give it an address of its own")
+	}
+	u, err := url.Parse(p.URL)
+	if err != nil || u.Scheme != "https" && (u.Scheme != "http" || !IsLoopback(u.Hostname())) || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+		f.add("public.url", "%q: give the address as people type it, as in https://notice.shop.example, without a path", p.URL)
+	}
+	if strings.TrimSpace(p.Organisation) == "" {
+		f.add("public.organisation", "missing: give the name that customers know")
+	}
 }
 
 // Regimes are the laws that are looked at.
@@ -302,6 +340,7 @@ func (c *Config) Check() error {
 		f.tree, _ = parser.ParseBytes(c.text, 0) // it was read already
 	}
 	c.checkListen(f)
+	c.checkPublic(f)
 	if _, err := c.Location(); err != nil {
 		f.add("zone", "%v: give a name as in Asia/Seoul or UTC", err)
 	}
@@ -353,20 +392,24 @@ func (c *Config) Check() error {
 	return errors.Join(f.errs...)
 }
 
-func (c *Config) checkListen(f *faults) {
-	host, _, err := net.SplitHostPort(c.Listen)
+func (c *Config) checkListen(f *faults) { f.listener("", c.Listen, &c.TLS, "tokens") }
+
+// listener checks an address and its certificate; what is said that would travel in clear. The keys begin with at.
+func (f *faults) listener(at, listen string, keys *TLS, what string) {
+	key := func(name string) string { return strings.TrimPrefix(at+"."+name, ".") }
+	host, _, err := net.SplitHostPort(listen)
 	if err != nil {
-		f.add("listen", "%q is no address: give host:port, as in %s", c.Listen, DefaultListen)
+		f.add(key("listen"), "%q is no address: give host:port, as in %s", listen, DefaultListen)
 		return
 	}
-	tls := c.TLS.Cert != "" || c.TLS.Key != ""
+	tls := keys.Cert != "" || keys.Key != ""
 	switch {
-	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
-		f.add("tls", "give both cert and key")
-	case tls && c.TLS.Off:
-		f.add("tls.off", "a certificate is named too: leave one of them out")
-	case !tls && !c.TLS.Off && !IsLoopback(host):
-		f.add("listen", "%s is not loopback, and tokens would travel in clear: give tls.cert and tls.key, or tls.off: true where a proxy in front does TLS", c.Listen)
+	case (keys.Cert == "") != (keys.Key == ""):
+		f.add(key("tls"), "give both cert and key")
+	case tls && keys.Off:
+		f.add(key("tls.off"), "a certificate is named too: leave one of them out")
+	case !tls && !keys.Off && !IsLoopback(host):
+		f.add(key("listen"), "%s is not loopback, and %s would travel in clear: give %s and %s, or %s: true where a proxy in front does TLS", listen, what, key("tls.cert"), key("tls.key"), key("tls.off"))
 	}
 }
 

@@ -30,6 +30,8 @@ type Config struct {
 	Act func(ctx context.Context, who string, act whosaw.Reference) (uint64, error)
 	// Hold sets a legal hold over all event times, for an incident that suspects something. It returns once it is durable.
 	Hold func(ctx context.Context, who, reason string) (uint64, error)
+	// Changed is told that something happened in an incident, after it is on disk, and must return at once; nil: nobody is.
+	Changed func()
 }
 
 // Book keeps incidents. Its methods are safe for concurrent use.
@@ -79,12 +81,21 @@ func (b *Book) Open(ctx context.Context, who string, body Body, suspected time.T
 	if err != nil {
 		return 0, err
 	}
-	return number, b.Anchor(ctx)
+	return number, b.made(ctx)
+}
+
+// made follows an event that is on disk.
+func (b *Book) made(ctx context.Context) error {
+	if b.cfg.Changed != nil {
+		defer b.cfg.Changed()
+	}
+	return b.Anchor(ctx)
 }
 
 // Record adds an event and gives its number.
 func (b *Book) Record(ctx context.Context, incident int64, who string, kind Kind, body Body) (int64, error) {
-	if kind == Opened || kind == Scoped || kind == Noticed {
+	switch kind {
+	case Opened, Scoped, Noticed, Posted, Missed, Removed:
 		return 0, invalid(fmt.Errorf("record event: %s has a way of its own", kind))
 	}
 	if body.When != nil {
@@ -137,7 +148,7 @@ func (b *Book) record(ctx context.Context, incident int64, who string, kind Kind
 	if err != nil {
 		return 0, err
 	}
-	return number, b.Anchor(ctx)
+	return number, b.made(ctx)
 }
 
 // ahead is how far a clock of another machine may be ahead of ours.
@@ -170,7 +181,15 @@ func refers(ctx context.Context, tx *sql.Tx, incident int64, kind Kind, body *Bo
 			return errors.Join(fmt.Errorf("incident %d: %w", body.Incident, ErrUnknown), err)
 		}
 	}
-	want := map[Kind][]Kind{Withdrawn: {Marked, Stated, Answered, Counted, Told}, Worked: {Tasked}, Handed: {Requested}}[kind]
+	if kind == Offered {
+		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incident_event WHERE incident = ? AND kind = ?", incident, string(Scoped)).Scan(&n); err != nil {
+			return fmt.Errorf("record event: %w", err)
+		}
+		if n == 0 || n < body.Version {
+			return invalid(fmt.Errorf("offered: the incident has %d scope versions: make the one that people are looked up in first", n))
+		}
+	}
+	want := map[Kind][]Kind{Withdrawn: {Marked, Stated, Answered, Counted, Told}, Worked: {Tasked}, Handed: {Requested}, Missed: {Posted}, Removed: {Posted}}[kind]
 	if want == nil {
 		return nil
 	}

@@ -162,7 +162,22 @@ func (doc *Document) hash() (string, error) {
 }
 
 // number is a count as a person writes it: from a thousand on, with or without marks between the thousands.
-var number = regexp.MustCompile(`\d{1,3}(?:[,.\x{202f} ]\d{3})+|\d{4,}`)
+var number = regexp.MustCompile(`\d{1,2}(?:,\d{2})+,\d{3}|\d{1,3}(?:[,.\x{202f} ]\d{3})+|\d{4,}`)
+
+// plainDigits writes Arabic and Bengali digits as others do, so that they are looked at alike.
+func plainDigits(text string) string {
+	return strings.Map(func(r rune) rune {
+		for _, zero := range []rune{0x660, 0x6f0, 0x9e6} {
+			if r >= zero && r <= zero+9 {
+				return '0' + r - zero
+			}
+		}
+		if r == 0x66c {
+			return ','
+		}
+		return r
+	}, text)
+}
 
 // calendar is what has digits and is no count: dates, times, article numbers with a mark before them, phone numbers.
 var calendar = regexp.MustCompile(`\d{4}-\d{2}-\d{2}|\d{1,2}:\d{2}(?::\d{2})?|\b(?:19|20)\d{2}\b|\d{2,4}-\d{3,4}-\d{4}|\b1\d{3}-\d{4}\b|(?:19|20)\d{2}년`)
@@ -185,7 +200,7 @@ func (doc *Document) wording(p *Part, v *Version) {
 			}
 		}
 	}
-	for _, m := range number.FindAllString(calendar.ReplaceAllString(p.Text, " "), -1) {
+	for _, m := range number.FindAllString(calendar.ReplaceAllString(plainDigits(p.Text), " "), -1) {
 		digits := strings.Map(func(r rune) rune {
 			if r < '0' || r > '9' {
 				return -1

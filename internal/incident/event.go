@@ -40,6 +40,11 @@ const (
 	Noticed   Kind = "notice"    // Notice, Title (what was done with it), Version, Hash, Count, Note
 	Closed    Kind = "closed"    // Note
 	Reopened  Kind = "reopened"  // Note
+	Offered   Kind = "offered"   // Title (as the public knows it), Version (0: the last there is): whoever is asked for may look up whether he is in it
+	Ended     Kind = "ended"     // Note: the look-up is over
+	Posted    Kind = "posted"    // Law, Duty, Version, Title, Days, Texts: the notice to everybody stands on the public pages
+	Missed    Kind = "missed"    // Of (a posted notice), When, Until: it could not be read meanwhile
+	Removed   Kind = "removed"   // Of (a posted notice), Note where its days are not over: it does not stand any more
 )
 
 // Event is one thing that happened. Number, At and Who are set when it is recorded; which of the others must be there depends on Kind.
@@ -74,6 +79,9 @@ type Body struct {
 	Duty      string        `json:"duty,omitempty"`
 	Incident  int64         `json:"incident,omitempty"`
 	Notice    int64         `json:"notice,omitempty"`
+	Until     *time.Time    `json:"until,omitempty"`
+	Days      int           `json:"days,omitempty"`
+	Texts     []PostedText  `json:"texts,omitempty"` // of a posted notice, one a language
 }
 
 // Statement is a sentence that goes into a report.
@@ -143,6 +151,17 @@ func (k Kind) check(b *Body) error {
 		errs = append(errs, need(b.Document != "" && len(b.Hash) == 64, "the document and its hash"))
 	case Told:
 		errs = append(errs, need(b.Law != "" && b.Duty != "", "the law and the duty"), need(b.When != nil, "when"))
+	case Offered:
+		errs = append(errs, need(strings.TrimSpace(b.Title) != "", "a title by which the public knows the incident"), need(b.Version >= 0, "a scope version, or none for the last"))
+	case Ended:
+		errs = append(errs, why)
+	case Posted:
+		errs = append(errs, need(b.Law != "" && b.Duty != "" && b.Version > 0 && b.Days > 0 && len(b.Texts) > 0, "law, duty, scope version, days and texts"),
+			need(strings.TrimSpace(b.Title) != "", "a title by which the public knows the incident"))
+	case Missed:
+		errs = append(errs, need(b.Of > 0 && b.When != nil && b.Until != nil, "the posted notice, from when and until when"))
+	case Removed:
+		errs = append(errs, need(b.Of > 0, "the number of the posted notice"))
 	case Linked:
 		errs = append(errs, need(b.Incident > 0, "the earlier incident"), why)
 	case Noticed:

@@ -32,6 +32,8 @@ type Incident struct {
 	Told       []Event                  `json:"told"`
 	Signed     []Event                  `json:"signed"`
 	Holds      []uint64                 `json:"holds"` // in force
+	Postings   []Posting                `json:"postings"`
+	Lookup     *Lookup                  `json:"lookup"` // what people may look themselves up in; null: nothing
 	Timeline   []Event                  `json:"timeline"`
 }
 
@@ -105,7 +107,7 @@ func (b *Book) Incidents(ctx context.Context) ([]*Incident, error) {
 func fold(number int64, events []Event) *Incident {
 	in := &Incident{
 		Number: number, Findings: []string{}, Marks: []Mark{}, Tasks: []Task{}, Requests: []Request{}, Versions: []Version{}, Statements: []Said{},
-		Answers: map[string]regime.Answer{}, Residents: map[string]int64{}, Told: []Event{}, Signed: []Event{}, Holds: []uint64{}, Timeline: events,
+		Answers: map[string]regime.Answer{}, Residents: map[string]int64{}, Told: []Event{}, Signed: []Event{}, Holds: []uint64{}, Postings: []Posting{}, Timeline: events,
 	}
 	withdrawn := map[int64]string{}
 	for i := range events {
@@ -192,6 +194,12 @@ func (in *Incident) add(e *Event) {
 		in.Signed = append(in.Signed, *e)
 	case Told:
 		in.Told = append(in.Told, *e)
+	case Offered:
+		in.Lookup = &Lookup{Title: e.Title, Version: e.Version, Since: e.At}
+	case Ended:
+		in.Lookup = nil
+	case Posted, Missed, Removed:
+		in.post(e)
 	case Linked:
 		in.Earlier = append(in.Earlier, e.Incident)
 	}

@@ -76,6 +76,7 @@ type Server struct {
 	api    *api.API
 
 	incidents *incident.Book
+	everybody *everybody // nil: there are no public pages
 
 	meter  *meter.Meter
 	pages  *console.Console
@@ -237,17 +238,24 @@ func (s *Server) listen() error {
 	scheme := "http"
 	if s.cfg.TLS.Cert != "" {
 		scheme = "https"
-		keys := &KeyPair{Cert: s.cfg.Path(s.cfg.TLS.Cert), Key: s.cfg.Path(s.cfg.TLS.Key)}
-		if _, err := keys.Get(nil); err != nil {
+		if s.tcp, err = s.secured(tcp, &s.cfg.TLS); err != nil {
 			return err
 		}
-		s.tcp = tls.NewListener(tcp, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: keys.Get, NextProtos: []string{"h2", "http/1.1"}})
 	}
 	s.url = s.cfg.URL
 	if s.url == "" {
 		s.url = scheme + "://" + tcp.Addr().String()
 	}
 	return nil
+}
+
+// secured puts TLS over a listener.
+func (s *Server) secured(tcp net.Listener, cfg *config.TLS) (net.Listener, error) {
+	keys := &KeyPair{Cert: s.cfg.Path(cfg.Cert), Key: s.cfg.Path(cfg.Key)}
+	if _, err := keys.Get(nil); err != nil {
+		return tcp, err
+	}
+	return tls.NewListener(tcp, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: keys.Get, NextProtos: []string{"h2", "http/1.1"}}), nil
 }
 
 // hosts are the names under which pages are served.
@@ -289,8 +297,13 @@ func (s *Server) openAPI() error {
 	if err != nil {
 		return err
 	}
-	s.incidents = api.OpenIncidents(s.live, incident.Config{DB: s.db, Dir: filepath.Join(s.dir, "incident"), Now: s.now})
+	s.incidents = api.OpenIncidents(s.live, incident.Config{
+		DB: s.db, Dir: filepath.Join(s.dir, "incident"), Now: s.now, Changed: func() { s.everybody.nudge() },
+	})
 	ac.Incidents = api.Incidents{Book: s.incidents, Laws: laws, Jurisdictions: s.cfg.Incident.Jurisdictions}
+	if err := s.openPublic(&ac); err != nil {
+		return err
+	}
 	if s.api, err = api.New(ac); err != nil {
 		return err
 	}
@@ -350,13 +363,14 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.api.Run(background) })
 	running.Go(func() { s.nag(background) })
 	running.Go(func() { s.pages.Run(background) })
-	failed := make(chan error, 4)
+	failed := make(chan error, 5)
 	stopGuard := s.runGuard(background, &running, failed)
 	running.Go(func() {
 		if err := s.inputs.run(background); err != nil {
 			failed <- err
 		}
 	})
+	stopPublic := s.runPublic(background, &running, failed)
 	for _, srv := range []struct {
 		server   *http.Server
 		listener net.Listener
@@ -383,6 +397,7 @@ func (s *Server) Run(ctx context.Context) error {
 			srv.Close() // the requests that are left are broken off; nothing of them was acknowledged
 		}
 	}
+	stopPublic(grace)
 	stopGuard()
 	running.Wait()
 	return err
@@ -428,7 +443,7 @@ func (s *Server) Close() error {
 			_ = l.Close() // closed already where the servers ran
 		}
 	}
-	errs = append(errs, s.doors.Close())
+	errs = append(errs, s.doors.Close(), s.everybody.close())
 	if s.live != nil {
 		errs = append(errs, s.live.Close(ctx))
 	}
