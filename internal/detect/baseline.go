@@ -80,6 +80,7 @@ func (e *Engine) Baselines() []Baseline {
 				out = append(out, e.fieldBaseline())
 			}
 		}
+		out = e.precedentBaselines(out, d)
 		for _, s := range e.strataList {
 			if s.d == d {
 				out = append(out, e.stratumBaseline(s))

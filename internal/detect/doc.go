@@ -28,7 +28,7 @@
 //  7. What is held between two records can be written and read again (state.go), and what follows is the same as without.
 //
 //  8. One attack is one finding: what shows the same cause elsewhere widens the open one. Growth is later history: it changes
-//     nothing of what was raised. A verdict acts from its own sequence on.
+//     nothing of what was raised. A verdict acts from its own sequence on; one that it was none speaks for the same job (precedent.go), within what was judged.
 //
 // It trusts the catalog and the reference records to be true: a reason that explains everything hides everything.
 // Units are told apart by a 64-bit hash without a secret (replay must give the same); a collision, made or met, can mix

@@ -3,6 +3,7 @@ package detect
 import (
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/whosaw/whosaw"
 )
@@ -23,6 +24,9 @@ type dossier struct {
 	last     int64 // greatest event time of an access
 	told     int64 // accesses when growth was last told
 	view     uint64
+	day      int32    // counted is of
+	counted  int64    // customers opened
+	busiest  int64    // the most of a day
 	people   [2]idset // the distinct subjects: those that are numbers, and the hashes of others
 	cause    cause
 
@@ -50,6 +54,7 @@ type cause struct {
 	credentials map[uint32]int32
 	networks    map[uint32]int32 // together with the agent class
 	prints      map[uint32]int32 // agent class and TLS fingerprint
+	hours       uint32           // of the day, a bit each
 	accesses    int32            `state:"-"` // how many entries an accusation gathered it from
 }
 
@@ -146,6 +151,7 @@ func (e *Engine) openDossier(a *accusation, v *view, id string) {
 		f.show(s)
 	}
 	f.subjects = max(a.subjects, int64(len(a.people)))
+	f.count(v.day, max(a.accesses, f.subjects))
 	e.cover(f, a)
 	if len(e.dossierList) >= 2*maxDossiers {
 		e.forgetDossiers()
@@ -231,6 +237,7 @@ func (e *Engine) widenTo(f *dossier, a *accusation, v *view, by string) {
 	}
 	f.accesses += a.accesses
 	f.subjects += fresh
+	f.count(v.day, max(a.accesses, fresh))
 	if len(a.people) == 0 {
 		f.subjects += a.subjects
 	}
@@ -298,11 +305,21 @@ func merged(a, b []string) []string {
 	return out
 }
 
+// count adds up a day's openings.
+func (f *dossier) count(on int32, n int64) {
+	if on > f.day {
+		f.day, f.counted = on, 0
+	}
+	f.counted += n
+	f.busiest = max(f.busiest, f.counted)
+}
+
 // take adds an accusation's cause to what the finding is known by.
 func (f *dossier) take(a *accusation) {
 	f.cause.credentials = addAll(f.cause.credentials, a.cause.credentials)
 	f.cause.networks = addAll(f.cause.networks, a.cause.networks)
 	f.cause.prints = addAll(f.cause.prints, a.cause.prints)
+	f.cause.hours |= a.cause.hours
 	a.cause, a.people = cause{}, nil
 }
 
@@ -346,6 +363,8 @@ func (e *Engine) grow(a *accusation, v *view) {
 	}
 	f.view = v.count
 	f.accesses++
+	f.count(v.day, int64(max(1, len(v.subjects))))
+	f.cause.hours |= 1 << (v.r.Time / hour % 24)
 	if v.outcome == whosaw.OutcomeDisclosed && a.d != spreader && a.d != budget { // those count the new ones, see shows
 		for _, s := range v.subjects {
 			if f.show(subjectOf(s)) {
@@ -414,9 +433,11 @@ func (e *Engine) judgement(r *whosaw.Record) {
 			}
 		}
 		f.judged = harvested
+		delete(e.precedents, precedentID(f.realm, f.unit, f.d))
 	case "explained", "false":
 		if f.judged != cleared {
 			e.clear(f)
+			e.setPrecedent(f)
 		}
 		f.judged = cleared
 	}
@@ -438,6 +459,11 @@ func (e *Engine) clear(f *dossier) {
 					p.days[i].raised = false
 				}
 			}
+		}
+	}
+	if x := e.flows[mix(f.realm^(text(strings.TrimPrefix(f.unit, "route:"))|1))|1]; x != nil && f.d == volume {
+		if d := &x.days[dayOf(f.last)%volumeDays]; d.on == dayOf(f.last) {
+			d.frozen = false // what was usual after all is learnt
 		}
 	}
 	if k := (lesson{text(f.unit), uint64(f.d)}); e.judgedNot[k] > 0 || len(e.judgedNot) < maxDossiers {
@@ -512,6 +538,7 @@ func (c *cause) add(en *entry) {
 	c.credentials = count32(c.credentials, en.credential)
 	c.networks = count32(c.networks, en.from())
 	c.prints = count32(c.prints, en.print)
+	c.hours |= 1 << (en.time / hour % 24)
 }
 
 func count32(m map[uint32]int32, h uint32) map[uint32]int32 {

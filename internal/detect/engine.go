@@ -93,26 +93,27 @@ type Engine struct {
 
 	opened                        [nDetectors]int // accusations that can cover an access
 	dossiers                      map[string]*dossier
-	dossierList                   []*dossier       // in order of raising
-	judgedNot                     map[lesson]int32 // findings of a unit and detector that were judged explained or false
-	covers                        uint64           // accusations that ever covered
-	seq                           uint64           // of the record in hand
-	steps                         []GrowthStep     `state:"-"` // that nobody has taken
-	findings                      []whosaw.Finding `state:"-"`
-	crossed                       [nKinds]*unit    `state:"-"` // at or above the threshold at the record in hand
-	scratch                       []entry          `state:"-"`
-	near                          [nKinds]nearness `state:"-"`
-	asking                        asking           `state:"-"`
-	lastWeights                   weights          `state:"-"`
-	orderWeights                  weights          `state:"-"` // of traversal
-	ownTest                       uint8            `state:"-"` // of unexplained, by a principal's own rate; 0: there is none
-	ownWeights                    weights          `state:"-"`
-	upward, downward              uint8            `state:"-"` // its tests
-	strangeNetwork, strangeDevice uint8            `state:"-"` // those of stranger
-	houseDormant                  envelope         `state:"-"` // of dormant, for staff, partners and programs
-	othersDormant                 envelope         `state:"-"` // and for accesses that do not say whose they are
-	ofCustomers                   []kind           `state:"-"` // watched for customers who open others
-	views                         uint64           // accesses looked at, now or later
+	dossierList                   []*dossier            // in order of raising
+	precedents                    map[lesson]*precedent // verdicts that speak for what is the same
+	judgedNot                     map[lesson]int32      // findings of a unit and detector that were judged explained or false
+	covers                        uint64                // accusations that ever covered
+	seq                           uint64                // of the record in hand
+	steps                         []GrowthStep          `state:"-"` // that nobody has taken
+	findings                      []whosaw.Finding      `state:"-"`
+	crossed                       [nKinds]*unit         `state:"-"` // at or above the threshold at the record in hand
+	scratch                       []entry               `state:"-"`
+	near                          [nKinds]nearness      `state:"-"`
+	asking                        asking                `state:"-"`
+	lastWeights                   weights               `state:"-"`
+	orderWeights                  weights               `state:"-"` // of traversal
+	ownTest                       uint8                 `state:"-"` // of unexplained, by a principal's own rate; 0: there is none
+	ownWeights                    weights               `state:"-"`
+	upward, downward              uint8                 `state:"-"` // its tests
+	strangeNetwork, strangeDevice uint8                 `state:"-"` // those of stranger
+	houseDormant                  envelope              `state:"-"` // of dormant, for staff, partners and programs
+	othersDormant                 envelope              `state:"-"` // and for accesses that do not say whose they are
+	ofCustomers                   []kind                `state:"-"` // watched for customers who open others
+	views                         uint64                // accesses looked at, now or later
 	stats                         [nDetectors]stat
 	canaries                      bool // a subject record has named one
 	now                           view `state:"-"` // the record in hand
@@ -179,8 +180,9 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		flows:      make(map[uint64]*flow),
 		pages:      make(map[uint64]*page),
 
-		dossiers:  make(map[string]*dossier),
-		judgedNot: make(map[lesson]int32),
+		dossiers:   make(map[string]*dossier),
+		judgedNot:  make(map[lesson]int32),
+		precedents: make(map[lesson]*precedent),
 	}
 	e.drifts = cat != nil && !cat.Suggested()
 	ref.Bound(cfg.MaxIssued, e.archive.add)

@@ -189,6 +189,7 @@ func (e *Engine) mergeFindings(o *Engine) {
 	}
 	maps.Copy(e.dossiers, o.dossiers)
 	e.dossierList = append(e.dossierList, o.dossierList...)
+	maps.Copy(e.precedents, o.precedents)
 	for k, n := range o.judgedNot {
 		e.judgedNot[k] += n
 	}

@@ -296,7 +296,10 @@ func (e *Engine) overspent(d detector, k kind, v *view, p *spread, day *spreadDa
 	st := &e.stats[d]
 	st.highest = max(st.highest, 1)
 	e.describe(a, v)
-	e.raise(a, v)
+	if e.raise(a, v); a.excused {
+		day.raised = false // asked again at the next
+		return false
+	}
 	return true
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // StateVersion is that of the walk below: a change of what is walked over, or in which order, makes it another.
-const StateVersion = 4
+const StateVersion = 5
 
 // State walks over everything that the engine holds between two records: it writes it, or reads it into an engine that has seen
 // nothing and has the same configuration. Whoever gives the engine, or anything it holds, a member walks over it here, or tags
@@ -556,6 +556,7 @@ func (e *Engine) dossiersState(c *snapshot.Codec) {
 		(*p).state(c)
 		e.dossiers[(*p).id] = *p
 	})
+	e.precedentsState(c)
 	judged := sortedLessons(e.judgedNot)
 	snapshot.Slice(c, &judged, maxDossiers, func(k *lesson) {
 		n := e.judgedNot[*k]
@@ -609,7 +610,8 @@ func (f *dossier) state(c *snapshot.Codec) {
 	}
 	filterState(c, &f.filter)
 	snapshot.Slice(c, &f.parts, maxTerms, pointer(c, (*accusation).state))
-	for _, n := range []*int64{&f.accesses, &f.subjects, &f.last, &f.told} {
+	snapshot.Int(c, &f.day)
+	for _, n := range []*int64{&f.accesses, &f.subjects, &f.last, &f.told, &f.counted, &f.busiest} {
 		snapshot.Int(c, n)
 	}
 	snapshot.Uint(c, &f.view)
@@ -633,6 +635,7 @@ func (f *dossier) state(c *snapshot.Codec) {
 }
 
 func (x *cause) state(c *snapshot.Codec) {
+	snapshot.Uint(c, &x.hours)
 	for _, m := range []*map[uint32]int32{&x.credentials, &x.networks, &x.prints} {
 		snapshot.Map(c, m, maxCause, func(h *uint32) { snapshot.Uint(c, h) }, func(n *int32) { snapshot.Int(c, n) })
 	}

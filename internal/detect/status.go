@@ -44,6 +44,7 @@ const (
 	whyManyStrangers
 	whyNoViews
 	whyChange
+	whyPrecedent
 	nWhy
 )
 
@@ -79,6 +80,7 @@ var whyTexts = [nWhy]string{
 	whyManyStrangers:  "customers come from new networks or with new devices too often for that to say anything",
 	whyNoViews:        "sessions there show nothing but data as a rule: the pages that show none are not in the log",
 	whyChange:         "a declared change is on",
+	whyPrecedent:      "a verdict on a finding of the same job said that it was none, and it is within that",
 	whyTooMany:        "on this route reasons are missing for a tenth or more of what is opened",
 	whyMany:           "never issued, but findings of single credentials are 64 a day at most; ask for all with --issued no",
 }
