@@ -7,10 +7,11 @@ import (
 	"database/sql"
 	"encoding/base32"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -105,7 +106,11 @@ func (m *maker) customerOf(number int64) (customer, []address, []order) {
 	}
 	own := address{Customer: number, Name: name, Phone: c.Phone, Line: street(d, korean), DoorCode: doorCode(d)}
 	list := []address{own}
-	for range [...]int{0, 0, 0, 0, 1, 1, 1, 2, 2, 3}[d.IntN(10)] {
+	others := [...]int{0, 0, 0, 0, 1, 1, 1, 2, 2, 3}[d.IntN(10)]
+	if number <= blockNumbers { // whom a visitor of the demo logs in as has an address book worth a look
+		others = max(others, 2)
+	}
+	for range others {
 		other, k := fullName(d)
 		list = append(list, address{Customer: number, Name: other, Phone: phone(d, k), Line: street(d, k), DoorCode: doorCode(d), Relation: pick(d, relations)})
 	}
@@ -120,19 +125,14 @@ func (m *maker) customerOf(number int64) (customer, []address, []order) {
 // fill makes the shop's world in an empty file. Everything is one transaction: a file is whole, or as if it had never been.
 func (m *maker) fill(ctx context.Context, tx *sql.Tx, customers, agents int) error {
 	numbers, withdrawn := m.numbers(customers)
+	chosen := m.hashChosen()
 	people := &bulk{ctx: ctx, tx: tx, into: "customer (number, name, email, phone, password, state, joined, last_login)", columns: 8}
 	places := &bulk{ctx: ctx, tx: tx, into: "address (customer, name, phone, line, door_code, relation)", columns: 6}
 	orders := &bulk{ctx: ctx, tx: tx, into: "purchase (customer, placed, items, won)", columns: 4}
-	for i, number := range numbers {
+	for _, number := range numbers {
 		c, list, bought := m.customerOf(number)
 		var err error
-		switch who := "customer:" + strconv.FormatInt(number, 10); {
-		case i < demoLogins:
-			c.Password, err = hashSlow(m.friendly(i))
-		default:
-			c.Password, err = hashFast(m.password(who))
-		}
-		if err != nil {
+		if c.Password, err = hashFast(m.password("customer:" + subjectID(number))); err != nil {
 			return err
 		}
 		people.add(c.Number, c.Name, c.Email, c.Phone, c.Password, stateActive, c.Joined, c.LastLogin)
@@ -155,9 +155,6 @@ func (m *maker) fill(ctx context.Context, tx *sql.Tx, customers, agents int) err
 		id := agentID(i)
 		name, _ := fullName(d)
 		hash, err := hashFast(m.password("staff:" + id))
-		if i == 0 {
-			hash, err = hashSlow(m.friendly(-1))
-		}
 		if err != nil {
 			return err
 		}
@@ -172,12 +169,37 @@ func (m *maker) fill(ctx context.Context, tx *sql.Tx, customers, agents int) err
 			return err
 		}
 	}
-	return nil
+	return chosen(ctx, tx, numbers[:min(demoLogins, len(numbers))])
+}
+
+// hashChosen keeps the passwords that a person can type the slow way, beside the making of everybody else. The function it gives waits and stores them.
+func (m *maker) hashChosen() func(context.Context, *sql.Tx, []int64) error {
+	var hashes [demoLogins + 1]string // the agent's is the last
+	var errs [demoLogins + 1]error
+	var all sync.WaitGroup
+	for i := range hashes {
+		all.Go(func() { hashes[i], errs[i] = hashSlow(m.friendly(i)) })
+	}
+	return func(ctx context.Context, tx *sql.Tx, numbers []int64) error {
+		all.Wait()
+		if err := errors.Join(errs[:]...); err != nil {
+			return err
+		}
+		for i, number := range numbers {
+			if _, err := tx.ExecContext(ctx, "UPDATE customer SET password = ? WHERE number = ?", hashes[i], number); err != nil {
+				return fmt.Errorf("make the shop's customers: %w", err)
+			}
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE agent SET password = ? WHERE id = ?", hashes[demoLogins], agentID(0)); err != nil {
+			return fmt.Errorf("make the shop's customers: %w", err)
+		}
+		return nil
+	}
 }
 
 func agentID(i int) string { return fmt.Sprintf("desk-%02d", i+1) }
 
-// friendly is a password that a person can type, of the customers and the agent (-1) that a visitor may try. It says what it is.
+// friendly is a password that a person can type, of the customers and the agent (the last) that a visitor may try. It says what it is.
 func (m *maker) friendly(i int) string {
 	d := m.draws("friendly", int64(i))
 	return fmt.Sprintf("%s-%s-%d", pick(d, []string{"blue", "warm", "quiet", "bright", "early"}), pick(d, []string{"lantern", "persimmon", "harbour", "kettle", "meadow"}), 100+d.IntN(900))

@@ -14,8 +14,8 @@ func hide(field, value string) string {
 		name, domain, _ := strings.Cut(value, "@")
 		return first(name) + "***@" + domain
 	case "phone":
-		if len(value) > 4 {
-			return "***-****-" + value[len(value)-4:]
+		if r := []rune(value); len(r) >= 8 {
+			return "***-****-" + string(r[len(r)-4:])
 		}
 	case "door_code":
 		return doorMasked(value)

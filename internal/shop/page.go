@@ -280,15 +280,26 @@ func typed(text string, most int, must bool) (string, bool) {
 	return text, utf8.ValidString(text) && !strings.ContainsRune(text, 0) && utf8.RuneCountInString(text) <= most && (text != "" || !must)
 }
 
-// fill takes an address from a form.
+// fill takes an address from a form. A value that came masked and comes back so leaves what is there: else a mask would become somebody's address.
 func (a *address) fill(value func(string) string) bool {
-	var ok [4]bool
-	a.Name, ok[0] = typed(value("name"), maxShort, true)
-	a.Phone, ok[1] = typed(value("phone"), maxShort, false)
-	a.Line, ok[2] = typed(value("address"), maxLong, true)
-	a.DoorCode, ok[3] = typed(value("door_code"), maxShort, false)
-	return ok == [4]bool{true, true, true, true}
+	good := true
+	for _, x := range []struct {
+		field string
+		into  *string
+		most  int
+		must  bool
+	}{{"name", &a.Name, maxShort, true}, {"phone", &a.Phone, maxShort, false}, {"address", &a.Line, maxLong, true}, {"door_code", &a.DoorCode, maxShort, false}} {
+		text, ok := typed(value(x.field), x.most, x.must)
+		good = good && ok
+		if *x.into == "" || text != maskedInJSON && text != hide(x.field, *x.into) {
+			*x.into = text
+		}
+	}
+	return good
 }
+
+// maskedInJSON is what `whosaw proxy` puts in the place of a text.
+const maskedInJSON = "****"
 
 const badForm = "A name and an address are needed, each at most some lines long."
 

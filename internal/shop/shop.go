@@ -148,7 +148,9 @@ func (s *Shop) Visitors(ctx context.Context) ([]Login, error) {
 }
 
 // VisitingAgent gives the log-in of an agent that a person can type.
-func (s *Shop) VisitingAgent() Login { return Login{ID: agentID(0), Password: s.make.friendly(-1)} }
+func (s *Shop) VisitingAgent() Login {
+	return Login{ID: agentID(0), Password: s.make.friendly(demoLogins)}
+}
 
 // Logins gives log-ins of n generated customers from the one in place from, for traffic: to check one costs a single SHA-256. Visitors are not among them.
 func (s *Shop) Logins(ctx context.Context, from, n int) ([]Login, error) {

@@ -89,7 +89,7 @@ func openFile(path string) (*store, error) {
 		return nil, fmt.Errorf("open the shop's file: %w", err)
 	}
 	connect := func(n int, more string) (*sql.DB, error) {
-		u := url.URL{Scheme: "file", Path: abs, RawQuery: "_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&" + more}
+		u := url.URL{Scheme: "file", Path: abs, RawQuery: "_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_pragma=cache_size(-16000)&" + more}
 		db, err := sql.Open("sqlite", u.String())
 		if err != nil {
 			return nil, fmt.Errorf("open the shop's file: %w", err)

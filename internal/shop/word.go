@@ -38,5 +38,4 @@ var products = []product{
 	{6, "Persimmons, 2 kg", "From the first cold week of the year.", 18_900, "fruit"},
 	{7, "Rain boots", "Natural rubber, sizes 230 to 290.", 39_900, "boot"},
 	{8, "Notebook, dotted", "A5, 192 pages, opens flat.", 9_800, "book"},
-	{9, "Soap, pine and mint", "Two bars, 110 g each.", 11_000, "box"},
 }

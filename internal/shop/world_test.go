@@ -51,6 +51,8 @@ type house struct {
 	api   *httptest.Server
 	log   *logs
 	path  string // of the shop's file
+	admin string // where the server is told decisions, and the secret
+	token string
 }
 
 // logs keeps what was logged.
@@ -138,6 +140,9 @@ func newHouse(t testing.TB, mode string, change ...func(*shop.Config)) *house {
 		check(t, err)
 		return s
 	}
+	_, h.token, err = tokens.Create(t.Context(), auth.Spec{Name: "boss", Role: auth.RoleAdmin}, "test")
+	check(t, err)
+	h.admin = public.URL
 	send = shop.Post(public.URL, secret("login", "issuance", "subject", "reason", "key", "person", "feed"), "login")
 	client := func(door string) *guard.Client {
 		c, err := guard.New(guard.Config{
@@ -255,6 +260,21 @@ func (h *house) apiIn(l shop.Login) string {
 		h.t.Fatalf("API log-in: %d", res.StatusCode)
 	}
 	return token
+}
+
+// decide has the guard hold a standing decision.
+func (h *house) decide(spec string) {
+	h.t.Helper()
+	req, err := http.NewRequestWithContext(h.t.Context(), "POST", h.admin+"/v1/guard/decisions", strings.NewReader(spec))
+	check(h.t, err)
+	req.Header.Set("Authorization", "Bearer "+h.token)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	check(h.t, err)
+	defer res.Body.Close()
+	if b, _ := io.ReadAll(res.Body); res.StatusCode != 201 {
+		h.t.Fatalf("decision: %d %s", res.StatusCode, b)
+	}
 }
 
 // records gives what the ledger has, once everything that was to be sent is.

@@ -1,0 +1,129 @@
+package shop_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/shop"
+)
+
+// told keeps what a shop sends, and does what it is told about it.
+type told struct {
+	fail    func(attempt int) error
+	calls   int
+	records []whosaw.Record
+}
+
+func (s *told) send(ctx context.Context, records []whosaw.Record) error {
+	s.calls++
+	if s.fail != nil {
+		if err := s.fail(s.calls); err != nil {
+			return err
+		}
+	}
+	s.records = append(s.records, records...)
+	return ctx.Err()
+}
+
+// ticketed opens a shop that tells s, in a bubble, and has n tickets opened.
+func ticketed(t *testing.T, s *told, tickets int) *shop.Shop {
+	t.Helper()
+	sh, err := shop.Open(t.Context(), shop.Config{Path: filepath.Join(t.TempDir(), "shop.db"), Customers: 10, Agents: 1, Send: s.send})
+	check(t, err)
+	l, err := sh.Logins(t.Context(), 0, 1)
+	check(t, err)
+	for range tickets {
+		_, err := sh.OpenTicket(t.Context(), l[0].ID, "desk-01", "refund")
+		check(t, err)
+	}
+	return sh
+}
+
+// TestTellingAgain: what whosaw cannot take now is told again, in order and once; nobody waits longer than the moment that is said.
+func TestTellingAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &told{fail: func(n int) error {
+			if n <= 8 {
+				return errors.New("nobody is there")
+			}
+			return nil
+		}}
+		began := time.Now()
+		sh := ticketed(t, s, 3)
+		if waited := time.Since(began); waited > 3*300*time.Millisecond {
+			t.Errorf("three tickets waited %v", waited)
+		}
+		<-time.After(time.Minute)
+		check(t, sh.Close(t.Context()))
+		if len(s.records) != 3 || s.calls < 9 {
+			t.Fatalf("%d records in %d calls", len(s.records), s.calls)
+		}
+		for i := range s.records[1:] {
+			if s.records[i].ID >= s.records[i+1].ID {
+				t.Errorf("%s was told before %s", s.records[i].ID, s.records[i+1].ID)
+			}
+		}
+	})
+}
+
+// TestTellingInVain: what will never be taken is counted, and so is what is left when there is no more time.
+func TestTellingInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sh := ticketed(t, &told{fail: func(int) error { return fmt.Errorf("%w: no", shop.ErrNotTaken) }}, 2)
+		if err := sh.Close(t.Context()); err == nil || !strings.Contains(err.Error(), "2 records") {
+			t.Errorf("refused: %v", err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		sh := ticketed(t, &told{fail: func(int) error { return errors.New("nobody is there") }}, 2)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := sh.Close(ctx); err == nil || !strings.Contains(err.Error(), "2 records") {
+			t.Errorf("given up: %v", err)
+		}
+	})
+}
+
+// TestPost: which answers of a server are final, and that no error holds the token.
+func TestPost(t *testing.T) {
+	status, body := 200, `{"accepted":1,"rejected":0}`
+	var got *http.Request
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}))
+	defer srv.Close()
+	send := shop.Post(srv.URL, "the-secret-token", "login")
+	records := []whosaw.Record{{Type: whosaw.TypeReason, Subjects: []string{"7"}, Ref: &whosaw.Reference{Kind: "ticket"}}}
+	check(t, send(t.Context(), records))
+	if got.URL.Path != "/v1/records" || got.URL.RawQuery != "source=login" || got.Header.Get("Authorization") != "Bearer the-secret-token" {
+		t.Errorf("sent to %s", got.URL)
+	}
+	for _, x := range []struct {
+		status int
+		body   string
+		final  bool
+	}{
+		{200, `{"rejected":1}`, true}, {403, `{}`, true}, {401, `{}`, true}, {400, `{}`, true}, {404, `x`, true}, {200, `<html>`, false}, {503, `{}`, false}, {429, ``, false}, {302, ``, false},
+	} {
+		status, body = x.status, x.body
+		err := send(t.Context(), records)
+		if err == nil || errors.Is(err, shop.ErrNotTaken) != x.final || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%d %s: %v", x.status, x.body, err)
+		}
+	}
+	srv.Close()
+	if err := send(t.Context(), records); err == nil || errors.Is(err, shop.ErrNotTaken) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
