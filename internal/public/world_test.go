@@ -94,6 +94,8 @@ func (l *locked) Write(b []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock()
 
 func (h *house) clock() time.Time { h.mu.Lock(); defer h.mu.Unlock(); return h.now }
 
+func (h *house) wait(d time.Duration) { h.mu.Lock(); defer h.mu.Unlock(); h.now = h.now.Add(d) }
+
 // open opens an incident.
 func (h *house) open() int64 {
 	h.t.Helper()
