@@ -44,6 +44,7 @@ Nothing leaves this machine, but for what a server tells the channels you config
 		m.guardCommand(),
 		m.proxyCommand(),
 		m.incidentCommand(),
+		m.noticeCommand(),
 		m.clockCommand(),
 		m.suppressCommand(),
 		m.keysCommand(),

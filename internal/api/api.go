@@ -21,6 +21,7 @@ import (
 	"github.com/whosaw/whosaw/internal/guard"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/keys"
+	"github.com/whosaw/whosaw/internal/notice"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/scope"
 )
@@ -48,6 +49,7 @@ type Config struct {
 	Incidents Incidents
 	// Secrets gives a customer's look-up secrets, of one incident or (0) of each that offers a look-up; nil: there are no public pages.
 	Secrets func(ctx context.Context, who string, incident int64, realm, subject string) ([]LookupSecret, error)
+	Notices *notice.Book
 
 	URL string // under which people reach the server
 	// Hosts are the names, without port, under which pages may be asked; none: any.
@@ -118,7 +120,7 @@ type route struct {
 }
 
 // routes are all there are; openapi.yaml describes each.
-var routes = slices.Concat(keyRoutes, []route{
+var routes = slices.Concat(keyRoutes, noticeRoutes, []route{
 	{"POST", "/v1/records", senders, (*API).postRecords},
 	{"POST", "/v1/scope", readers, (*API).postScope},
 	{"POST", "/v1/scope/list", readers, (*API).postList},

@@ -99,6 +99,7 @@ func TestContract(t *testing.T) {
 		t.Errorf("sign: %d %s", a.status, a.body)
 	}
 	w.postings(admin)
+	w.noticeContract(admin)
 	w.ask(admin, "GET", "/v1/incidents/1", "")
 	w.ask(admin, "GET", "/v1/clocks", "")
 	w.ask(admin, "GET", "/v1/questions?lang=ko", "")
@@ -223,6 +224,7 @@ func TestWhoMayWhat(t *testing.T) {
 		secrets := r.Path == "/v1/lookup-secrets"
 		changes := r.Method == "DELETE" || ofKeys && r.Method != "GET" || r.Method == "POST" && strings.HasPrefix(r.Path, "/v1/guard/") || strings.Contains(r.Path, "token") ||
 			r.Method == "POST" && (strings.Contains(r.Path, "hold") || strings.Contains(r.Path, "retention") || strings.HasPrefix(r.Path, "/v1/incidents") && !strings.HasSuffix(r.Path, "/list")) ||
+			r.Method == "POST" && strings.HasPrefix(r.Path, "/v1/notices") && !strings.HasSuffix(r.Path, "/preview") && !strings.HasSuffix(r.Path, "/person") ||
 			r.Method == "POST" && (strings.Contains(r.Path, "verdict") || strings.Contains(r.Path, "assign") || strings.Contains(r.Path, "suppress") || strings.Contains(r.Path, "test"))
 		for who, secret := range tokens {
 			a := w.ask(secret, r.Method, path, "")

@@ -55,6 +55,7 @@ type world struct {
 	sent   []alarm.Message
 
 	guard *guard.Guard // nil: it is off
+	relay relay        // of notices
 
 	router routers.Router
 	seen   map[string]bool // operations whose good answer was checked
@@ -132,6 +133,7 @@ func newWorld(t *testing.T, change ...func(*api.Config)) *world {
 	laws, err := regime.Shipped()
 	check(t, err)
 	cfg.Incidents = api.Incidents{Laws: laws, Book: api.OpenIncidents(w.live, incident.Config{DB: db, Dir: filepath.Join(w.dir, "incident"), Now: clock})}
+	cfg.Notices = w.openNotices(db, cfg.Incidents.Book, logger)
 	for _, fn := range change {
 		fn(&cfg)
 	}

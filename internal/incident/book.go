@@ -127,6 +127,9 @@ func (b *Book) Notice(ctx context.Context, incident int64, who string, body Body
 	if err != nil {
 		return err
 	}
+	if b.cfg.Changed != nil {
+		defer b.cfg.Changed()
+	}
 	return b.Anchor(ctx)
 }
 

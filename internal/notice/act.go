@@ -17,7 +17,7 @@ var errNotRunning = errors.New("no server runs: notices are sent by whosaw serve
 const grace = 10 * time.Second
 
 // Run sends what is to be sent until ctx ends: what was being sent when the process ended goes on, and what was on the way then is in doubt.
-func (b *Book) Run(ctx context.Context) error {
+func (b *Book) Run(ctx context.Context) {
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	b.mu.Lock()
@@ -45,10 +45,7 @@ func (b *Book) Run(ctx context.Context) error {
 	}
 	timer := time.AfterFunc(grace, cut) // what is on the way then is in doubt
 	defer timer.Stop()
-	for _, r := range all {
-		<-r.ended
-	}
-	return nil
+	b.running.Wait()
 }
 
 // errStopping ends runs with the process: they go on at its next start.
@@ -111,7 +108,7 @@ func (b *Book) start(hard context.Context, number int64) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if r := b.runs[number]; r != nil {
+	if r := b.runs[number]; r != nil && !r.over() {
 		r.quota.Store(n.Quota)
 		r.pace.limit(n.Rate)
 		r.nudge()
@@ -133,49 +130,72 @@ func (b *Book) start(hard context.Context, number int64) error {
 	}
 	r.soft, r.pause = context.WithCancelCause(hard)
 	b.runs[number] = r
-	go func() {
-		defer close(r.ended)
+	b.running.Go(func() {
 		err := r.work()
 		r.lookup.close()
+		close(r.ended)
 		b.end(context.WithoutCancel(hard), r, err)
-	}()
+	})
 	return nil
 }
 
-// end records how a run ended.
-func (b *Book) end(ctx context.Context, r *run, why error) {
-	b.mu.Lock()
-	delete(b.runs, r.notice.Number)
-	b.mu.Unlock()
-	var err error
-	var own *pausedBy
-	switch {
-	case errors.Is(why, errPaused), errors.Is(why, errStopping):
-		return // whoever paused it records it; the server's end is nobody's act
-	case errors.As(why, &own), why != nil:
-		err = b.set(ctx, r.notice, Service, "paused", why.Error(), -1, state(ctx, r.notice.Number, Paused, why.Error()))
+// over reports whether a run has ended, though it may not be on record yet.
+func (r *run) over() bool {
+	select {
+	case <-r.ended:
+		return true
 	default:
-		err = b.through(ctx, r)
-	}
-	if err != nil {
-		b.cfg.Log.Error("how a notice ended is not recorded", "notice", r.notice.Number, "error", err)
+		return false
 	}
 }
 
-// through records that a wave, or all, is over.
+// end records how a run ended, unless another took its place meanwhile.
+func (b *Book) end(ctx context.Context, r *run, why error) {
+	number := r.notice.Number
+	l := b.lock(number)
+	l.Lock()
+	defer l.Unlock()
+	b.mu.Lock()
+	current := b.runs[number] == r
+	if current {
+		delete(b.runs, number)
+	}
+	b.mu.Unlock()
+	if !current || errors.Is(why, errPaused) || errors.Is(why, errStopping) {
+		return // whoever paused it records it; the server's end is nobody's act
+	}
+	var err error
+	if why != nil {
+		err = b.set(ctx, r.notice, Service, "paused", why.Error(), -1, state(ctx, number, Paused, why.Error()))
+	} else {
+		err = b.through(ctx, r)
+	}
+	if err != nil {
+		b.cfg.Log.Error("how a notice ended is not recorded", "notice", number, "error", err)
+	}
+}
+
+// through records that a wave, or all, is over. One whose next wave came while it ended goes on.
 func (b *Book) through(ctx context.Context, r *run) error {
 	tally, err := r.roster.tally(ctx)
 	if err != nil {
 		return err
 	}
-	switch {
-	case tally[Waiting] > 0:
-		return b.set(ctx, r.notice, Service, "wave over", "", tally[Sent], state(ctx, r.notice.Number, WaveOver, ""))
+	n, err := b.read(ctx, r.notice.Number)
+	if err != nil {
+		return err
+	}
+	waiting := tally[Waiting]
+	switch tried := int64(r.roster.total) - waiting; {
+	case tally[Deferred] > 0 || waiting > 0 && n.Quota > tried:
+		return b.launch(n.Number)
+	case waiting > 0:
+		return b.set(ctx, n, Service, "wave over", "", tally[Sent], state(ctx, n.Number, WaveOver, ""))
 	case tally[InDoubt] > 0:
 		why := figure.Of(tally[InDoubt], "notice is", "notices are") + " in doubt: whosaw notice again, or leave"
-		return b.set(ctx, r.notice, Service, "wave over", why, tally[Sent], state(ctx, r.notice.Number, WaveOver, why))
+		return b.set(ctx, n, Service, "wave over", why, tally[Sent], state(ctx, n.Number, WaveOver, why))
 	}
-	return b.set(ctx, r.notice, Service, "done", outcomesText(tally), tally[Sent], state(ctx, r.notice.Number, Done, ""))
+	return b.set(ctx, n, Service, "done", outcomesText(tally), tally[Sent], state(ctx, n.Number, Done, ""))
 }
 
 func outcomesText(tally map[Outcome]int64) string {
@@ -292,11 +312,8 @@ func (b *Book) halt(ctx context.Context, number int64, who, title, why string, t
 	b.mu.Unlock()
 	if r != nil {
 		r.pause(errPaused)
-		select {
-		case <-r.ended:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+		<-r.ended // what is on the way gets its outcome; a relay has replyTime for it
+		ctx = context.WithoutCancel(ctx)
 		if n, err = b.read(ctx, number); err != nil || n.State == Done && to == Paused {
 			return err
 		}

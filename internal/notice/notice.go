@@ -69,6 +69,8 @@ type Book struct {
 	cfg   BookConfig
 	texts map[string]*Texts
 
+	running sync.WaitGroup // runs, until how they ended is on record
+
 	mu      sync.Mutex // of what follows
 	rosters map[int64]*roster
 	runs    map[int64]*run

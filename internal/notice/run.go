@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -152,17 +153,18 @@ func (r *run) feed(out chan<- *batch) error {
 // take gives the next people, nil if there are none now.
 func (r *run) take(tried int64) (*batch, error) {
 	size := r.b.cfg.Config.Lookup.Batch
+	// Who is being sent is known before it is asked who is due: what the question saw of them may be old.
 	r.mu.Lock()
-	taken := len(r.claimed)
+	busy := maps.Clone(r.claimed)
 	r.mu.Unlock()
-	rows, err := r.roster.due(r.hard, r.b.cfg.Now(), size+taken)
+	rows, err := r.roster.due(r.hard, r.b.cfg.Now(), size+len(busy))
 	if err != nil {
 		return nil, err
 	}
 	x := &batch{}
 	r.mu.Lock()
 	for _, p := range rows {
-		if !r.claimed[p.Row] && len(x.rows) < size {
+		if !busy[p.Row] && len(x.rows) < size {
 			r.claimed[p.Row] = true
 			x.rows = append(x.rows, p)
 		}

@@ -316,14 +316,14 @@ func (w *world) open() {
 	})
 	check(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.book.Run(ctx) }()
+	done := make(chan struct{})
+	go func() { defer close(done); w.book.Run(ctx) }()
 	var once sync.Once
 	book := w.book
 	w.stop = func() {
 		once.Do(func() {
 			cancel()
-			check(w.t, <-done)
+			<-done
 			check(w.t, book.Close())
 		})
 	}

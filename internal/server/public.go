@@ -16,6 +16,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/incident"
+	"github.com/whosaw/whosaw/internal/notice"
 	"github.com/whosaw/whosaw/internal/public"
 )
 
@@ -26,6 +27,18 @@ type everybody struct {
 	listener net.Listener
 	scheme   string
 	wake     chan struct{}
+}
+
+// genuine looks for the notice that a code is of. That of a sample is of none: nobody got it.
+func (s *Server) genuine(ctx context.Context, code string) (public.Genuine, error) {
+	g, err := s.notices.Genuine(ctx, code)
+	if errors.Is(err, notice.ErrUnknown) || err == nil && g.Sample {
+		return public.Genuine{}, public.ErrNotGenuine
+	}
+	if err != nil {
+		return public.Genuine{}, err
+	}
+	return public.Genuine{Incident: g.Incident, Sent: g.Sent}, nil
 }
 
 // openPublic opens the public pages, if they are on, and has the API hand out look-up secrets.
@@ -39,7 +52,7 @@ func (s *Server) openPublic(ac *api.Config) error {
 		return err
 	}
 	pages, err := public.New(public.Config{
-		Organisation: cfg.Organisation, Book: s.incidents, Lookups: lookups, Zone: s.zone, Forwarded: cfg.Forwarded, Now: s.now, Logger: s.log,
+		Organisation: cfg.Organisation, Book: s.incidents, Lookups: lookups, Genuine: s.genuine, Zone: s.zone, Forwarded: cfg.Forwarded, Now: s.now, Logger: s.log,
 	})
 	if err != nil {
 		return err

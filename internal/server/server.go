@@ -31,6 +31,7 @@ import (
 	"github.com/whosaw/whosaw/internal/keys"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/meter"
+	"github.com/whosaw/whosaw/internal/notice"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
@@ -77,6 +78,7 @@ type Server struct {
 
 	incidents *incident.Book
 	everybody *everybody // nil: there are no public pages
+	notices   *notice.Book
 
 	meter  *meter.Meter
 	pages  *console.Console
@@ -117,6 +119,9 @@ func (s *Server) Guard() *guard.Guard { return s.guard }
 
 // Keys is the register of signing keys.
 func (s *Server) Keys() *keys.Keeper { return s.keys }
+
+// Notices are those to people.
+func (s *Server) Notices() *notice.Book { return s.notices }
 
 // API answers programs.
 func (s *Server) API() *api.API { return s.api }
@@ -301,6 +306,13 @@ func (s *Server) openAPI() error {
 		DB: s.db, Dir: filepath.Join(s.dir, "incident"), Now: s.now, Changed: func() { s.everybody.nudge() },
 	})
 	ac.Incidents = api.Incidents{Book: s.incidents, Laws: laws, Jurisdictions: s.cfg.Incident.Jurisdictions}
+	s.notices, err = notice.NewBook(notice.BookConfig{
+		DB: s.db, Dir: filepath.Join(s.dir, "notice"), Incidents: s.incidents, Config: s.cfg.Notices(), Random: rand.Reader, Now: s.now, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	ac.Notices = s.notices
 	if err := s.openPublic(&ac); err != nil {
 		return err
 	}
@@ -360,6 +372,7 @@ func (s *Server) Run(ctx context.Context) error {
 			s.log.Error("events of incidents are not in the ledger yet", "error", err)
 		}
 	})
+	running.Go(func() { s.notices.Run(background) })
 	running.Go(func() { s.api.Run(background) })
 	running.Go(func() { s.nag(background) })
 	running.Go(func() { s.pages.Run(background) })
@@ -444,6 +457,9 @@ func (s *Server) Close() error {
 		}
 	}
 	errs = append(errs, s.doors.Close(), s.everybody.close())
+	if s.notices != nil {
+		errs = append(errs, s.notices.Close())
+	}
 	if s.live != nil {
 		errs = append(errs, s.live.Close(ctx))
 	}
