@@ -21,13 +21,18 @@ func (m *Main) configCommand() *cobra.Command {
 	}
 	var file string
 	check := &cobra.Command{
-		Use:     "check",
+		Use:     "check [FILE]",
 		Short:   "Say what is wrong with a configuration, all of it, and how to mend it",
-		Example: `  whosaw config check --config whosaw.yaml`,
-		Args:    cobra.NoArgs,
-		RunE: run(func(*cobra.Command, []string) error {
-			if file == "" {
-				return usagef("no configuration named: give --config FILE")
+		Example: `  whosaw config check whosaw.yaml`,
+		Args:    cobra.MaximumNArgs(1),
+		RunE: run(func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 0 && cmd.Flags().Changed("config"):
+				return usagef("two configurations named: give FILE or --config FILE")
+			case len(args) > 0:
+				file = args[0]
+			case file == "":
+				return usagef("no configuration named: whosaw config check FILE")
 			}
 			cfg, err := config.Load(file)
 			if err != nil {
@@ -77,7 +82,11 @@ func checkFiles(cfg *config.Config) error {
 			return err
 		}
 	}
-	if _, err := server.EngineConfig(cfg, ""); err != nil {
+	dc, err := server.EngineConfig(cfg, "")
+	if err != nil {
+		return err
+	}
+	if _, err := server.WithActions(cfg.Guard, dc.Rules); err != nil {
 		return err
 	}
 	if cfg.TLS.Cert != "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/whosaw/whosaw/internal/rules"
 )
 
 // guardConfig is a server whose guard takes session ids, with a door on a socket of its own.
@@ -306,5 +309,69 @@ alarm:
 	c.judges(door)
 	if d, err := askDoor(door, sessionOf(1), "/me"); err != nil || d.Action != "allow" {
 		t.Errorf("with space again: %+v %v", d, err)
+	}
+}
+
+// TestRuleActs: a finding of a rule whose action is deny is a standing decision at once, and a verdict that it was none ends it. In shadow mode it
+// refuses nobody.
+func TestRuleActs(t *testing.T) {
+	for _, mode := range []string{"enforce", "shadow"} {
+		t.Run(mode, func(t *testing.T) {
+			dir := t.TempDir()
+			socket := filepath.Join(dir, "door.sock")
+			own, catalog := filepath.Join(dir, "rules"), filepath.Join(dir, "catalog.yaml")
+			rule := strings.Replace(string(rules.Shipped().Named("canary").Source()), "action: alarm", "action: deny\nfor: 1h", 1)
+			if err := errors.Join(os.WriteFile(catalog, []byte("routes:\n  GET /customers/{customer}:\n    fields: [name]\n    subject: path.customer\n"), 0o600), os.Mkdir(own, 0o700), os.WriteFile(filepath.Join(own, "canary.yaml"), []byte(rule), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			c := startServer(t, dir, strings.Replace(guardConfig(socket, ""), "mode: enforce", "mode: "+mode, 1)+"rules: "+own+"\ncatalog: "+catalog+"\n")
+			door := doorClient(socket)
+			c.judges(door)
+			if err := c.logIn(t.Context(), `{"type":"subject","time":1700000000000,"subject":"99","state":"canary"}`, issuanceOf(7)); err != nil {
+				t.Fatal(err)
+			}
+			ask := func(wants string) {
+				t.Helper()
+				d, err := askDoor(door, sessionOf(7), "/customers/98")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := d.Action; got != wants {
+					t.Fatalf("%s (%s), want %s", got, d.code(), wants)
+				}
+			}
+			ask("allow")
+			if err := c.logIn(t.Context(), fmt.Sprintf(`{"time":%d,"route":"GET /customers/{customer}","subject":"99","outcome":"disclosed","principal":"customer:7","credential":%q}`,
+				time.Now().UnixMilli(), sessionOf(7))); err != nil {
+				t.Fatal(err)
+			}
+			var found struct {
+				Findings []struct{ ID, Detector string }
+			}
+			if err := c.r.call(t.Context(), "GET", "/v1/findings?limit=10&wait=true", nil, &found); err != nil || len(found.Findings) != 1 || found.Findings[0].Detector != "canary" {
+				t.Fatalf("findings %+v, %v", found, err)
+			}
+			var standing struct {
+				Decisions []struct {
+					ID, Action, Finding string
+					Expires             time.Time
+				}
+			}
+			if err := c.r.call(t.Context(), "GET", "/v1/guard/decisions", nil, &standing); err != nil || len(standing.Decisions) != 1 || standing.Decisions[0].Action != "deny" {
+				t.Fatalf("decisions %+v, %v", standing, err)
+			}
+			if left := time.Until(standing.Decisions[0].Expires); left <= 0 || left > time.Hour {
+				t.Errorf("it expires in %v, want an hour", left)
+			}
+			if mode == "shadow" {
+				ask("allow")
+				return
+			}
+			ask("deny")
+			if err := c.r.call(t.Context(), "POST", "/v1/findings/"+found.Findings[0].ID+"/verdict", map[string]string{"verdict": "false", "reason": "a test of ours"}, nil); err != nil {
+				t.Fatal(err)
+			}
+			ask("allow")
+		})
 	}
 }

@@ -404,6 +404,7 @@ func differs(a, b *rules.Rule) []string {
 	note("p1", a.P1, b.P1)
 	note("alarms a month", a.AlarmsPerMonth, b.AlarmsPerMonth)
 	note("action", a.Action, b.Action)
+	note("for", a.For, b.For)
 	for name, v := range b.Settings {
 		note(name, a.Settings[name], v)
 	}

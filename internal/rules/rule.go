@@ -22,8 +22,10 @@ type Rule struct {
 	Off      string // why it is switched off; "": it is on
 	Text     string // what it says and why its numbers are what they are, for people
 	Action   string // what a finding does: alarm, or a guard's decision
-	Attack   []string
-	OWASP    []string
+	// For is how long what the action does holds, unless somebody undoes it or the finding is judged to be none.
+	For    time.Duration
+	Attack []string
+	OWASP  []string
 
 	Units []string // what is watched, in order of preference
 	P0    P0
@@ -87,7 +89,13 @@ func (r *Rule) Setting(name string) float64 {
 const Alarm = "alarm"
 
 // Actions are what a finding may do. Beyond the alarm they are a guard's decisions.
-func Actions() []string { return []string{Alarm, "allow", "mask", "step_up", "throttle", "deny"} }
+func Actions() []string { return []string{Alarm, "mask", "step_up", "throttle", "deny"} }
+
+// An action holds for standardFor where the rule does not say, and for mostFor at most: every decision expires.
+const (
+	standardFor = 24 * time.Hour
+	mostFor     = 366 * 24 * time.Hour
+)
 
 // file is a rule as it is written.
 type file struct {
@@ -96,6 +104,7 @@ type file struct {
 	Off      string    `yaml:"off"`
 	Text     string    `yaml:"text"`
 	Action   string    `yaml:"action"`
+	For      string    `yaml:"for"`
 	Attack   []string  `yaml:"attack"`
 	OWASP    []string  `yaml:"owasp"`
 	Units    []string  `yaml:"units"`
@@ -279,6 +288,9 @@ func parse(name string, data []byte, base func(detector string) *Rule) (*Rule, e
 			return nil, bad("p1", "%s has room for %d attack rates", r.Detector, len(from.P1))
 		}
 	}
+	if ms, ok := span(f.For); f.For != "" && (!ok || ms <= 0 || ms > mostFor.Milliseconds()) {
+		return nil, bad("for", "%q: give how long the action holds, such as 1h or 7d, above 0 and up to a year: every decision expires", f.For)
+	}
 	r.take(f)
 	if err := r.check(bad); err != nil {
 		return nil, err
@@ -300,7 +312,7 @@ func names(settings map[string]float64) string {
 
 // inherit begins with what the shipped rule says.
 func (r *Rule) inherit(from *Rule) {
-	r.Text, r.Action, r.Attack, r.OWASP = from.Text, from.Action, from.Attack, from.OWASP
+	r.Text, r.Action, r.For, r.Attack, r.OWASP = from.Text, from.Action, from.For, from.Attack, from.OWASP
 	r.Units, r.P0, r.P1, r.AlarmsPerMonth = from.Units, from.P0, from.P1, from.AlarmsPerMonth
 	for name, v := range from.Settings {
 		r.Settings[name] = v
@@ -342,6 +354,12 @@ func (r *Rule) take(f *file) {
 	if r.P0.Young == 0 || f.P0.Floor != nil && f.P0.Young == nil && r.P0.Young < r.P0.Floor {
 		r.P0.Young = r.P0.Floor
 	}
+	if ms, ok := span(f.For); ok && ms > 0 {
+		r.For = time.Duration(ms) * time.Millisecond
+	}
+	if r.For == 0 && r.Action != Alarm {
+		r.For = standardFor
+	}
 	if f.AlarmsPerMonth.given {
 		r.AlarmsPerMonth = f.AlarmsPerMonth.n
 	}
@@ -360,6 +378,8 @@ func (r *Rule) check(bad func(member, format string, args ...any) error) error {
 		return bad("text", "say in a sentence what a finding of the rule means")
 	case !slices.Contains(Actions(), r.Action):
 		return bad("action", "%q: give one of %s", r.Action, strings.Join(Actions(), ", "))
+	case r.Action == Alarm && r.For != 0:
+		return bad("for", "an alarm holds until somebody judges it: leave it out, or give an action of the guard")
 	case r.AlarmsPerMonth > 0 && !r.Sequential():
 		return bad("alarms_per_month", "%s states facts or counts, to which the bound does not apply: leave it out", r.Detector)
 	case r.Sequential() && (p.Floor <= 0 || p.Young < p.Floor || p.Ceiling != 0 && p.Ceiling < p.Young || p.Ceiling >= 1 || p.Young >= 1):

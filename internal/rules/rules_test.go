@@ -40,7 +40,7 @@ func TestFaults(t *testing.T) {
 		"p0 upside down":   {"rule: nonexistent\np0: {floor: 0.3, ceiling: 0.2}\np1: [0.5]" + cases, "r.yaml:2: p0: floor"},
 		"budget of a fact": {"rule: canary\nalarms_per_month: 2" + cases, "to which the bound does not apply"},
 		"bad budget":       {"rule: nonexistent\nalarms_per_month: none" + cases, "r.yaml:2: alarms_per_month"},
-		"unknown action":   {"rule: nonexistent\naction: shoot" + cases, "give one of alarm, allow, mask"},
+		"unknown action":   {"rule: nonexistent\naction: shoot" + cases, "give one of alarm, mask"},
 		"no cases":         {"rule: nonexistent", "0 fire and 0 do not"},
 		"no silent case":   {"rule: nonexistent\ncases:\n  - case: a\n    fires: true\n    records:\n      - {subject: 7}", "r.yaml:2: cases: 1 fire and 0 do not"},
 		"no firing case":   {"rule: nonexistent\ncases:\n  - case: a\n    fires: false\n    records:\n      - {subject: 7}", "0 fire and 1 do not"},

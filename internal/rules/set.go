@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,7 +81,10 @@ func Files(paths ...string) ([]string, error) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
-			return nil, fmt.Errorf("find rules: %w", err)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("find rules: %w: name a rule file or a directory of them; whosaw rules show nonexistent > %s begins one", err, path)
+			}
+			return nil, fmt.Errorf("find rules: %w: it must be readable by whoever runs whosaw", err)
 		}
 		if !info.IsDir() {
 			out = append(out, path)

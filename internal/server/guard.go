@@ -14,12 +14,15 @@ import (
 // openGuard makes the guard and ties it to the ledger that is about to run: it hears of every record before the record's sender does, and of
 // findings and verdicts after they are kept.
 func (s *Server) openGuard(ctx context.Context, lc *pipeline.LiveConfig) error {
-	if s.own.Quiet || s.cfg.Guard.Mode == guard.ModeOff {
+	if s.own.Quiet {
 		return nil
 	}
-	var err error
+	policy, err := WithActions(s.cfg.Guard, lc.Detect.Rules)
+	if err != nil || policy.Mode == guard.ModeOff {
+		return err
+	}
 	s.guard, err = guard.New(ctx, guard.Options{
-		Config: s.cfg.Guard, Catalog: lc.Catalog, DB: s.db, Path: s.cfg.Path, Logger: s.log, Now: s.now,
+		Config: policy, Catalog: lc.Catalog, DB: s.db, Path: s.cfg.Path, Logger: s.log, Now: s.now,
 		Write: func(ctx context.Context, records []whosaw.Record) (uint64, error) {
 			return s.live.WriteAll(ctx, records)
 		},
