@@ -47,32 +47,10 @@ func (s *Shop) getDeskLogin(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, http.StatusOK, "desklogin", view{Title: "Desk log-in", Desk: true, Page: loginPage{Next: r.URL.Query().Get("next")}})
 }
 
-// agentIn checks an agent's id and password.
-func (s *Shop) agentIn(r *http.Request, id, password string) error {
-	kept, err := s.db.agent(r.Context(), id)
-	if errors.Is(err, errNone) {
-		kept, err = nobody, nil
-	}
-	if err != nil {
-		return err
-	}
-	if s.tries.tooMany("staff:"+id, s.cfg.Now()) {
-		return errTries
-	}
-	ok, err := matches(kept, password)
-	if err != nil {
-		return err
-	}
-	if !ok || kept == nobody {
-		s.tries.wrong("staff:"+id, s.cfg.Now())
-		return errWrong
-	}
-	return nil
-}
-
 func (s *Shop) postDeskLogin(w http.ResponseWriter, r *http.Request) {
 	id, next := strings.ToLower(strings.TrimSpace(r.FormValue("agent"))), r.FormValue("next")
-	err := s.agentIn(r, id, r.FormValue("password"))
+	kept, err := s.db.agent(r.Context(), id)
+	err = s.right("staff:"+id, kept, r.FormValue("password"), err)
 	if status, says := notIn(err); status != 0 {
 		s.render(w, r, status, "desklogin", view{Title: "Desk log-in", Desk: true, Page: loginPage{next, says}})
 		return

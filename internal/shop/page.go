@@ -110,26 +110,35 @@ func (s *Shop) getLogin(w http.ResponseWriter, r *http.Request) {
 // errWrong is a log-in that is not right. Which half is wrong nobody is told.
 var errWrong = errors.New("mail address and password do not fit")
 
-// logIn checks a mail address and a password.
-func (s *Shop) logIn(r *http.Request, email, password string) (*customer, error) {
-	c, err := s.db.byEmail(r.Context(), strings.ToLower(strings.TrimSpace(email)))
-	kept := nobody
+// right checks a password against the one that is kept of an account. found is the error of looking for the account: where there is none, checking takes
+// as long, and nothing is right.
+func (s *Shop) right(account, kept, password string, found error) error {
+	now := s.cfg.Now()
 	switch {
-	case err == nil:
-		kept = c.Password
-	case !errors.Is(err, errNone):
-		return nil, err
+	case errors.Is(found, errNone):
+		kept = nobody()
+	case found != nil:
+		return found
 	}
-	if s.tries.tooMany(email, s.cfg.Now()) {
-		return nil, errTries
+	if s.tries.tooMany(account, now) {
+		return errTries
 	}
 	ok, err := matches(kept, password)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if !ok || kept == nobody {
-		s.tries.wrong(email, s.cfg.Now())
-		return nil, errWrong
+	if !ok || found != nil {
+		s.tries.wrong(account, now)
+		return errWrong
+	}
+	return nil
+}
+
+// logIn checks a mail address and a password.
+func (s *Shop) logIn(r *http.Request, email, password string) (*customer, error) {
+	c, err := s.db.byEmail(r.Context(), strings.ToLower(strings.TrimSpace(email)))
+	if err := s.right(email, c.Password, password, err); err != nil {
+		return nil, err
 	}
 	return c, s.db.loggedIn(r.Context(), c.Number, s.cfg.Now().UnixMilli())
 }

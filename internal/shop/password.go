@@ -17,26 +17,41 @@ import (
 // What a person chose is kept with Argon2id (19 MiB, two passes: OWASP's least), because it can be guessed. Generated customers have 100 random bits as
 // a password: nobody guesses that however fast each try is, so one SHA-256 with a salt keeps it as safe, and ten thousand of them take milliseconds
 // to make and to check.
+// Both kept texts are in the PHC string format, which says how costly the hash is: a later shop may ask more of new ones.
 const (
 	slow = "$argon2id$"
 	fast = "$sha256$"
 
-	argonPasses = 2
-	argonMemory = 19 << 10 // KiB
-	argonLength = 32
-	saltLength  = 16
+	saltLength = 16
+	sumLength  = 32
 )
+
+// cost of an Argon2id hash.
+type cost struct {
+	version        int
+	memory, passes uint32 // KiB, and how often over it
+	lanes          uint8
+}
+
+// chosen is what new passwords get. Tests that are not about it get less.
+var chosen = cost{argon2.Version, 19 << 10, 2, 1}
 
 // argonAtOnce bounds the memory that log-ins take, whoever tries them: others wait.
 var argonAtOnce = make(chan struct{}, 4)
 
-func argon(password string, salt []byte) []byte {
+func (c cost) hash(password string, salt []byte) []byte {
 	argonAtOnce <- struct{}{}
 	defer func() { <-argonAtOnce }()
-	return argon2.IDKey([]byte(password), salt, argonPasses, argonMemory, 1, argonLength)
+	return argon2.IDKey([]byte(password), salt, c.passes, c.memory, c.lanes, sumLength)
 }
 
-func hashSlow(password string) (string, error) { return hash(slow, argon, password) }
+func (c cost) String() string {
+	return fmt.Sprintf("v=%d$m=%d,t=%d,p=%d$", c.version, c.memory, c.passes, c.lanes)
+}
+
+func hashSlow(password string) (string, error) {
+	return hash(slow+chosen.String(), chosen.hash, password)
+}
 
 func hashFast(password string) (string, error) { return hash(fast, salted, password) }
 
@@ -47,38 +62,46 @@ func salted(password string, salt []byte) []byte {
 	return h.Sum(nil)
 }
 
-func hash(kind string, by func(string, []byte) []byte, password string) (string, error) {
+func hash(head string, by func(string, []byte) []byte, password string) (string, error) {
 	var salt [saltLength]byte
 	if _, err := rand.Read(salt[:]); err != nil {
 		return "", fmt.Errorf("draw a salt: %w", err)
 	}
 	e := base64.RawStdEncoding
-	return kind + e.EncodeToString(salt[:]) + "$" + e.EncodeToString(by(password, salt[:])), nil
+	return head + e.EncodeToString(salt[:]) + "$" + e.EncodeToString(by(password, salt[:])), nil
 }
 
 // nobody's password is what is checked where there is no such account, so that an answer takes as long.
-var nobody = slow + strings.Repeat("A", 22) + "$" + strings.Repeat("A", 43)
+func nobody() string {
+	return slow + chosen.String() + strings.Repeat("A", 22) + "$" + strings.Repeat("A", 43)
+}
+
+var errKept = errors.New("check a password: what was kept cannot be read")
 
 // matches reports whether a password is the one that was kept.
 func matches(kept, password string) (bool, error) {
-	by, rest := argon, ""
+	parts := strings.Split(kept, "$") // the first is empty
+	by := salted
 	switch {
-	case strings.HasPrefix(kept, slow):
-		rest = kept[len(slow):]
-	case strings.HasPrefix(kept, fast):
-		by, rest = salted, kept[len(fast):]
+	case strings.HasPrefix(kept, slow) && len(parts) == 6:
+		var c cost
+		if _, err := fmt.Sscanf(parts[2]+"$"+parts[3]+"$", "v=%d$m=%d,t=%d,p=%d$", &c.version, &c.memory, &c.passes, &c.lanes); err != nil ||
+			c.version != argon2.Version || c.passes == 0 || c.lanes == 0 {
+			return false, errKept
+		}
+		by = c.hash
+	case strings.HasPrefix(kept, fast) && len(parts) == 4:
 	default:
-		return false, errors.New("check a password: what was kept is of no known kind")
+		return false, errKept
 	}
-	salt, sum, _ := strings.Cut(rest, "$")
 	e := base64.RawStdEncoding
-	s, err := e.DecodeString(salt)
+	salt, err := e.DecodeString(parts[len(parts)-2])
 	if err != nil {
-		return false, errors.New("check a password: what was kept cannot be read")
+		return false, errKept
 	}
-	want, err := e.DecodeString(sum)
-	if err != nil || len(want) == 0 {
-		return false, errors.New("check a password: what was kept cannot be read")
+	want, err := e.DecodeString(parts[len(parts)-1])
+	if err != nil || len(want) != sumLength {
+		return false, errKept
 	}
-	return subtle.ConstantTimeCompare(by(password, s), want) == 1, nil
+	return subtle.ConstantTimeCompare(by(password, salt), want) == 1, nil
 }

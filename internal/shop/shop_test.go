@@ -266,6 +266,8 @@ func TestFilesForAServer(t *testing.T) {
 }
 
 func BenchmarkOpen(b *testing.B) {
+	shop.Cheap(false)
+	defer shop.Cheap(true)
 	for _, n := range []int{10_000, 50_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			dir := b.TempDir()
@@ -275,5 +277,25 @@ func BenchmarkOpen(b *testing.B) {
 				check(b, s.Close(context.Background()))
 			}
 		})
+	}
+}
+
+// BenchmarkAddresses is a page as a thief opens it: a token that was never seen, an address book, no guard.
+func BenchmarkAddresses(b *testing.B) {
+	s := open(b)
+	h := s.Handler()
+	v, err := s.Visitors(b.Context())
+	check(b, err)
+	key := s.StolenKey()
+	for b.Loop() {
+		token, err := key.Forge(v[0].ID, time.Now())
+		check(b, err)
+		r := httptest.NewRequest("GET", "/me/addresses", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != 200 {
+			b.Fatal(w.Code)
+		}
 	}
 }

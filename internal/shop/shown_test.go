@@ -197,8 +197,10 @@ func newHouseAt(t *testing.T, mode string, path *string) *house {
 	return newHouse(t, mode, func(c *shop.Config) { c.Path = *path })
 }
 
-// TestOpenIsFast: a demo begins with it.
-func TestOpenIsFast(t *testing.T) {
+// TestTenThousand: a demo begins with them.
+func TestTenThousand(t *testing.T) {
+	shop.Cheap(false)
+	defer shop.Cheap(true)
 	began := time.Now()
 	s, err := shop.Open(t.Context(), shop.Config{Path: filepath.Join(t.TempDir(), "shop.db"), Customers: 10_000, Seed: 1})
 	check(t, err)
