@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/door"
 	"github.com/whosaw/whosaw/internal/guard"
 	"github.com/whosaw/whosaw/internal/ledger"
@@ -42,6 +43,23 @@ func RaiseToo(g *guard.Guard, first func(context.Context, []pipeline.Raised) err
 			list[i] = raised[i].Finding
 		}
 		return g.Raise(ctx, list)
+	}
+}
+
+// GrowToo has the places to which findings spread become standing decisions, after they are in the book.
+func GrowToo(g *guard.Guard, first func(context.Context, []detect.GrowthStep) error) func(context.Context, []detect.GrowthStep) error {
+	return func(ctx context.Context, steps []detect.GrowthStep) error {
+		if first != nil {
+			if err := first(ctx, steps); err != nil {
+				return err
+			}
+		}
+		for i := range steps {
+			if err := g.Grow(ctx, &steps[i].Finding, steps[i].Sequence); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }
 

@@ -203,9 +203,19 @@ func (e *Engine) accuse(d detector, u *unit, v *view) *accusation {
 		if !got.majority() {
 			continue
 		}
-		whole := e.wholeHistory(d, u, ev, got)
+		whole := e.wholeHistory(d, u, ev, got) || d != unissued && u.kind == kindKey && s.class && u.wholeClass(ev, j, v, got)
 		if !whole && d != unissued && !e.pastEnded(u, ev, got) {
 			continue
+		}
+		if d != unissued && u.kind == kindKey && !s.class && common.class {
+			// The key's others need not be accused with it where the thief's program tells him from them.
+			fine := s
+			fine.class = true
+			if with := weigh(ev, j, v, fine, accused); u.tells(v) && with.hits == got.hits && u.wholeClass(ev, j, v, got) {
+				s, whole, with.sure = fine, true, got.sure
+				with.accused = min(got.accused, with.accesses)
+				got = with
+			}
 		}
 		s.narrow(&t, v)
 		if !whole {

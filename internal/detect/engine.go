@@ -115,9 +115,10 @@ type Engine struct {
 	ofCustomers                   []kind                `state:"-"` // watched for customers who open others
 	views                         uint64                // accesses looked at, now or later
 	stats                         [nDetectors]stat
-	canaries                      bool // a subject record has named one
-	now                           view `state:"-"` // the record in hand
-	held                          view `state:"-"` // a pending access that is judged now
+	canaries                      bool          // a subject record has named one
+	now                           view          `state:"-"` // the record in hand
+	away                          whosaw.Record `state:"-"` // what the guard refused, as an access
+	held                          view          `state:"-"` // a pending access that is judged now
 
 	trace     func(Touch) `state:"-"` // nil: nobody asks
 	peak      rise        `state:"-"` // for the trace
@@ -206,6 +207,8 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 			e.judgement(r)
 		case r.Type == whosaw.TypeAct && r.Ref != nil && r.Ref.Kind == KeyPolicyAct:
 			e.setKeyPolicy(r)
+		case r.Type == whosaw.TypeDecision:
+			e.turnedAway(seq, r)
 		}
 		return e.findings // else what whosaw itself wrote, by the machine's clock, is no news of the shop
 	}
@@ -350,6 +353,9 @@ func (e *Engine) suspects(v *view) {
 		}
 		if u := e.unit(v, k, true); u != nil {
 			u.total++
+			if k == kindKey {
+				u.mixed(v)
+			}
 		}
 	}
 }
@@ -366,6 +372,9 @@ func (e *Engine) bystander(v *view) {
 		// Most principals and credentials look round and then open their own customer: no need to know them yet.
 		if u := e.unit(v, k, k != kindPrincipal && k != kindCredential); u != nil {
 			u.total++
+			if k == kindKey {
+				u.mixed(v)
+			}
 			e.witness(u, nonexistent, v, en)
 			e.witness(u, traversal, v, en)
 		}

@@ -221,6 +221,13 @@ func (u *unit) state(c *snapshot.Codec) {
 	u.ids.state(c)
 	snapshot.Int(c, &u.canaries)
 	snapshot.Int(c, &u.bare)
+	mixed := u.mix != nil
+	if c.Bool(&mixed); mixed {
+		if c.Reading() {
+			u.mix = mixture{}
+		}
+		u.mix.state(c)
+	}
 	some := uint32(0)
 	for d := range nDetectors {
 		if u.quiet[d] != 0 {

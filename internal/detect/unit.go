@@ -51,6 +51,7 @@ type unit struct {
 	bare     int64             // disclosed accesses of staff, partners and programs that no reason explained once it was due
 	quiet    [nDetectors]int32 // day number until which no further narrow finding is raised
 	open     []*accusation     `state:"-"` // findings whose filter names this unit
+	mix      mixture           // of a key: what it was met with; nil: nothing
 }
 
 func (u *unit) suspicious() bool { return u.held != 0 || u.open != nil }

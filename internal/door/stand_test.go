@@ -39,6 +39,7 @@ import (
 	"github.com/whosaw/whosaw/internal/answer"
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/door"
 	"github.com/whosaw/whosaw/internal/guard"
 	"github.com/whosaw/whosaw/internal/ledger"
@@ -75,7 +76,7 @@ func newStand(t testing.TB, cat *catalog.Catalog, kind guard.Kind, change ...fun
 	check(t, err)
 	log := slog.New(slog.DiscardHandler)
 	lc := pipeline.LiveConfig{
-		Ledger: led, Catalog: cat, Logger: log, Now: s.now, Raise: func(context.Context, []pipeline.Raised) error { return nil },
+		Ledger: led, Catalog: cat, Logger: log, Now: s.now, Detect: detect.Config{RetiredGrace: int64(sim.TokenDays()) * 24 * 3600 * 1000}, Raise: func(context.Context, []pipeline.Raised) error { return nil },
 	}
 	if kind != "" {
 		s.openGuard(cat, kind, &lc, change)
@@ -153,6 +154,7 @@ func (s *stand) openGuard(cat *catalog.Catalog, kind guard.Kind, lc *pipeline.Li
 	check(t, err)
 	lc.Appended = api.Appended(s.guard)
 	lc.Raise = api.RaiseToo(s.guard, lc.Raise)
+	lc.Grow = api.GrowToo(s.guard, nil)
 }
 
 // serve is the shop's service: it shows what it is asked for, and says so in its log.
@@ -585,9 +587,14 @@ func (s *stand) replay(events, before []shopEvent) *tally {
 	}
 	tokens := map[string]string{}
 	out := &tally{lost: map[string]bool{}}
+	tended := int64(0)
 	for i := range events {
 		e := &events[i]
 		s.clock.Store(max(s.clock.Load(), e.record.Time))
+		if now := s.clock.Load(); s.guard != nil && now-tended >= 1000 {
+			s.guard.Tend(s.t.Context())
+			tended = now
+		}
 		if e.record.Type != whosaw.TypeAccess {
 			_, err := s.live.TakeRecords(s.t.Context(), []whosaw.Record{e.record.Clone()})
 			check(s.t, err)

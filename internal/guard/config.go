@@ -124,7 +124,8 @@ const (
 
 // FindingConfig turns findings of a detector into standing decisions.
 type FindingConfig struct {
-	// The detector, or * for all that are not named.
+	// The detector, or * for all that are not named. A finding that accuses a key or client as a whole, honest sessions with forged ones,
+	// becomes a decision only where its detector is named.
 	Detector string `yaml:"detector"`
 	// What is done with what the finding's filter covers: deny, throttle, mask or step_up.
 	Action Action `yaml:"action"`

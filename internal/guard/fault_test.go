@@ -172,6 +172,56 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// A finding whose filter is a whole key would log everybody out: only a configuration that names its detector does that. Where a finding spreads,
+// the decision does too, and all of it is undone when it is judged false.
+func TestFindingsOfAWholeKey(t *testing.T) {
+	w := newWorld(t, func(c *guard.Config) {
+		c.Findings = []guard.FindingConfig{{Detector: "*", Action: guard.Deny, For: 24 * time.Hour}, {Detector: "key_state", Action: guard.Deny, For: 24 * time.Hour}}
+	})
+	no := false
+	f := whosaw.Finding{ID: "f1", Detector: "nonexistent", Seen: whosaw.Time(w.now().UnixMilli())}
+	f.Filter = whosaw.Filter{{Key: []string{"main"}, Explained: &no, Outcome: []string{"disclosed", "absent"}}}
+	named := f
+	named.ID, named.Detector = "f2", "key_state"
+	absent := f
+	absent.ID, absent.Filter = "f3", whosaw.Filter{{Key: []string{"main"}, Explained: &no, AgentClass: []string{"library:curl"}}}
+	if err := w.g.Raise(t.Context(), []whosaw.Finding{f, absent}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(w.g.Book().Holding()); n != 1 {
+		t.Fatalf("%d decisions, want the one that tells the accused from the others", n)
+	}
+	spread := absent
+	spread.Filter = whosaw.Filter{{IP: []string{"198.51.100.0/24"}}}
+	for range 2 { // as after a crash
+		if err := w.g.Grow(t.Context(), &spread, 4711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	more := absent
+	more.Filter = nil
+	if err := w.g.Grow(t.Context(), &more, 4712); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(w.g.Book().Holding()); n != 2 {
+		t.Fatalf("%d decisions, want one more for the place to which it spread", n)
+	}
+	q := ask(w.issue("a", "7"))
+	q.IP = netip.MustParseAddr("198.51.100.9")
+	w.want(q, guard.Deny, guard.CodeStanding)
+	if err := w.g.Judged(t.Context(), "f3", "false", "staff:kim"); err != nil {
+		t.Fatal(err)
+	}
+	w.want(q, guard.Allow, guard.CodeOK)
+	if err := w.g.Raise(t.Context(), []whosaw.Finding{named}); err != nil {
+		t.Fatal(err)
+	}
+	w.want(ask(w.issue("b", "7")), guard.Allow, guard.CodeOK) // a customer's own issued session is explained
+	if n := len(w.g.Book().Holding()); n != 1 {
+		t.Errorf("%d decisions, want the one whose detector is named", n)
+	}
+}
+
 // TestKeysFromURL: discovery, rotation, a server that fails, keys that are another issuer's.
 func TestKeysFromURL(t *testing.T) {
 	w := newWorld(t)

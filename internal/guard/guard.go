@@ -119,7 +119,7 @@ func (g *Guard) Run(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		g.tend(ctx)
+		g.Tend(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -136,8 +136,9 @@ func (g *Guard) Run(ctx context.Context) {
 	}
 }
 
-// tend does what is done once a second.
-func (g *Guard) tend(ctx context.Context) {
+// Tend does what [Guard.Run] does once a second: it writes decisions, lets what has expired go, and asks after the ledger. Only who turns the
+// clock by hand calls it.
+func (g *Guard) Tend(ctx context.Context) {
 	err := g.record.flush(ctx)
 	if err == nil && g.health != nil {
 		err = g.health()

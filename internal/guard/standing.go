@@ -537,34 +537,60 @@ func sortedKeys(m map[string]*recalled) []string {
 // Raise makes standing decisions of findings, as guard.findings says. The same finding makes one once, whatever became of it.
 func (g *Guard) Raise(ctx context.Context, findings []whosaw.Finding) error {
 	for i := range findings {
-		f := &findings[i]
-		c := g.findingConfig(f.Detector)
-		if c == nil {
-			continue
-		}
-		expires := int64(f.Seen) + c.For.Milliseconds()
-		if expires <= g.now().UnixMilli() {
-			continue // an old ledger is read again
-		}
-		s := Standing{Action: c.Action, Filter: f.Filter, Reason: "finding of detector " + f.Detector, Who: "whosaw", Finding: f.ID}
-		if err := g.book.Check(&s, c.For); err != nil {
-			var bad *BadDecision
-			if errors.As(err, &bad) {
-				g.log.Warn("a finding cannot be made a standing decision: make one by hand", "finding", f.ID, "detector", f.Detector, "error", err)
-				continue
-			}
+		if err := g.raise(ctx, &findings[i], "f-"+findings[i].ID); err != nil {
 			return err
-		}
-		s.ID, s.Made, s.Expires = "f-"+f.ID, g.now().UnixMilli(), expires
-		added, err := g.book.add(ctx, &s)
-		if err != nil {
-			return err
-		}
-		if added != nil {
-			g.log.Warn("a finding became a standing decision", "finding", f.ID, "decision", s.ID, "action", s.Action.String())
 		}
 	}
 	return nil
+}
+
+// Grow makes a standing decision of the place to which a finding spread, at a sequence of the ledger. Its filter is that place's alone.
+func (g *Guard) Grow(ctx context.Context, f *whosaw.Finding, sequence uint64) error {
+	if len(f.Filter) == 0 {
+		return nil // it only counted on
+	}
+	return g.raise(ctx, f, fmt.Sprintf("f-%s-%d", f.ID, sequence))
+}
+
+func (g *Guard) raise(ctx context.Context, f *whosaw.Finding, id string) error {
+	c := g.findingConfig(f.Detector)
+	if c == nil {
+		return nil
+	}
+	expires := int64(f.Seen) + c.For.Milliseconds()
+	if expires <= g.now().UnixMilli() {
+		return nil // an old ledger is read again
+	}
+	if c.Detector != f.Detector && ofEverybody(f.Filter) {
+		g.log.Error("a finding is no standing decision: its filter would end every session of a key or client, and guard.findings does not name its detector; "+
+			"look at it, then rotate the key or make the decision by hand", "finding", f.ID, "detector", f.Detector)
+		return nil
+	}
+	s := Standing{Action: c.Action, Filter: f.Filter, Reason: "finding of detector " + f.Detector, Who: "whosaw", Finding: f.ID}
+	if err := g.book.Check(&s, c.For); err != nil {
+		var bad *BadDecision
+		if errors.As(err, &bad) {
+			g.log.Warn("a finding cannot be made a standing decision: make one by hand", "finding", f.ID, "detector", f.Detector, "error", err)
+			return nil
+		}
+		return err
+	}
+	s.ID, s.Made, s.Expires = id, g.now().UnixMilli(), expires
+	added, err := g.book.add(ctx, &s)
+	if err == nil && added != nil {
+		g.log.Warn("a finding became a standing decision", "finding", f.ID, "decision", s.ID, "action", s.Action.String())
+	}
+	return err
+}
+
+// ofEverybody reports whether a term covers whoever comes with a key or client, honest or not: nothing in it tells the accused from them.
+func ofEverybody(f whosaw.Filter) bool {
+	return slices.ContainsFunc(f, func(t whosaw.Term) bool {
+		forged := t.Issued != nil && !*t.Issued
+		return len(t.Key)+len(t.Client) > 0 && !forged &&
+			len(t.Credential)+len(t.Principal)+len(t.IP)+len(t.Country)+len(t.ASN)+len(t.Agent)+len(t.AgentClass)+len(t.TLS)+len(t.Subject)+len(t.Route)+len(t.Field) == 0 &&
+			!slices.Equal(t.Outcome, []string{whosaw.OutcomeAbsent.String()})
+	})
 }
 
 func (g *Guard) findingConfig(detector string) *FindingConfig {
@@ -580,14 +606,18 @@ func (g *Guard) findingConfig(detector string) *FindingConfig {
 	return any
 }
 
-// Judged undoes the decision of a finding that was judged to be none.
+// Judged undoes the decisions of a finding that was judged to be none, those of the places to which it spread too.
 func (g *Guard) Judged(ctx context.Context, finding, kind, who string) error {
 	if kind != "false" && kind != "explained" {
 		return nil
 	}
-	_, err := g.book.Undo(ctx, "f-"+finding, who, "the finding was judged "+kind)
-	if errors.Is(err, ErrNoDecision) {
-		return nil
+	for _, s := range g.book.Holding() {
+		if s.Finding != finding {
+			continue
+		}
+		if _, err := g.book.Undo(ctx, s.ID, who, "the finding was judged "+kind); err != nil && !errors.Is(err, ErrNoDecision) {
+			return err
+		}
 	}
-	return err
+	return nil
 }

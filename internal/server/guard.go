@@ -39,6 +39,7 @@ func (s *Server) openGuard(ctx context.Context, lc *pipeline.LiveConfig) error {
 	}
 	lc.Appended = api.Appended(s.guard)
 	lc.Raise = api.RaiseToo(s.guard, lc.Raise)
+	lc.Grow = api.GrowToo(s.guard, lc.Grow)
 	lc.Verdict = api.VerdictToo(s.guard, lc.Verdict)
 	s.doors, err = door.Open(s.cfg.Guard.Doors, s.guard, s.log)
 	return err
