@@ -83,8 +83,12 @@ var importTable = map[string][]string{
 		"", "internal/alarm", "internal/api", "internal/auth", "internal/catalog", "internal/config", "internal/console", "internal/detect", "internal/door", "internal/follow", "internal/guard",
 		"internal/incident", "internal/ingest", "internal/jetstream", "internal/keys", "internal/ledger", "internal/meter", "internal/notice", "internal/pipeline", "internal/public", "internal/rules", "internal/store/sqlite",
 	},
+	"internal/demo": {
+		"", "guard", "internal/alarm", "internal/api", "internal/auth", "internal/catalog", "internal/config", "internal/console", "internal/draw", "internal/figure", "internal/guard", "internal/ingest", "internal/keys",
+		"internal/pipeline", "internal/proxy", "internal/scope", "internal/server", "internal/shop",
+	},
 	"cmd/whosaw": {
-		"", "guard", "internal/proxy", "internal/server", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
+		"", "guard", "internal/demo", "internal/proxy", "internal/server", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
 		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill", "internal/incident", "internal/notice", "internal/regime", "internal/rehearsal", "internal/rules",
 		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/keys", "internal/guard", "internal/store/sqlite",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",

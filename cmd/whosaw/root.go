@@ -60,6 +60,7 @@ Nothing leaves this machine, but for what a server tells the channels you config
 		m.baselineCommand(),
 		m.drillCommand(),
 		m.simCommand(),
+		m.demoCommand(),
 		m.verifyCommand(),
 		m.retentionCommand(),
 		m.holdCommand(),

@@ -67,31 +67,7 @@ func New(cfg Config) (*Console, error) {
 
 // Register adds the pages to a mux.
 func (c *Console) Register(mux *http.ServeMux) {
-	static, err := fs.Sub(files, "static")
-	if err != nil {
-		panic("BUG: the embedded files have no static/: " + err.Error())
-	}
-	assets := http.StripPrefix("/static/", http.FileServerFS(static))
-	tags := map[string]string{}
-	err = fs.WalkDir(static, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := fs.ReadFile(static, name)
-		sum := sha256.Sum256(data)
-		tags["/static/"+name] = `"` + hex.EncodeToString(sum[:12]) + `"`
-		return err
-	})
-	if err != nil {
-		panic("BUG: the embedded files cannot be read: " + err.Error())
-	}
-	mux.Handle("GET /static/", guarded(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-cache") // asked for again each time, and sent again when it has changed
-		if tag := tags[r.URL.Path]; tag != "" {
-			w.Header().Set("ETag", tag)
-		}
-		assets.ServeHTTP(w, r)
-	}))
+	mux.Handle("GET /static/", Static())
 	for pattern, fn := range map[string]http.HandlerFunc{
 		"GET /login": c.login, "POST /login": c.redeem, "POST /logout": c.logout, "POST /prefs": c.prefs,
 	} {
@@ -117,6 +93,35 @@ func (c *Console) Register(mux *http.ServeMux) {
 	} {
 		mux.Handle(pattern, guarded(c.in(fn)))
 	}
+}
+
+// Static serves what the pages look and move by, under /static/.
+func Static() http.Handler {
+	static, err := fs.Sub(files, "static")
+	if err != nil {
+		panic("BUG: the embedded files have no static/: " + err.Error())
+	}
+	assets := http.StripPrefix("/static/", http.FileServerFS(static))
+	tags := map[string]string{}
+	err = fs.WalkDir(static, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(static, name)
+		sum := sha256.Sum256(data)
+		tags["/static/"+name] = `"` + hex.EncodeToString(sum[:12]) + `"`
+		return err
+	})
+	if err != nil {
+		panic("BUG: the embedded files cannot be read: " + err.Error())
+	}
+	return guarded(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache") // asked for again each time, and sent again when it has changed
+		if tag := tags[r.URL.Path]; tag != "" {
+			w.Header().Set("ETag", tag)
+		}
+		assets.ServeHTTP(w, r)
+	})
 }
 
 // handler serves somebody who is signed in. What it returns is shown.

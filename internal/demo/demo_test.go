@@ -1,0 +1,241 @@
+package demo_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/demo"
+	"github.com/whosaw/whosaw/internal/shop"
+)
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// start runs a small demo. end stops it, and says what it ended with.
+func start(t *testing.T, change ...func(*demo.Config)) (d *demo.Demo, end func() error) {
+	t.Helper()
+	cfg := demo.Config{
+		Listen: "127.0.0.1:0", Customers: 260, Seed: 7, Span: 6 * time.Second, Zone: "UTC", Version: "test", Operator: "test", Now: time.Now,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
+	}
+	for _, fn := range change {
+		fn(&cfg)
+	}
+	d, err := demo.Open(cfg)
+	check(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	var done error
+	stopped := false
+	end = func() error {
+		if !stopped {
+			cancel()
+			done, stopped = <-ended, true
+		}
+		return done
+	}
+	t.Cleanup(func() {
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d, end
+}
+
+func ready(t *testing.T, d *demo.Demo) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	if !d.Ready(ctx) {
+		t.Fatal("the shop never opened")
+	}
+}
+
+func get(t *testing.T, url string, change ...func(*http.Request)) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	check(t, err)
+	for _, fn := range change {
+		fn(req)
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(req)
+	check(t, err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	check(t, err)
+	return res, string(body)
+}
+
+// TestStartStop: it says where it is, shows a page at once, opens, lets nobody in by another name, and leaves nothing behind.
+func TestStartStop(t *testing.T) {
+	d, end := start(t)
+	if !strings.HasPrefix(d.URL(), "http://localhost:") {
+		t.Errorf("it is at %s", d.URL())
+	}
+	if res, body := get(t, d.URL()+"/"); res.StatusCode != 200 && res.StatusCode != 303 {
+		t.Errorf("the first page: %s %s", res.Status, body)
+	}
+	ready(t, d)
+	_, body := get(t, d.URL()+"/step/calm")
+	for _, want := range []string{"A calm day", "260", "member"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the first page lacks %q", want)
+		}
+	}
+	server, shop := d.World()
+	for _, base := range []string{d.URL(), shop} {
+		res, _ := get(t, base+"/", func(r *http.Request) { r.Host = "evil.example" })
+		if res.StatusCode != http.StatusMisdirectedRequest {
+			t.Errorf("%s under another name: %s", base, res.Status)
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.URL()+"/next", strings.NewReader("from=calm"))
+	check(t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Sec-Fetch-Site", "cross-site")
+	req.Header.Set("Origin", "https://evil.example")
+	res, err := http.DefaultClient.Do(req)
+	check(t, err)
+	res.Body.Close()
+	if res.StatusCode != http.StatusForbidden {
+		t.Errorf("a form of another page: %s", res.Status)
+	}
+	if res, _ := get(t, d.URL()+"/step/harvest"); res.Header.Get("Location") != "/" {
+		t.Errorf("a step ahead of the story: %s to %q", res.Status, res.Header.Get("Location"))
+	}
+	if res, _ := get(t, d.URL()+"/open?to=//evil.example/"); res.Header.Get("Location") != "/" {
+		t.Errorf("a way out to another host: %q", res.Header.Get("Location"))
+	}
+	dir := d.Dir()
+	if _, err := os.Stat(filepath.Join(dir, "1", "data", "ledger")); err != nil {
+		t.Error(err)
+	}
+	check(t, end())
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is left: %v", dir, err)
+	}
+	for _, base := range []string{d.URL(), server, shop} {
+		if res, err := http.Get(base + "/"); err == nil {
+			res.Body.Close()
+			t.Errorf("%s is still served", base)
+		}
+	}
+}
+
+// TestStopEarly: who stops it while the shop is being opened need not wait for that.
+func TestStopEarly(t *testing.T) {
+	d, end := start(t, func(c *demo.Config) { c.Customers = 50_000 })
+	get(t, d.URL()+"/")
+	check(t, end())
+	if _, err := os.Stat(d.Dir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is left: %v", d.Dir(), err)
+	}
+}
+
+// TestRefused: what cannot work is said before anything is made.
+func TestRefused(t *testing.T) {
+	full := t.TempDir()
+	check(t, os.WriteFile(filepath.Join(full, "x"), nil, 0o600))
+	for want, change := range map[string]func(*demo.Config){
+		"this machine alone": func(c *demo.Config) { c.Listen = "0.0.0.0:0" },
+		"give 100 to":        func(c *demo.Config) { c.Customers = 5 },
+		"is not empty":       func(c *demo.Config) { c.Data = full },
+	} {
+		cfg := demo.Config{Listen: "127.0.0.1:0", Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
+		change(&cfg)
+		if _, err := demo.Open(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// TestPages: people are made to come to pages that the shop's catalog knows, and its past says the same of them.
+func TestPages(t *testing.T) {
+	cat, err := catalog.Parse("catalog.yaml", shop.Catalog())
+	check(t, err)
+	v := cat.At(time.Now().UnixMilli())
+	for route, shows := range demo.Pages() {
+		e := v.Route(route)
+		if e == nil {
+			t.Errorf("the catalog does not know %s", route)
+			continue
+		}
+		for i, have := range [][]string{e.Fields, e.Masked} {
+			want := slices.Clone(have)
+			slices.Sort(want)
+			if !slices.Equal(shows[i], want) {
+				t.Errorf("%s shows %v, the catalog says %v", route, shows[i], want)
+			}
+		}
+	}
+}
+
+// TestWords: both languages have the same messages with the same values and marks, and every one that the page asks for.
+func TestWords(t *testing.T) {
+	read := func(lang string) map[string]string {
+		data, err := os.ReadFile("words/" + lang + ".json")
+		check(t, err)
+		var out map[string]string
+		check(t, json.Unmarshal(data, &out))
+		return out
+	}
+	en, ko := read("en"), read("ko")
+	place := regexp.MustCompile(`\{\d\}`)
+	for key, text := range en {
+		other, ok := ko[key]
+		if !ok || other == "" {
+			t.Errorf("ko.json lacks %s", key)
+			continue
+		}
+		a, b := place.FindAllString(text, -1), place.FindAllString(other, -1)
+		slices.Sort(a)
+		slices.Sort(b)
+		if !slices.Equal(slices.Compact(a), slices.Compact(b)) {
+			t.Errorf("%s takes %v in English and %v in Korean", key, a, b)
+		}
+		if strings.Count(text, "**") != strings.Count(other, "**") {
+			t.Errorf("%s has other marks in Korean", key)
+		}
+		if strings.Contains(other, "노출") {
+			t.Errorf("%s says exposure for leak", key)
+		}
+	}
+	for key := range ko {
+		if _, ok := en[key]; !ok {
+			t.Errorf("en.json lacks %s", key)
+		}
+	}
+	asked := regexp.MustCompile(`\.(?:T|N|Rich|NRich|Raw) ?\(?"([a-z0-9_.]+)"`)
+	names, err := filepath.Glob("*.go")
+	check(t, err)
+	more, err := filepath.Glob("templates/*.html")
+	check(t, err)
+	for _, name := range slices.Concat(names, more) {
+		data, err := os.ReadFile(name)
+		check(t, err)
+		for _, m := range asked.FindAllStringSubmatch(string(data), -1) {
+			if key := m[1]; en[key] == "" && !strings.HasSuffix(key, ".") {
+				t.Errorf("%s asks for %s, which is not there", name, key)
+			}
+		}
+	}
+}
