@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/auth"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/guard"
@@ -51,6 +52,13 @@ func shopAPI(seen *[]http.Header) http.Handler {
 		case "part":
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusPartialContent)
+		case "none":
+			w.Header().Set("Content-Type", "application/json")
+			body = `{"orders":[]}`
+		case "gone":
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusNotFound)
+			body = `{"error":"not_found"}`
 		case "broken":
 			w.Header().Set("Content-Type", "application/json")
 			body = body[:len(body)-3]
@@ -138,6 +146,27 @@ func TestProxyKeepsTheBudget(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the ledger has %q", got)
+	}
+}
+
+// TestProxyAndAnswersThatShowNothing: an empty list and an answer that there is nothing disclose nobody, whatever the catalog says of the route.
+func TestProxyAndAnswersThatShowNothing(t *testing.T) {
+	p := newProxied(t, false, func(*guard.Config) {})
+	for how, want := range map[string]int{"none": 200, "gone": 404} {
+		if code, _, _ := p.get(t, "customer:7", "/api/orders?how="+how); code != want {
+			t.Errorf("%s: %d", how, code)
+		}
+	}
+	rs := p.accesses(t)
+	statuses := map[int]bool{}
+	for _, r := range rs {
+		statuses[r.Status] = true
+		if r.Fields == nil || r.Masked == nil || len(r.Fields)+len(r.Masked)+len(r.Subjects) > 0 || r.Outcome == whosaw.OutcomeDisclosed {
+			t.Errorf("recorded as %+v", r)
+		}
+	}
+	if len(rs) != 2 || !statuses[404] {
+		t.Errorf("%d records, %v", len(rs), statuses)
 	}
 }
 

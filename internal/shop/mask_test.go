@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/shop"
 )
 
 // TestMaskedByDecision: what a standing decision masks is masked on the page, and recorded as masked.
@@ -76,27 +77,30 @@ func TestMaskedByDecision(t *testing.T) {
 	}
 }
 
-// TestAddressesOfClients: the issuance has the address that the access has, behind the middleware and behind the proxy.
+// TestAddressesOfClients: the issuance has the address that the access has, behind the middleware and behind the proxy, and nobody makes up another: of a list
+// only what the last in front added counts.
 func TestAddressesOfClients(t *testing.T) {
-	h := newHouse(t, "enforce")
-	logins, err := h.shop.Logins(t.Context(), 0, 2)
-	check(t, err)
-	do(t, h.logIn(logins[0]), "GET", h.pages.URL+"/me", nil)
-	token := h.apiIn(logins[1])
-	do(t, browser(t), "GET", h.api.URL+"/api/profile", nil, "Authorization", "Bearer "+token)
-	from := map[string][]string{}
-	for _, r := range h.records(whosaw.TypeIssuance, whosaw.TypeAccess) {
-		if r.Credential != "" {
-			from[r.Credential] = append(from[r.Credential], r.IP.String())
+	for header, want := range map[string]string{"": "127.0.0.1", "X-Forwarded-For": "203.0.113.9"} {
+		h := newHouse(t, "enforce", func(c *shop.Config) { c.AddressHeader = header })
+		claim := []string{"X-Forwarded-For", "198.51.100.7, 203.0.113.9"}
+		logins, err := h.shop.Logins(t.Context(), 0, 2)
+		check(t, err)
+		do(t, h.logIn(logins[0], claim...), "GET", h.pages.URL+"/me", nil, claim...)
+		token := h.apiIn(logins[1], claim...)
+		do(t, browser(t), "GET", h.api.URL+"/api/profile", nil, append(claim, "Authorization", "Bearer "+token)...)
+		from := map[string][]string{}
+		for _, r := range h.records(whosaw.TypeIssuance, whosaw.TypeAccess) {
+			if r.Credential != "" {
+				from[r.Credential] = append(from[r.Credential], r.IP.String())
+			}
 		}
-	}
-	pairs := 0
-	for _, list := range from {
-		if len(list) == 2 && list[0] == "127.0.0.1" && list[1] == "127.0.0.1" {
-			pairs++
+		for credential, list := range from {
+			if len(list) != 2 || list[0] != want || list[1] != want {
+				t.Errorf("with the header %q: %s came from %v, want %s", header, credential, list, want)
+			}
 		}
-	}
-	if pairs != 2 {
-		t.Errorf("addresses by credential: %v", from)
+		if len(from) != 2 {
+			t.Errorf("%d credentials", len(from))
+		}
 	}
 }

@@ -51,6 +51,7 @@ type house struct {
 	api   *httptest.Server
 	log   *logs
 	path  string // of the shop's file
+	front string // the header in which something in front says the client's address
 	admin string // where the server is told decisions, and the secret
 	token string
 }
@@ -95,7 +96,7 @@ func newHouse(t testing.TB, mode string, change ...func(*shop.Config)) *house {
 	var wrap func(http.Handler) http.Handler // known when the server runs, which needs the shop's keys
 	var send func(context.Context, []whosaw.Record) error
 	h.shop = open(t, append(change, func(c *shop.Config) {
-		c.Logger, h.path = log, c.Path
+		c.Logger, h.path, h.front = log, c.Path, c.AddressHeader
 		c.Guard = func(next http.Handler) http.Handler { return wrap(next) }
 		c.Send = func(ctx context.Context, records []whosaw.Record) error { return send(ctx, records) }
 		c.Wait = 30 * time.Second // so that what a test looks at is on record
@@ -146,7 +147,7 @@ func newHouse(t testing.TB, mode string, change ...func(*shop.Config)) *house {
 	send = shop.Post(public.URL, secret("login", "issuance", "subject", "reason", "key", "person", "feed"), "login")
 	client := func(door string) *guard.Client {
 		c, err := guard.New(guard.Config{
-			Server: public.URL, Token: secret(door, "access"), Door: door, Cookie: shop.Cookie, Logger: log, Timeout: 30 * time.Second,
+			Server: public.URL, Token: secret(door, "access"), Door: door, Cookie: shop.Cookie, AddressHeader: h.front, Logger: log, Timeout: 30 * time.Second,
 			Declared: func(r *http.Request) bool {
 				return door == shop.Door && r.Method == "GET" && strings.HasPrefix(r.URL.Path, "/me/addresses")
 			},
@@ -219,10 +220,10 @@ func do(t testing.TB, c *http.Client, method, address string, form url.Values, h
 }
 
 // logIn logs a customer in at the pages.
-func (h *house) logIn(l shop.Login) *http.Client {
+func (h *house) logIn(l shop.Login, header ...string) *http.Client {
 	h.t.Helper()
 	c := browser(h.t)
-	if a := do(h.t, c, "POST", h.pages.URL+"/login", url.Values{"email": {l.Email}, "password": {l.Password}}); a.status != 303 {
+	if a := do(h.t, c, "POST", h.pages.URL+"/login", url.Values{"email": {l.Email}, "password": {l.Password}}, header...); a.status != 303 {
 		h.t.Fatalf("log-in: %d %s", a.status, a.body)
 	}
 	return c
@@ -244,12 +245,15 @@ func (h *house) visitors() []shop.Login {
 	return v
 }
 
-func (h *house) apiIn(l shop.Login) string {
+func (h *house) apiIn(l shop.Login, header ...string) string {
 	h.t.Helper()
 	body := fmt.Sprintf(`{"email":%q,"password":%q}`, l.Email, l.Password)
 	req, err := http.NewRequestWithContext(h.t.Context(), "POST", h.api.URL+"/api/login", strings.NewReader(body))
 	check(h.t, err)
 	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	res, err := http.DefaultClient.Do(req)
 	check(h.t, err)
 	defer res.Body.Close()
