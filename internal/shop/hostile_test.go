@@ -2,7 +2,9 @@ package shop_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"html"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/whosaw/whosaw/internal/shop"
@@ -126,6 +129,45 @@ func TestBounds(t *testing.T) {
 		if res.StatusCode != want {
 			t.Errorf("PUT %s: %d, want %d", body, res.StatusCode, want)
 		}
+	}
+}
+
+// TestOthersAddresses: an address of somebody else is as good as none, to look at and to save, on the pages and in the API.
+func TestOthersAddresses(t *testing.T) {
+	var path string
+	h := newHouseAt(t, "enforce", &path)
+	before := readFacts(t, path)
+	logins, err := h.shop.Logins(t.Context(), 0, 2)
+	check(t, err)
+	victim, curious := logins[0], logins[1]
+	var id int64
+	for _, f := range before.values {
+		if f.of == victim.ID && f.field == "address" {
+			id = f.entry
+		}
+	}
+	c, token := h.logIn(curious), h.apiIn(curious)
+	for _, x := range []struct{ method, address, body string }{
+		{"GET", h.pages.URL + fmt.Sprintf("/me/addresses/%d/edit", id), ""}, {"POST", h.pages.URL + fmt.Sprintf("/me/addresses/%d", id), "name=x&address=y"},
+		{"GET", h.api.URL + fmt.Sprintf("/api/addresses/%d", id), ""}, {"PUT", h.api.URL + fmt.Sprintf("/api/addresses/%d", id), `{"name":"x","address":"y"}`},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), x.method, x.address, strings.NewReader(x.body))
+		check(t, err)
+		req.Header.Set("Content-Type", map[string]string{"POST": "application/x-www-form-urlencoded", "PUT": "application/json"}[x.method])
+		if strings.Contains(x.address, "/api/") {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		res, err := c.Do(req)
+		check(t, err)
+		body, err := io.ReadAll(res.Body)
+		check(t, err)
+		res.Body.Close()
+		if shown := before.read(string(body)); res.StatusCode != 404 || len(shown.Fields) > 0 {
+			t.Errorf("%s %s: %d, shows %v", x.method, x.address, res.StatusCode, shown.Fields)
+		}
+	}
+	if diff := cmp.Diff(before.values, readFacts(t, path).values, cmp.AllowUnexported(fact{})); diff != "" {
+		t.Errorf("somebody else's address was changed:\n%s", diff)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -89,6 +90,52 @@ func TestTellingInVain(t *testing.T) {
 		defer cancel()
 		if err := sh.Close(ctx); err == nil || !strings.Contains(err.Error(), "2 records") {
 			t.Errorf("given up: %v", err)
+		}
+	})
+}
+
+// TestLogInWaits: nobody has a token before its issuance is on record, unless that takes longer than the moment that is said.
+func TestLogInWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var sent []whosaw.Record
+		sh, err := shop.Open(t.Context(), shop.Config{Path: filepath.Join(t.TempDir(), "shop.db"), Customers: 10, Agents: 1, Send: func(_ context.Context, records []whosaw.Record) error {
+			sent = append(sent, records...)
+			<-release
+			return nil
+		}})
+		check(t, err)
+		l, err := sh.Logins(t.Context(), 0, 1)
+		check(t, err)
+		logIn := func() (done chan int) {
+			done = make(chan int, 1)
+			go func() {
+				form := url.Values{"email": {l[0].Email}, "password": {l[0].Password}}
+				r := httptest.NewRequest("POST", "/login", strings.NewReader(form.Encode()))
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				w := httptest.NewRecorder()
+				sh.Handler().ServeHTTP(w, r)
+				done <- w.Code
+			}()
+			return done
+		}
+		done := logIn()
+		synctest.Wait()
+		if len(done) > 0 || len(sent) != 1 || sent[0].Type != whosaw.TypeIssuance || sent[0].Subjects[0] != l[0].ID {
+			t.Fatalf("logged in: %v, before this was on record: %+v", len(done) > 0, sent)
+		}
+		release <- struct{}{}
+		if code := <-done; code != 303 {
+			t.Errorf("log-in: %d", code)
+		}
+		began := time.Now()
+		if code := <-logIn(); code != 303 || time.Since(began) != 300*time.Millisecond {
+			t.Errorf("a log-in that whosaw does not answer: %d after %v", code, time.Since(began))
+		}
+		close(release)
+		check(t, sh.Close(t.Context()))
+		if len(sent) != 2 {
+			t.Errorf("%d records", len(sent))
 		}
 	})
 }
