@@ -219,6 +219,41 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// TestTicketsOfTheDesk: an agent sees their own tickets, as long as they are open.
+func TestTicketsOfTheDesk(t *testing.T) {
+	now := time.UnixMilli(1_795_000_000_000)
+	s := open(t, func(c *shop.Config) { c.Now = func() time.Time { return now } })
+	srv := httptest.NewServer(s.Handler())
+	defer srv.Close()
+	agents, err := s.AgentLogins(t.Context())
+	check(t, err)
+	logins, err := s.Logins(t.Context(), 0, 1)
+	check(t, err)
+	name, err := s.OpenTicket(t.Context(), logins[0].ID, agents[0].ID, "refund")
+	check(t, err)
+	lists := func(l shop.Login) (bool, int) {
+		c := browser(t)
+		do(t, c, "POST", srv.URL+"/desk/login", url.Values{"agent": {l.ID}, "password": {l.Password}})
+		body := do(t, c, "GET", srv.URL+"/desk", nil).body
+		return strings.Contains(body, name), strings.Count(body, "Open the customer of T-")
+	}
+	if has, n := lists(agents[0]); !has || n != 5 {
+		t.Errorf("the agent's own: %v, of %d", has, n)
+	}
+	if has, n := lists(agents[1]); has || n != 4 {
+		t.Errorf("another agent's: %v, of %d", has, n)
+	}
+	now = now.Add(9 * time.Hour)
+	if has, n := lists(agents[0]); has || n != 0 {
+		t.Errorf("when it is closed: %v, of %d", has, n)
+	}
+	for _, bad := range [][2]string{{"999999", agents[0].ID}, {"x", agents[0].ID}, {logins[0].ID, "desk-99"}} {
+		if name, err := s.OpenTicket(t.Context(), bad[0], bad[1], "refund"); err == nil {
+			t.Errorf("a ticket for %v: %s", bad, name)
+		}
+	}
+}
+
 // TestNextStaysHere: a log-in leads to no other site.
 func TestNextStaysHere(t *testing.T) {
 	s := open(t)
