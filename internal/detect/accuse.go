@@ -545,7 +545,7 @@ func (e *Engine) covering(d detector, v *view) *accusation {
 	e.identify(v)
 	for k := range nKinds {
 		u := e.unit(v, k, false)
-		if u == nil {
+		if u == nil || !u.accused {
 			continue
 		}
 		for _, a := range u.open {

@@ -1,6 +1,11 @@
 package detect
 
-import "github.com/whosaw/whosaw"
+import (
+	"math/bits"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/reference"
+)
 
 // An engine waits for memory most of its time: each access touches the state of its credential, and if nothing explains it of
 // up to seven units, which lie anywhere in some hundred megabytes. Of records that come together those places are known
@@ -14,7 +19,9 @@ const ahead = 32
 type expected struct {
 	hash uint64 // in known; 0: not worked out
 	identity
-	units [nKinds]*unit
+	units   [nKinds]*unit
+	subject subject         // the first
+	place   reference.Place // of the subject, or of what the record is about
 }
 
 // ObserveBatch observes records that follow each other, as Observe would one by one, and with the same findings however
@@ -36,44 +43,80 @@ func (e *Engine) ObserveBatch(records []whosaw.Record, sequence func(i int) uint
 	}
 }
 
-// expect touches what the records will need.
+// expect touches what the records will need, in three rounds: what a round finds says where the next one looks.
 func (e *Engine) expect(records []whosaw.Record) {
 	warm := e.warm
 	for i := range records {
 		r, x := &records[i], &e.batch[i]
 		x.hash, x.named = 0, false
 		if r.Type != whosaw.TypeAccess {
+			x.place, warm = e.ref.Near(r, warm)
 			continue
 		}
+		x.place = reference.Place{}
 		if e.known.sets != nil && r.Credential != "" {
 			x.hash = e.known.hash(r)
 			warm ^= e.known.sets[x.hash%knownSets].hashes[0]
-		}
-		// Most accesses to one's own data are explained, and need no units.
-		if x.hash == 0 || len(r.Subjects) == 0 {
-			e.name(&x.identity, r, text(r.Realm))
-			if x.hash == 0 {
-				realm := text(r.Realm)
-				for _, s := range r.Subjects[:min(len(r.Subjects), 1)] {
-					warm ^= e.history.near(historyHome(realm, subjectOf(s)))
-				}
-				warm ^= e.history.near(e.sessionKey(realm, &x.identity))
+			// Most accesses to one's own data are explained, and need no units.
+			if len(r.Subjects) > 0 && isCustomer(r.Principal) {
+				continue
 			}
-			for k, id := range x.ids {
-				if x.units[k] = nil; id != 0 {
-					x.units[k] = e.table.m.get(id)
+		}
+		realm := text(r.Realm)
+		e.name(&x.identity, r, realm)
+		for _, id := range x.ids {
+			if id != 0 {
+				warm ^= e.table.m.near(id)
+			}
+		}
+		if x.hash == 0 {
+			warm ^= e.history.near(e.sessionKey(realm, &x.identity)) ^ e.legacy.near(x.ids[kindCredential])
+		}
+		if len(r.Subjects) > 0 {
+			x.subject = subjectOf(r.Subjects[0])
+			warm ^= e.history.near(historyHome(realm, x.subject))
+			x.place, warm = e.ref.Near(r, warm)
+		}
+	}
+	for i := range records {
+		x := &e.batch[i]
+		warm = x.place.Near(warm)
+		if !x.named {
+			continue
+		}
+		for k, id := range x.ids {
+			if x.units[k] = nil; id != 0 {
+				if u := e.table.m.get(id); u != nil {
+					x.units[k] = u
+					warm ^= u.last
 				}
 			}
 		}
 	}
 	for i := range records {
-		if x := &e.batch[i]; x.named {
-			for _, u := range x.units {
-				if u != nil {
-					warm ^= u.last ^ uint64(u.ids.n)
-				}
+		x := &e.batch[i]
+		if !x.named {
+			continue
+		}
+		n, ok := x.subject.number()
+		for _, u := range x.units {
+			switch {
+			case u == nil:
+			case u.held != 0:
+				warm ^= u.evidence()
+				fallthrough
+			case ok && len(records[i].Subjects) > 0:
+				warm ^= u.ids.nearby(n)
 			}
 		}
 	}
 	e.warm = warm
+}
+
+// evidence reads where a unit's excursions lie.
+func (u *unit) evidence() (warm uint64) {
+	for held := u.held; held != 0; held &= held - 1 {
+		warm ^= u.ex[bits.TrailingZeros16(held)].record
+	}
+	return warm
 }

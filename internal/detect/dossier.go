@@ -186,7 +186,7 @@ func (e *Engine) cover(f *dossier, a *accusation) {
 	if u == nil {
 		panic("BUG: an accusation of a unit that is not there")
 	}
-	u.open = append(u.open, a)
+	u.cover(a)
 	e.opened[a.d]++
 }
 
@@ -428,7 +428,7 @@ func (e *Engine) judgement(r *whosaw.Record) {
 				e.covers++
 				a.serial = e.covers
 				u := e.unitAgain(a)
-				u.open = append(u.open, a)
+				u.cover(a)
 				e.opened[a.d]++
 			}
 		}
@@ -447,10 +447,7 @@ func (e *Engine) judgement(r *whosaw.Record) {
 func (e *Engine) clear(f *dossier) {
 	for _, a := range f.parts {
 		if u := e.table.m.get(a.id); u != nil {
-			u.open = slices.DeleteFunc(u.open, func(o *accusation) bool { return o == a })
-			if len(u.open) == 0 {
-				u.open = nil
-			}
+			u.uncover(a)
 			e.opened[a.d]--
 		}
 		for _, bare := range [...]bool{false, true} {
@@ -488,7 +485,7 @@ func (e *Engine) clear(f *dossier) {
 func (e *Engine) unitAgain(a *accusation) *unit {
 	u := e.table.m.get(a.id)
 	if u == nil {
-		u = &unit{id: a.id, kind: a.kind, first: a.first, last: e.count, pastUnknown: true, place: len(e.table.list)}
+		u = &unit{id: a.id, kind: a.kind, first: a.first, last: e.count, pastUnknown: true, place: int32(len(e.table.list))}
 		e.table.m.put(u)
 		e.table.list = append(e.table.list, u)
 	}

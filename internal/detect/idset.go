@@ -5,8 +5,12 @@ import "math/bits"
 // idset is a set of numbers that answers what lies near one. Neighbours share a block of 64, so dense sets are small.
 // The zero value is empty.
 type idset struct {
-	one   idblock   // the first block lies in place: most units meet one or two customers a day
-	slots []idblock // the others; up to eight in order of arrival, beyond: open addressing, at most three quarters full
+	one  idblock // the first block lies in place: most units meet one or two customers a day
+	more *idmore // the others; nil: never any
+}
+
+type idmore struct {
+	slots []idblock // up to eight in order of arrival, beyond: open addressing, at most three quarters full
 	n     int       // blocks in slots
 }
 
@@ -26,41 +30,60 @@ func (s *idset) blocks() int {
 	if s.one.block == 0 {
 		return 0
 	}
-	return s.n + 1
+	if s.more == nil {
+		return 1
+	}
+	return s.more.n + 1
 }
 
 func (s *idset) word(block uint64) uint64 {
 	if s.one.block == block {
 		return s.one.word
 	}
-	if s.n == 0 {
+	if s.more == nil {
 		return 0
 	}
-	if len(s.slots) <= flatBlocks {
-		for i := range s.slots {
-			if s.slots[i].block == block {
-				return s.slots[i].word
+	slots := s.more.slots
+	if len(slots) <= flatBlocks {
+		for i := range slots {
+			if slots[i].block == block {
+				return slots[i].word
 			}
 		}
 		return 0
 	}
-	mask := uint64(len(s.slots) - 1)
+	mask := uint64(len(slots) - 1)
 	for i := mix(block) & mask; ; i = (i + 1) & mask {
-		switch s.slots[i].block {
+		switch slots[i].block {
 		case block:
-			return s.slots[i].word
+			return slots[i].word
 		case 0:
 			return 0
 		}
 	}
 }
 
+// nearby reads where a number's block lies, so that it is at hand.
+func (s *idset) nearby(x uint64) uint64 {
+	if s.more == nil || len(s.more.slots) == 0 {
+		return s.one.word
+	}
+	slots := s.more.slots
+	if len(slots) <= flatBlocks {
+		return slots[0].block
+	}
+	return slots[mix(x/64+1)&uint64(len(slots)-1)].block
+}
+
 // reset empties the set.
 func (s *idset) reset() {
-	if len(s.slots) > flatBlocks {
-		s.slots = nil
+	s.one = idblock{}
+	if m := s.more; m != nil {
+		if len(m.slots) > flatBlocks {
+			m.slots = nil
+		}
+		m.slots, m.n = m.slots[:0], 0
 	}
-	s.one, s.slots, s.n = idblock{}, s.slots[:0], 0
 }
 
 // add puts a number in.
@@ -71,27 +94,31 @@ func (s *idset) add(x uint64) {
 		s.one.word |= bit
 		return
 	}
-	if len(s.slots) <= flatBlocks {
-		for i := range s.slots {
-			if s.slots[i].block == block {
-				s.slots[i].word |= bit
+	if s.more == nil {
+		s.more = &idmore{}
+	}
+	m := s.more
+	if len(m.slots) <= flatBlocks {
+		for i := range m.slots {
+			if m.slots[i].block == block {
+				m.slots[i].word |= bit
 				return
 			}
 		}
-		if len(s.slots) < flatBlocks {
-			s.slots = append(s.slots, idblock{block, bit})
-			s.n++
+		if len(m.slots) < flatBlocks {
+			m.slots = append(m.slots, idblock{block, bit})
+			m.n++
 			return
 		}
-		s.grow(4 * flatBlocks)
-	} else if 4*(s.n+1) > 3*len(s.slots) {
-		s.grow(2 * len(s.slots))
+		m.grow(4 * flatBlocks)
+	} else if 4*(m.n+1) > 3*len(m.slots) {
+		m.grow(2 * len(m.slots))
 	}
-	if i := s.slot(block); s.slots[i].block == 0 {
-		s.slots[i] = idblock{block, bit}
-		s.n++
+	if i := m.slot(block); m.slots[i].block == 0 {
+		m.slots[i] = idblock{block, bit}
+		m.n++
 	} else {
-		s.slots[i].word |= bit
+		m.slots[i].word |= bit
 	}
 }
 
@@ -104,12 +131,13 @@ func (s *idset) addBlock(b idblock) {
 		s.one.word = b.word
 		return
 	}
-	for i := range s.slots {
-		if len(s.slots) > flatBlocks {
-			i = int(s.slot(b.block))
+	m := s.more
+	for i := range m.slots {
+		if len(m.slots) > flatBlocks {
+			i = int(m.slot(b.block))
 		}
-		if s.slots[i].block == b.block {
-			s.slots[i].word = b.word
+		if m.slots[i].block == b.block {
+			m.slots[i].word = b.word
 			return
 		}
 	}
@@ -124,7 +152,7 @@ func (s *idset) put(x uint64, most int) bool {
 	return true
 }
 
-func (s *idset) slot(block uint64) uint64 {
+func (s *idmore) slot(block uint64) uint64 {
 	mask := uint64(len(s.slots) - 1)
 	i := mix(block) & mask
 	for s.slots[i].block != 0 && s.slots[i].block != block {
@@ -133,7 +161,7 @@ func (s *idset) slot(block uint64) uint64 {
 	return i
 }
 
-func (s *idset) grow(size int) {
+func (s *idmore) grow(size int) {
 	old := s.slots
 	s.slots = make([]idblock, size)
 	for _, b := range old {

@@ -81,7 +81,7 @@ func (e *Engine) Merge(o *Engine) error {
 
 func (e *Engine) mergeUnits(o *Engine) {
 	for _, u := range o.table.list {
-		u.place = len(e.table.list)
+		u.place = int32(len(e.table.list))
 		e.table.m.put(u)
 		e.table.list = append(e.table.list, u)
 	}

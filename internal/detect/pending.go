@@ -212,6 +212,15 @@ func (b *bloom) add(x uint64) bool {
 	return fresh
 }
 
+// near reads where a hash lies, so that it is at hand.
+func (b *bloom) near(x uint64) uint64 {
+	if b.young == nil {
+		return 0
+	}
+	line, _ := probes(x)
+	return b.young[line]
+}
+
 // has reports whether the hash was added, and makes it young again.
 func (b *bloom) has(x uint64) bool {
 	if holds(b.young, x) {

@@ -184,7 +184,7 @@ func (s *stratum) state(c *snapshot.Codec, e *Engine) {
 func (t *table) state(c *snapshot.Codec, e *Engine) {
 	snapshot.Slice(c, &t.list, maxAny, func(p **unit) {
 		if c.Reading() {
-			*p = &unit{place: t.m.n}
+			*p = &unit{place: int32(t.m.n)}
 		}
 		(*p).state(c)
 		if !c.Reading() || c.Err() != nil {
@@ -293,10 +293,12 @@ func (s *idset) state(c *snapshot.Codec) {
 	var list []idblock
 	if !c.Reading() && s.one.block != 0 {
 		list = append(list, s.one)
-		rest := make([]idblock, 0, s.n)
-		for _, b := range s.slots {
-			if b.block != 0 {
-				rest = append(rest, b)
+		rest := make([]idblock, 0, s.blocks())
+		if s.more != nil {
+			for _, b := range s.more.slots {
+				if b.block != 0 {
+					rest = append(rest, b)
+				}
 			}
 		}
 		slices.SortFunc(rest, func(a, b idblock) int {
@@ -602,7 +604,7 @@ func (e *Engine) coverAgain(c *snapshot.Codec) {
 			c.Fail("a finding accuses a unit that is not there")
 			return
 		}
-		u.open = append(u.open, a)
+		u.cover(a)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -54,7 +55,11 @@ func DiffStates(a, b *Engine) string {
 		}),
 		gocmp.Transformer("idset", func(s idset) map[uint64]uint64 {
 			out := map[uint64]uint64{}
-			for _, b := range append([]idblock{s.one}, s.slots...) {
+			all := []idblock{s.one}
+			if s.more != nil {
+				all = append(all, s.more.slots...)
+			}
+			for _, b := range all {
 				if b.block != 0 {
 					out[b.block] = b.word
 				}
@@ -148,4 +153,14 @@ func Held(e *Engine) map[string]int {
 		}
 	}
 	return out
+}
+
+// TestUnitLayout: what every access of a unit touches is one cache line, and units begin at one.
+func TestUnitLayout(t *testing.T) {
+	if at := unsafe.Offsetof(unit{}.ex); at != 64 {
+		t.Errorf("the members before ex take %d bytes, not 64", at)
+	}
+	if size := unsafe.Sizeof(unit{}); size > 256 {
+		t.Errorf("a unit takes %d bytes: the next size class above 256 does not begin at cache lines", size)
+	}
 }

@@ -27,6 +27,14 @@ func (t *slots) get(id uint64) *unit {
 	}
 }
 
+// near reads where an id lies, so that it is at hand.
+func (t *slots) near(id uint64) uint64 {
+	if t.n == 0 {
+		return 0
+	}
+	return t.list[id>>8&uint64(len(t.list)-1)].id
+}
+
 func (t *slots) put(u *unit) {
 	if 8*(t.n+1) > 5*len(t.list) {
 		old := t.list

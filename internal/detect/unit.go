@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -31,30 +32,41 @@ var coarser = [nKinds]kind{nKinds, kindKey, kindKey, kindKey, nKinds, nKinds, ki
 // unit is what the engine knows of one actor. It exists from the actor's first trial on.
 type unit struct {
 	// What every access of the unit touches, in one cache line.
+	id    uint64
 	last  uint64 // count of the record that touched it last
 	total int64  // accesses that nothing explains, as far as known
-	held  uint16 // bit per detector that has an excursion in ex
+	ids   idset  // numbers of subjects met on day, for traversal
 	day   int32  // of ids
+	held  uint16 // bit per detector that has an excursion in ex
 	kind  kind
 	// customer: it is a customer, or a customer's credential, who opened others.
 	customer bool
 	// pastUnknown: units had been dropped before this one was made, so it may have been one of them.
 	pastUnknown bool
-	ids         idset // numbers of subjects met on that day, for traversal
+	accused     bool `state:"-"` // open holds something
 
-	ex       [nSequential]*excursion
-	id       uint64
-	parent   uint64            // the unit it flows into; 0: none
-	place    int               `state:"-"` // in table.list
-	first    int64             // event time when the unit was made
-	canaries int32             // planted customers it opened
-	bare     int64             // disclosed accesses of staff, partners and programs that no reason explained once it was due
-	quiet    [nDetectors]int32 // day number until which no further narrow finding is raised
+	ex [nSequential]*excursion // the second line
+
 	open     []*accusation     `state:"-"` // findings whose filter names this unit
 	mix      mixture           // of a key: what it was met with; nil: nothing
+	parent   uint64            // the unit it flows into; 0: none
+	first    int64             // event time when the unit was made
+	bare     int64             // disclosed accesses of staff, partners and programs that no reason explained once it was due
+	place    int32             `state:"-"` // in table.list
+	canaries int32             // planted customers it opened
+	quiet    [nDetectors]int32 // day number until which no further narrow finding is raised
 }
 
-func (u *unit) suspicious() bool { return u.held != 0 || u.open != nil }
+func (u *unit) suspicious() bool { return u.held != 0 || u.accused }
+
+// cover gives the unit another finding that names it.
+func (u *unit) cover(a *accusation) { u.open, u.accused = append(u.open, a), true }
+
+// uncover takes a finding from it.
+func (u *unit) uncover(a *accusation) {
+	u.open = slices.DeleteFunc(u.open, func(o *accusation) bool { return o == a })
+	u.accused = len(u.open) > 0
+}
 
 // has reports whether the unit has an excursion of a detector.
 func (u *unit) has(d detector) bool { return u.held>>d&1 == 1 }
@@ -94,7 +106,7 @@ func (e *Engine) unit(v *view, k kind, create bool) *unit {
 		if e.table.m.n >= e.cfg.MaxUnits {
 			e.makeRoom()
 		}
-		u = &unit{id: id, kind: k, first: v.r.Time, pastUnknown: e.table.dropped+e.table.folded > 0, place: len(e.table.list)}
+		u = &unit{id: id, kind: k, first: v.r.Time, pastUnknown: e.table.dropped+e.table.folded > 0, place: int32(len(e.table.list))}
 		if c := coarser[k]; c < nKinds {
 			u.parent = v.ids[c]
 		}
@@ -131,7 +143,7 @@ func (e *Engine) makeRoom() {
 			if e.count-u.last > uint64(len(t.list)) {
 				break
 			}
-		} else if u.parent != 0 && u.open == nil && (low == nil || u.height() < low.height()) {
+		} else if u.parent != 0 && !u.accused && (low == nil || u.height() < low.height()) {
 			low = u
 		}
 	}
@@ -164,7 +176,7 @@ func (u *unit) height() float64 {
 func (e *Engine) fold(u *unit) {
 	p := e.table.m.get(u.parent)
 	if p == nil {
-		p = &unit{id: u.parent, kind: coarser[u.kind], first: u.first, last: u.last, pastUnknown: true, place: len(e.table.list)}
+		p = &unit{id: u.parent, kind: coarser[u.kind], first: u.first, last: u.last, pastUnknown: true, place: int32(len(e.table.list))}
 		e.table.m.put(p)
 		e.table.list = append(e.table.list, p)
 	}
