@@ -71,7 +71,24 @@ var classes = []string{"customer", "staff", "service", "partner"}
 
 func newStand(t testing.TB, cat *catalog.Catalog, kind guard.Kind, change ...func(*guard.Config)) *stand {
 	t.Helper()
-	s := &stand{t: t, dir: t.TempDir()}
+	return newStandIn(t, t.TempDir(), cat, kind, change...)
+}
+
+// memory gives a directory in memory where the machine has one: tens of thousands of requests, each of which is made durable, are no test of
+// the disk.
+func memory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "whosaw-door-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { check(t, os.RemoveAll(dir)) })
+	return dir
+}
+
+func newStandIn(t testing.TB, dir string, cat *catalog.Catalog, kind guard.Kind, change ...func(*guard.Config)) *stand {
+	t.Helper()
+	s := &stand{t: t, dir: dir}
 	led, err := ledger.Open(ledger.Config{Dir: s.dir})
 	check(t, err)
 	log := slog.New(slog.DiscardHandler)
@@ -495,9 +512,9 @@ type shopEvent struct {
 }
 
 // play makes the shop's days, and what happens in them.
-func play(t testing.TB, scenario string, customers, days, share int) (warm, watched []shopEvent) {
+func play(t testing.TB, cfg sim.Config) (warm, watched []shopEvent) {
 	t.Helper()
-	cfg := sim.Config{Scenario: scenario, Seed: 1, Customers: customers, Days: days, Start: sim.Example().Start, Share: share}
+	cfg.Start = sim.Example().Start
 	var dec whosaw.Decoder
 	n := int64(0)
 	cfg.Observe = func(line []byte, label sim.Label) error {
@@ -519,6 +536,44 @@ func play(t testing.TB, scenario string, customers, days, share int) (warm, watc
 	_, err := sim.Run(cfg, io.Discard)
 	check(t, err)
 	return warm, watched
+}
+
+// around takes, of all that happens, the requests from a while before the thief's first to a while behind his last of so many; what was before is
+// history.
+func around(events []shopEvent, attacks, while int) (history, watched []shopEvent) {
+	first, last, n := -1, 0, 0
+	for i := range events {
+		if !events[i].attack || n == attacks {
+			continue
+		}
+		if n++; first < 0 {
+			first = i
+		}
+		last = i
+	}
+	from := max(0, first-while)
+	return events[:from], events[from:min(len(events), last+while)]
+}
+
+// issuances gives when a log-in issued which credential.
+func issuances(lists ...[]shopEvent) map[string]int64 {
+	issued := map[string]int64{}
+	for _, list := range lists {
+		for i := range list {
+			if r := &list[i].record; r.Type == whosaw.TypeIssuance {
+				issued[r.Credential] = r.Time
+			}
+		}
+	}
+	return issued
+}
+
+// unfed leaves out what says which log-ins there were.
+func unfed(events []shopEvent) []shopEvent {
+	return slices.DeleteFunc(slices.Clone(events), func(e shopEvent) bool {
+		r := &e.record
+		return r.Type == whosaw.TypeIssuance || r.Type == whosaw.TypeFeed && r.Ref.Of == "issuance"
+	})
 }
 
 // told makes the feeds what a test wants them to be.
@@ -565,22 +620,19 @@ type tally struct {
 	honest   int             // requests of everybody else
 	refused  int             // of them, refused
 	shared   int             // refused ones of the very staff or program whose account the thief uses
+	besides  int             // honest ones with a key that the thief has too
 	examples []string
 }
 
 // replay sends the accesses of the watched days as requests through the door, one after another; everything else goes into the ledger.
-func (s *stand) replay(events, before []shopEvent) *tally {
+func (s *stand) replay(events []shopEvent, issued map[string]int64) *tally {
 	s.t.Helper()
-	issued := map[string]int64{} // when a log-in issued it
-	for _, list := range [][]shopEvent{before, events} {
-		for i := range list {
-			if r := &list[i].record; r.Type == whosaw.TypeIssuance {
-				issued[r.Credential] = r.Time
-			}
-		}
-	}
 	thief := map[string]bool{} // staff and programs in whose name the thief comes
+	keys := map[string]bool{}  // that he has
 	for i := range events {
+		if events[i].attack {
+			keys[events[i].record.Key] = true
+		}
 		if p := events[i].record.Principal; events[i].attack && p != "" && !strings.HasPrefix(p, "customer:") {
 			thief[p] = true
 		}
@@ -615,6 +667,9 @@ func (s *stand) replay(events, before []shopEvent) *tally {
 			}
 		default:
 			out.honest++
+			if keys[e.record.Key] {
+				out.besides++
+			}
 			if !passed && thief[e.record.Principal] {
 				out.shared++
 			} else if !passed {
