@@ -23,6 +23,7 @@ type Ledger interface {
 // [Guard.Apply]; what comes both ways counts once. since is a sequence from which on accesses count for budgets.
 func (g *Guard) Load(ctx context.Context, view Ledger, since uint64) error {
 	began := g.now()
+	g.state.Age(began.UnixMilli())
 	found := map[string]*recalled{}
 	batch := make([]whosaw.Record, 0, batchLock)
 	sequences := make([]uint64, 0, batchLock)
@@ -167,6 +168,7 @@ type Status struct {
 	Doors       []DoorStatus `json:"doors"`
 	Decisions   int          `json:"decisions"` // that hold
 	Counts      []Count      `json:"counts"`    // since the start
+	Issued      int          `json:"issued"`    // issuances held
 	Unconfirmed int          `json:"unconfirmed"`
 	Tokens      int          `json:"tokens"`  // remembered
 	Hits        uint64       `json:"hits"`    // tokens that were remembered, since the start
@@ -185,7 +187,7 @@ type DoorStatus struct {
 // Status says how the guard is.
 func (g *Guard) Status() Status {
 	s := Status{Mode: g.Mode(), Configured: g.cfg.Mode, Ready: true, Trouble: g.tokens.trouble(), Counts: g.Counts(), Decisions: len(g.book.Holding()),
-		Unconfirmed: g.pending.count(), Waiting: g.state.waiting.count(), Crowded: g.count.crowded.Load(), Lost: g.record.lost.Load(), Doors: []DoorStatus{}}
+		Issued: g.state.Issuances(), Unconfirmed: g.pending.count(), Waiting: g.state.waiting.count(), Crowded: g.count.crowded.Load(), Lost: g.record.lost.Load(), Doors: []DoorStatus{}}
 	s.Tokens, s.Hits = g.tokens.cache.size()
 	if err := g.Ready(); err != nil {
 		s.Ready = false

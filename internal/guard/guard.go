@@ -157,6 +157,7 @@ func (g *Guard) Tend(ctx context.Context) {
 	}
 	g.state.Break(err)
 	g.book.tend(ctx)
+	g.state.Age(g.now().UnixMilli())
 	if today := dayOf(g.now()); g.budgets.any() && today != g.forgot {
 		g.budgets.forget(g.now())
 		g.forgot = today

@@ -115,6 +115,20 @@ func (s *State) apply(seq uint64, r *whosaw.Record) {
 	}
 }
 
+// Age lets issuances go whose credentials have ended: they are refused as such, whatever is on record of them.
+func (s *State) Age(now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ref.Age(now)
+}
+
+// Issuances gives how many issuances are held.
+func (s *State) Issuances() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.ref.Held()
+}
+
 // Loaded says that the state has everything that was in the ledger at the start.
 func (s *State) Loaded() { s.ready.Store(true) }
 

@@ -18,6 +18,9 @@
 // A bounded index ([Index.Bound]) forgets the oldest issuances, and answers as if there had been none: for the detectors,
 // which keep other account of them. What answers people's questions is never bounded.
 //
+// An index that ages ([Index.Age]) lets go of issuances with an end once that is over, and counts them as none from five minutes after it on: for the
+// guard, which refuses what has ended. At most about twice as many are held as are in use.
+//
 // It trusts records as the ledger gives them. It knows nothing of catalogs, filters and detectors.
 //
 // Read next: index.go (the questions), issuance.go, feed.go, subject.go, key.go, policy.go, reason.go; names.go and

@@ -14,6 +14,7 @@ type Index struct {
 	realms map[string]*realm
 	bound  int        // issuances of a realm that are held; 0: all
 	forget func(*Old) `state:"-"`
+	now    int64      `state:"-"` // of an index that ages; 0: it does not
 }
 
 // Old are issuances of a realm that a bounded index is about to forget.
@@ -59,6 +60,7 @@ type realm struct {
 	late, early issuances // early ones came before; empty if the index is not bounded
 	forgotten   bool      // there were earlier ones still
 	until       int64     // the greatest event time among those
+	aged        aging     `state:"-"` // of an index that ages: those with an end
 	principals  names     // of issuances and reasons, other than customers
 	subjects    names     // numbers index lives, as far as that reaches
 	lives       []life
@@ -95,7 +97,7 @@ func (x *Index) Forgotten(realm string) (until int64, ok bool) {
 func (x *Index) Apply(seq uint64, r *whosaw.Record) {
 	switch r.Type {
 	case whosaw.TypeIssuance:
-		x.realm(r.Realm).issue(r, x.bound, x.forget)
+		x.realm(r.Realm).issue(r, x)
 	case whosaw.TypeSubject:
 		x.realm(r.Realm).subject(r)
 	case whosaw.TypePerson:

@@ -6,8 +6,9 @@ import "github.com/whosaw/whosaw"
 type issuance struct {
 	time int64 // event time; of equal issuances the earliest
 	key  uint32
-	who  who // the principal: as named, else the customer that the subject is
-	owns who // the subject, as a customer; noOne if none is named
+	who  who    // the principal: as named, else the customer that the subject is
+	owns who    // the subject, as a customer; noOne if none is named
+	ends uint32 `state:"-"` // minutes since 1970; 0: not known, or the index does not age
 }
 
 // sameAs compares all but the time.
@@ -54,13 +55,17 @@ type issuances struct {
 	until       int64             // the greatest event time of all
 }
 
-// issue applies an issuance. bound is how many the realm holds; 0: all.
-func (g *realm) issue(r *whosaw.Record, bound int, forget func(*Old)) {
+// issue applies an issuance.
+func (g *realm) issue(r *whosaw.Record, x *Index) {
 	g.feeds.seen(r)
 	if r.Credential == "" {
 		return
 	}
-	n := issuance{time: r.Time, key: g.feeds.keyNumber(r.Key), who: g.whoIs(r.Principal)}
+	l, ends := g.place(r, x.now)
+	if l == nil {
+		return
+	}
+	n := issuance{ends: ends, time: r.Time, key: g.feeds.keyNumber(r.Key), who: g.whoIs(r.Principal)}
 	if len(r.Subjects) > 0 {
 		n.owns = g.customerIs(r.Subjects[0])
 		if n.who == noOne {
@@ -69,16 +74,16 @@ func (g *realm) issue(r *whosaw.Record, bound int, forget func(*Old)) {
 	} else if n.who&customerMark != 0 {
 		n.owns = n.who
 	}
-	if bound > 0 && g.late.size >= max(1, bound/2) {
+	if x.bound > 0 && g.late.size >= max(1, x.bound/2) {
 		if g.early.size > 0 {
-			if forget != nil {
-				forget(&Old{r.Realm, g, &g.early})
+			if x.forget != nil {
+				x.forget(&Old{r.Realm, g, &g.early})
 			}
 			g.forgotten, g.until = true, max(g.until, g.early.until)
 		}
 		g.early, g.late = g.late, issuances{}
 	}
-	g.late.add(r.Credential, n)
+	l.add(r.Credential, n)
 }
 
 func (l *issuances) add(credential string, n issuance) {
@@ -104,16 +109,16 @@ func (l *issuances) add(credential string, n issuance) {
 }
 
 // agreeing gives the earliest time of the credential's issuances that agree on key and principal.
-func (l *issuances) agreeing(credential string, key uint32, w who) (t int64, ok bool) {
+func (l *issuances) agreeing(credential string, key uint32, w who, now int64) (t int64, ok bool) {
 	id, ok := l.credentials.find(credential)
 	if !ok {
 		return 0, false
 	}
 	if c := l.more[id]; c != nil {
-		return c.agreeing(key, w)
+		return c.agreeing(key, w, now)
 	}
 	i := l.first[id]
-	return i.time, i.agrees(key, w)
+	return i.time, i.agrees(key, w) && !i.ended(now)
 }
 
 // owner gives the customer of the credential's issuance, of several the latest that names one, and its time.
@@ -136,11 +141,12 @@ func (c *chain) add(n issuance) {
 	}
 	if i := c.position(n); i >= 0 {
 		c.list[i].time = min(c.list[i].time, n.time)
+		c.list[i].ends = max(c.list[i].ends, n.ends) // within a list all have an end, or none has
 	} else {
 		c.list = append(c.list, n)
 		if c.index != nil {
 			k := n
-			k.time = 0
+			k.time, k.ends = 0, 0
 			c.index[k] = len(c.list) - 1
 		}
 	}
@@ -148,7 +154,7 @@ func (c *chain) add(n issuance) {
 		c.index, c.earliest = map[issuance]int{}, map[pairing]int64{}
 		for i, o := range c.list {
 			c.note(o)
-			o.time = 0
+			o.time, o.ends = 0, 0
 			c.index[o] = i
 		}
 		return
@@ -161,7 +167,7 @@ func (c *chain) add(n issuance) {
 // position gives the place of an issuance equal to n but for the time, -1 if there is none.
 func (c *chain) position(n issuance) int {
 	if c.index != nil {
-		n.time = 0
+		n.time, n.ends = 0, 0
 		if i, ok := c.index[n]; ok {
 			return i
 		}
@@ -184,10 +190,10 @@ func (c *chain) note(n issuance) {
 }
 
 // agreeing gives the earliest time of the issuances that agree on key and principal.
-func (c *chain) agreeing(key uint32, w who) (t int64, ok bool) {
+func (c *chain) agreeing(key uint32, w who, now int64) (t int64, ok bool) {
 	if c.earliest == nil {
 		for _, i := range c.list {
-			if i.agrees(key, w) && (!ok || i.time < t) {
+			if i.agrees(key, w) && !i.ended(now) && (!ok || i.time < t) {
 				t, ok = i.time, true
 			}
 		}
@@ -223,9 +229,14 @@ func (x *Index) IssuedAt(realm, credential, key, principal string) (t int64, ok 
 		return 0, false
 	}
 	k, w := g.feeds.findKey(key), g.findWho(principal)
-	t, ok = g.late.agreeing(credential, k, w)
+	t, ok = g.late.agreeing(credential, k, w, x.now)
 	if g.early.size > 0 {
-		if e, found := g.early.agreeing(credential, k, w); found && (!ok || e < t) {
+		if e, found := g.early.agreeing(credential, k, w, x.now); found && (!ok || e < t) {
+			t, ok = e, true
+		}
+	}
+	for _, a := range g.aged.all {
+		if e, found := a.agreeing(credential, k, w, x.now); found && (!ok || e < t) {
 			t, ok = e, true
 		}
 	}
@@ -241,7 +252,12 @@ func (x *Index) SubjectOf(realm, credential string) (subject string, ok bool) {
 	}
 	owner, at := g.late.owner(credential)
 	if e, was := g.early.owner(credential); e != noOne && (owner == noOne || was > at) {
-		owner = e
+		owner, at = e, was
+	}
+	for _, a := range g.aged.all {
+		if e, was := a.owner(credential); e != noOne && (owner == noOne || was > at) {
+			owner, at = e, was
+		}
 	}
 	if owner == noOne {
 		return "", false
