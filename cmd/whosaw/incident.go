@@ -213,6 +213,21 @@ func (m *Main) writeIncident(in *api.IncidentAnswer, dir string) error {
 	for _, q := range in.Requests {
 		fmt.Fprintf(&b, "Request %d of %s: %s; handed over %s\n", q.Event, report.Safe(q.Authority), report.Safe(q.What), figure.Of(int64(len(q.Handed)), "thing", "things"))
 	}
+	for _, e := range in.EarlierIncidents {
+		people := "nobody counted whose data it was"
+		if e.People != nil {
+			sign := "="
+			if !e.Exact {
+				sign = "≥"
+			}
+			people = fmt.Sprintf("%s %s customers and entries of others", sign, figure.Int(*e.People))
+		}
+		linked := ""
+		if e.Linked {
+			linked = ", belongs to this one"
+		}
+		fmt.Fprintf(&b, "Earlier incident %d, %s, opened %s UTC: %s; %s%s\n", e.Number, e.State, stampOf(e.Opened), report.Safe(e.Title), people, linked)
+	}
 	m.writePublic(&b, in)
 	if _, err := io.WriteString(m.Stdout, b.String()); err != nil {
 		return fmt.Errorf("write the answer: %w", err)

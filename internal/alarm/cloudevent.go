@@ -12,6 +12,8 @@ import (
 const (
 	typeFinding = "io.whosaw.finding.v1"
 	typeTest    = "io.whosaw.test.v1"
+
+	typeDeadline = "io.whosaw.deadline.v1"
 )
 
 // cloudEvent is a CloudEvents 1.0 envelope in structured JSON.
@@ -29,8 +31,11 @@ type cloudEvent struct {
 func (m *Message) cloudEvent(source string) ([]byte, error) {
 	e := cloudEvent{SpecVersion: "1.0", ID: m.ID, Source: source, Type: typeFinding, Subject: m.Unit,
 		Time: m.RaisedAt, DataContentType: "application/json", Data: m}
-	if m.Test {
+	switch {
+	case m.Test:
 		e.Type = typeTest
+	case m.Kind == kindNote:
+		e.Type = typeDeadline
 	}
 	b, err := marshal(&e)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // Message is what a channel tells: a finding without what could name a customer, or a test.
 type Message struct {
 	ID        string           `json:"id"`                // the finding's; of an update or reminder, with .update or .reminder and its number. The same at every try
-	Kind      string           `json:"kind,omitempty"`    // update or reminder; of a finding empty
+	Kind      string           `json:"kind,omitempty"`    // update or reminder, or deadline where it is no finding; of a finding empty
 	Finding   string           `json:"finding,omitempty"` // of an update or reminder: the finding's id
 	Test      bool             `json:"test"`
 	Time      whosaw.Time      `json:"time"`      // event time of the access that raised it
@@ -229,7 +229,7 @@ func names(text string, values []string) bool {
 // subject is one line for people: of a mail, or the text of a log.
 func (m *Message) subject() string {
 	s := m.Title
-	if m.Kind != "" {
+	if m.Kind != "" && m.Kind != kindNote {
 		s = strings.ToUpper(m.Kind[:1]) + m.Kind[1:] + ": " + s
 	}
 	if !m.Test {
@@ -252,6 +252,13 @@ func (m *Message) lines() []string {
 	out := []string{report.Safe(m.Says), ""}
 	if m.Test {
 		return append(out, "Sent at "+minute(m.RaisedAt)+" UTC, as "+m.ID+".")
+	}
+	if m.Kind == kindNote {
+		out = append(out, "About: "+clip(unitWords(m.Unit), 80)+".")
+		if m.Link != "" {
+			out = append(out, "See it: "+m.Link)
+		}
+		return append(out, "Sent as "+m.ID+".")
 	}
 	what := "Accused: "
 	if m.bare() {

@@ -96,7 +96,7 @@ func (m *Message) ocsf(version string) ([]byte, error) {
 		Evidences: []ocsfEvidence{{Data: m}},
 	}
 	e.SeverityID, e.Severity = ocsfSeverity(m.Severity)
-	if m.Kind != "" {
+	if m.Kind != "" && m.Kind != kindNote {
 		e.ActivityID, e.ActivityName, e.TypeUID, e.TypeName = 2, "Update", 200402, "Detection Finding: Update"
 	}
 	if m.Test {

@@ -33,7 +33,7 @@ const patience = 3
 
 // task is a message that is due.
 type task struct {
-	finding string
+	finding string // its id, or a note's
 	kind    string
 	serial  int64
 	message *Message
@@ -43,7 +43,14 @@ func (w *worker) run(ctx context.Context) {
 	log := w.d.log.With(slog.String("channel", w.channel.Name))
 	// What was refused may have been mended since: a new start asks again.
 	w.insist(ctx, log, "release refused messages", func(ctx context.Context) error {
-		return w.exec(ctx, "UPDATE delivery SET refused = 0 WHERE channel = ? AND state = 'pending'", w.channel.Name)
+		return w.d.db.Write(ctx, func(tx *sql.Tx) error {
+			for _, table := range []string{"delivery", "note_delivery"} {
+				if _, err := tx.ExecContext(ctx, "UPDATE "+table+" SET refused = 0 WHERE channel = ? AND state = 'pending'", w.channel.Name); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	})
 	failures := 0
 	for ctx.Err() == nil {
@@ -119,8 +126,7 @@ func (w *worker) told(ctx context.Context, log *slog.Logger, t *task, remark *Fa
 		log.Warn("message is told, not to everybody", slog.String("finding", t.finding), slog.String("error", text))
 	}
 	w.insist(ctx, log, "mark message as told", func(ctx context.Context) error {
-		return w.exec(ctx, "UPDATE delivery SET state = 'sent', sent = ?, tried = ?, attempts = attempts + 1, refused = 0, error = ? WHERE finding = ? AND channel = ? AND kind = ? AND serial = ?",
-			now, now, text, t.finding, w.channel.Name, t.kind, t.serial)
+		return w.exec(ctx, t, "state = 'sent', sent = ?, tried = ?, attempts = attempts + 1, refused = 0, error = ?", now, now, text)
 	})
 	log.Info("finding is told", slog.String("finding", t.finding))
 }
@@ -139,8 +145,7 @@ func (w *worker) failed(ctx context.Context, log *slog.Logger, t *task, fault *F
 	log.Warn("finding is not told yet", slog.String("finding", t.finding), slog.Bool("refused", no),
 		slog.String("error", fault.Error()), slog.Duration("pause", pause))
 	w.insist(ctx, log, "note failed try", func(ctx context.Context) error {
-		return w.exec(ctx, "UPDATE delivery SET attempts = attempts + 1, tried = ?, due = ?, refused = ?, error = ? WHERE finding = ? AND channel = ? AND kind = ? AND serial = ?",
-			int64(millis(now)), int64(millis(due)), no, fault.Error(), t.finding, w.channel.Name, t.kind, t.serial)
+		return w.exec(ctx, t, "attempts = attempts + 1, tried = ?, due = ?, refused = ?, error = ?", int64(millis(now)), int64(millis(due)), no, fault.Error())
 	})
 	if pause > 0 {
 		w.wait(ctx, pause, nil)
@@ -179,9 +184,14 @@ func (w *worker) wait(ctx context.Context, d time.Duration, more <-chan struct{}
 	}
 }
 
-func (w *worker) exec(ctx context.Context, query string, args ...any) error {
+// exec sets what is kept of a message on its way.
+func (w *worker) exec(ctx context.Context, t *task, set string, args ...any) error {
+	query, of := "UPDATE delivery SET "+set+" WHERE finding = ? AND channel = ? AND kind = ? AND serial = ?", []any{t.finding, w.channel.Name, t.kind, t.serial}
+	if t.kind == kindNote {
+		query, of = "UPDATE note_delivery SET "+set+" WHERE note = ? AND channel = ?", []any{t.finding, w.channel.Name}
+	}
 	return w.d.db.Write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, query, args...)
+		_, err := tx.ExecContext(ctx, query, append(args, of...)...)
 		return err
 	})
 }
@@ -190,6 +200,10 @@ func (w *worker) exec(ctx context.Context, query string, args ...any) error {
 // other side cannot bear must not hold up the rest.
 func (w *worker) next(ctx context.Context) (*task, time.Duration, error) {
 	now := w.d.now()
+	note, waits, err := w.nextNote(ctx, now)
+	if note != nil || err != nil {
+		return note, 0, err
+	}
 	hush := w.quiet.at(now)
 	rows, err := w.d.db.Read().QueryContext(ctx, `SELECT d.finding, d.kind, d.serial, d.refused, d.due, f.json, f.grown, f.raised_at, f.detector,
 		coalesce(json_extract(f.grown, '$.subjects'), json_extract(f.json, '$.subjects'))
@@ -199,6 +213,9 @@ func (w *worker) next(ctx context.Context) (*task, time.Duration, error) {
 	}
 	defer rows.Close()
 	later := maxPause
+	if waits {
+		later = look
+	}
 	for rows.Next() {
 		var t task
 		var text, grown []byte

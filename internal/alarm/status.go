@@ -47,7 +47,8 @@ func (d *Dispatcher) Status(ctx context.Context) (Status, error) {
 	}
 	rows, err := d.db.Read().QueryContext(ctx, `SELECT channel, count(*) FILTER (WHERE state = 'sent'), count(*) FILTER (WHERE state = 'pending'),
 		count(*) FILTER (WHERE state = 'pending' AND refused), min(made) FILTER (WHERE state = 'pending'), max(sent)
-		FROM delivery GROUP BY channel ORDER BY channel`)
+		FROM (SELECT channel, state, refused, made, sent FROM delivery UNION ALL SELECT channel, state, refused, made, sent FROM note_delivery)
+		GROUP BY channel ORDER BY channel`)
 	if err != nil {
 		return Status{}, fmt.Errorf("read status of alarms: %w", err)
 	}
@@ -80,8 +81,8 @@ func (d *Dispatcher) Status(ctx context.Context) (Status, error) {
 
 // detail adds the last error and, in quiet hours, how many are held.
 func (d *Dispatcher) detail(ctx context.Context, c *ChannelStatus) error {
-	rows, err := d.db.Read().QueryContext(ctx, `SELECT error, tried FROM delivery WHERE channel = ? AND tried IS NOT NULL
-		AND (state = 'pending' OR sent = ?) ORDER BY tried DESC LIMIT 1`, c.Name, c.LastSent)
+	rows, err := d.db.Read().QueryContext(ctx, `SELECT error, tried FROM (SELECT channel, state, error, tried, sent FROM delivery UNION ALL
+		SELECT channel, state, error, tried, sent FROM note_delivery) WHERE channel = ? AND tried IS NOT NULL AND (state = 'pending' OR sent = ?) ORDER BY tried DESC LIMIT 1`, c.Name, c.LastSent)
 	if err != nil {
 		return err
 	}

@@ -75,6 +75,8 @@ type API struct {
 	began   time.Time
 	zones   sync.Map // name to *time.Location: the same one each time
 	cross   http.CrossOriginProtection
+
+	attending sync.Mutex // one at a time looks for findings without an incident
 }
 
 // New gives an API.

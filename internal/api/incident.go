@@ -21,6 +21,7 @@ type Incidents struct {
 	Book          *incident.Book
 	Laws          []*regime.Law
 	Jurisdictions []string // whose laws are looked at; none: all
+	Open          OpenRule // which findings open one by themselves
 }
 
 // OpenIncidents opens the book of incidents in a state file, on a ledger that runs: its acts and holds are that ledger's.
@@ -47,8 +48,37 @@ type IncidentSpec struct {
 // IncidentAnswer is an incident with its clocks.
 type IncidentAnswer struct {
 	*incident.Incident
-	Clocks  []regime.Clock `json:"clocks"`
-	Counsel string         `json:"counsel"`
+	// EarlierIncidents are those that were opened before, the newest first.
+	EarlierIncidents []EarlierIncident `json:"earlier_incidents"`
+	Clocks           []regime.Clock    `json:"clocks"`
+	Counsel          string            `json:"counsel"`
+}
+
+// EarlierIncident is one that an authority asks for: an incident that was opened before another.
+type EarlierIncident struct {
+	Number int64     `json:"number"`
+	Title  string    `json:"title"`
+	State  string    `json:"state"`
+	Opened time.Time `json:"opened"`
+	Linked bool      `json:"linked"` // somebody said that it belongs to this one
+	People *int64    `json:"people"` // customers and entries of others, of its last scope version; null: nobody counted
+	Exact  bool      `json:"exact"`  // no gap touches that figure
+}
+
+func earlier(in *incident.Incident, all []*incident.Incident) []EarlierIncident {
+	out := []EarlierIncident{}
+	for _, e := range all {
+		if e.Number >= in.Number {
+			continue
+		}
+		row := EarlierIncident{Number: e.Number, Title: e.Title, State: e.State, Opened: e.Opened, Linked: slices.Contains(in.Earlier, e.Number)}
+		if v, err := e.Version(0); err == nil {
+			people := v.Answer.Subjects + v.Answer.Others
+			row.People, row.Exact = &people, len(v.Answer.Gaps) == 0
+		}
+		out = append(out, row)
+	}
+	return out
 }
 
 // IncidentRow is an incident in a list.
@@ -173,11 +203,16 @@ func (a *API) sendIncident(w http.ResponseWriter, r *http.Request, status int, n
 
 // Incident gives an incident with its clocks.
 func (a *API) Incident(ctx context.Context, n int64, lang string) (*IncidentAnswer, error) {
-	in, err := a.cfg.Incidents.Book.Incident(ctx, n)
+	all, err := a.cfg.Incidents.Book.Incidents(ctx)
 	if err != nil {
-		return nil, a.incidentFault(err)
+		return nil, err
 	}
-	return &IncidentAnswer{Incident: in, Clocks: a.clocks(in, lang), Counsel: regime.Counsel}, nil
+	i := slices.IndexFunc(all, func(in *incident.Incident) bool { return in.Number == n })
+	if i < 0 {
+		return nil, a.incidentFault(fmt.Errorf("incident %d: %w; list the incidents for their numbers", n, incident.ErrUnknown))
+	}
+	in := all[i]
+	return &IncidentAnswer{Incident: in, EarlierIncidents: earlier(in, all), Clocks: a.clocks(in, lang), Counsel: regime.Counsel}, nil
 }
 
 func incidentNumber(r *http.Request) (int64, error) {

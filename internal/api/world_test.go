@@ -58,6 +58,7 @@ type world struct {
 	relay relay        // of notices
 
 	router routers.Router
+	config api.Config
 	seen   map[string]bool // operations whose good answer was checked
 }
 
@@ -137,7 +138,7 @@ func newWorld(t *testing.T, change ...func(*api.Config)) *world {
 	for _, fn := range change {
 		fn(&cfg)
 	}
-	w.guard = cfg.Guard
+	w.guard, w.config = cfg.Guard, cfg
 	w.api, err = api.New(cfg)
 	check(t, err)
 	public, local := http.NewServeMux(), http.NewServeMux()

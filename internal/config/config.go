@@ -83,9 +83,20 @@ type Config struct {
 type Incident struct {
 	// The jurisdictions whose laws are looked at, as in KR, EU, US-CA, US, JP. Empty: every law that is known.
 	Jurisdictions []string `yaml:"jurisdictions"`
+	// Which findings open an incident by themselves: suspected since they were seen, with a legal hold on everything. A finding that accuses the
+	// same as an open incident joins it.
+	Open OpenIncident `yaml:"open"`
 	// A directory with laws of your own, YAML files as internal/regime/laws has them: a law there replaces the shipped one with its id. A relative
 	// path begins at this file.
 	Laws string `yaml:"laws"`
+}
+
+// OpenIncident says which findings open an incident.
+type OpenIncident struct {
+	// The detectors whose findings do, as in unissued; "*": every one's. Empty: only people open incidents.
+	Detectors []string `yaml:"detectors"`
+	// How many customers must have been shown before, as the finding was raised or has grown.
+	Subjects int64 `yaml:"subjects"`
 }
 
 // Public is the pages for everybody.
@@ -137,6 +148,14 @@ func (c *Config) checkIncident(f *faults) {
 	if err != nil {
 		f.add("incident.laws", "%v", err)
 		return
+	}
+	for i, d := range c.Incident.Open.Detectors {
+		if d != "*" && !slices.Contains(detect.Detectors(), d) {
+			f.add(fmt.Sprintf("incident.open.detectors[%d]", i), "%q: there is no such detector; give some of %s, or *", d, strings.Join(detect.Detectors(), ", "))
+		}
+	}
+	if c.Incident.Open.Subjects < 0 {
+		f.add("incident.open.subjects", "give 0 or more")
 	}
 	known := map[string]bool{}
 	for _, l := range laws {

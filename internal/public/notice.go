@@ -13,7 +13,7 @@ import (
 type noticePage struct {
 	*frame
 	Off    bool   // no notices with codes are sent
-	Answer string // yes, no; "": nothing was asked
+	Answer string // yes, sample, no; "": nothing was asked
 	Sent   string
 	Stamp  string
 	About  string // the incident's public name; "": it has none
@@ -43,6 +43,8 @@ func (p *Pages) check(w http.ResponseWriter, r *http.Request) error {
 	if len(code) <= maxCode {
 		found, err := p.cfg.Genuine(r.Context(), code)
 		switch {
+		case err == nil && found.Sample:
+			n.Answer = "sample"
 		case err == nil:
 			sent := found.Sent.In(p.cfg.Zone)
 			n.Answer, n.Number, n.Sent, n.Stamp = "yes", found.Incident, n.day(sent), sent.Format(time.RFC3339)

@@ -37,6 +37,7 @@ type Config struct {
 type Genuine struct {
 	Incident int64
 	Sent     time.Time
+	Sample   bool // it is of a sample that the house made: no customer was sent it
 }
 
 // ErrNotGenuine is a code of no notice.

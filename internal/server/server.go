@@ -77,8 +77,9 @@ type Server struct {
 	api    *api.API
 
 	incidents *incident.Book
-	everybody *everybody // nil: there are no public pages
 	notices   *notice.Book
+	everybody *everybody    // nil: there are no public pages
+	changed   chan struct{} // something was raised, or happened in an incident
 
 	meter  *meter.Meter
 	pages  *console.Console
@@ -95,7 +96,7 @@ const StopTime = 20 * time.Second
 
 // Open opens stores and listeners. Nothing is served before [Server.Run].
 func Open(ctx context.Context, own Config) (*Server, error) {
-	s := &Server{own: own, cfg: own.Config, dir: own.Dir, log: own.Logger, now: own.Now}
+	s := &Server{own: own, cfg: own.Config, dir: own.Dir, log: own.Logger, now: own.Now, changed: make(chan struct{}, 1)}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -178,7 +179,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.meter = meter.New(s.now)
 	lc := pipeline.LiveConfig{
-		Watch: s.meter.Watch, Ledger: s.led, Catalog: cat, Detect: dc, Raise: raise, Grow: grow, Verdict: api.KeepVerdict(s.alarms),
+		Watch: s.meter.Watch, Ledger: s.led, Catalog: cat, Detect: dc, Raise: s.raised(raise), Grow: grow, Verdict: api.KeepVerdict(s.alarms),
 		Anew: s.fresh, Build: s.own.Version, WatchBack: meter.Memory,
 		Rejects: s.reject, Backlog: s.cfg.Ingest.Backlog, Logger: s.log, Now: s.now,
 	}
@@ -303,9 +304,9 @@ func (s *Server) openAPI() error {
 		return err
 	}
 	s.incidents = api.OpenIncidents(s.live, incident.Config{
-		DB: s.db, Dir: filepath.Join(s.dir, "incident"), Now: s.now, Changed: func() { s.everybody.nudge() },
+		DB: s.db, Dir: filepath.Join(s.dir, "incident"), Now: s.now, Changed: func() { s.everybody.nudge(); s.look() },
 	})
-	ac.Incidents = api.Incidents{Book: s.incidents, Laws: laws, Jurisdictions: s.cfg.Incident.Jurisdictions}
+	ac.Incidents = api.Incidents{Book: s.incidents, Laws: laws, Jurisdictions: s.cfg.Incident.Jurisdictions, Open: api.OpenRule(s.cfg.Incident.Open)}
 	s.notices, err = notice.NewBook(notice.BookConfig{
 		DB: s.db, Dir: filepath.Join(s.dir, "notice"), Incidents: s.incidents, Config: s.cfg.Notices(), Random: rand.Reader, Now: s.now, Log: s.log,
 	})
@@ -375,6 +376,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.notices.Run(background) })
 	running.Go(func() { s.api.Run(background) })
 	running.Go(func() { s.nag(background) })
+	running.Go(func() { s.attend(background) })
 	running.Go(func() { s.pages.Run(background) })
 	failed := make(chan error, 5)
 	stopGuard := s.runGuard(background, &running, failed)
