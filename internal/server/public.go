@@ -17,7 +17,6 @@ import (
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/notice"
-	"github.com/whosaw/whosaw/internal/notice"
 	"github.com/whosaw/whosaw/internal/public"
 )
 
@@ -30,16 +29,16 @@ type everybody struct {
 	wake     chan struct{}
 }
 
-// genuine looks for the notice that a code is of. That of a sample is of none: nobody got it.
+// genuine looks for the notice that a code is of.
 func (s *Server) genuine(ctx context.Context, code string) (public.Genuine, error) {
 	g, err := s.notices.Genuine(ctx, code)
-	if errors.Is(err, notice.ErrUnknown) || err == nil && g.Sample {
+	if errors.Is(err, notice.ErrUnknown) {
 		return public.Genuine{}, public.ErrNotGenuine
 	}
 	if err != nil {
 		return public.Genuine{}, err
 	}
-	return public.Genuine{Incident: g.Incident, Sent: g.Sent}, nil
+	return public.Genuine{Incident: g.Incident, Sent: g.Sent, Sample: g.Sample}, nil
 }
 
 // openPublic opens the public pages, if they are on, and has the API hand out look-up secrets.
@@ -54,7 +53,6 @@ func (s *Server) openPublic(ac *api.Config) error {
 	}
 	pages, err := public.New(public.Config{
 		Organisation: cfg.Organisation, Book: s.incidents, Lookups: lookups, Genuine: s.genuine, Zone: s.zone, Forwarded: cfg.Forwarded, Now: s.now, Logger: s.log,
-		Genuine: s.genuine,
 	})
 	if err != nil {
 		return err
@@ -87,18 +85,6 @@ func (s *Server) openPublic(ac *api.Config) error {
 		return list, nil
 	}
 	return nil
-}
-
-// genuine looks for the notice that a code is of.
-func (s *Server) genuine(ctx context.Context, code string) (public.Genuine, error) {
-	g, err := s.notices.Genuine(ctx, code)
-	if errors.Is(err, notice.ErrUnknown) {
-		return public.Genuine{}, public.ErrNotGenuine
-	}
-	if err != nil {
-		return public.Genuine{}, err
-	}
-	return public.Genuine{Incident: g.Incident, Sent: g.Sent, Sample: g.Sample}, nil
 }
 
 // nudge has look-ups and posted notices looked at now. There need be none.
