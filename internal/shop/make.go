@@ -126,7 +126,7 @@ func (m *maker) customerOf(number int64) (customer, []address, []order) {
 func (m *maker) fill(ctx context.Context, tx *sql.Tx, customers, agents int) error {
 	numbers, withdrawn := m.numbers(customers)
 	chosen := m.hashChosen()
-	people := &bulk{ctx: ctx, tx: tx, into: "customer (number, name, email, phone, password, state, joined, last_login)", columns: 8}
+	people := &bulk{ctx: ctx, tx: tx, into: "customer (number, name, email, phone, password, state, since, joined, last_login)", columns: 9}
 	places := &bulk{ctx: ctx, tx: tx, into: "address (customer, name, phone, line, door_code, relation)", columns: 6}
 	orders := &bulk{ctx: ctx, tx: tx, into: "purchase (customer, placed, items, won)", columns: 4}
 	for _, number := range numbers {
@@ -135,7 +135,7 @@ func (m *maker) fill(ctx context.Context, tx *sql.Tx, customers, agents int) err
 		if c.Password, err = hashFast(m.password("customer:" + subjectID(number))); err != nil {
 			return err
 		}
-		people.add(c.Number, c.Name, c.Email, c.Phone, c.Password, stateActive, c.Joined, c.LastLogin)
+		people.add(c.Number, c.Name, c.Email, c.Phone, c.Password, stateActive, c.Joined, c.Joined, c.LastLogin)
 		for _, a := range list {
 			places.add(a.Customer, a.Name, a.Phone, a.Line, a.DoorCode, a.Relation)
 		}
@@ -145,8 +145,9 @@ func (m *maker) fill(ctx context.Context, tx *sql.Tx, customers, agents int) err
 	}
 	for _, number := range withdrawn {
 		d := m.draws("withdrawn", number)
-		joined := m.now.Add(-time.Duration(400+d.IntN(1600)) * 24 * time.Hour)
-		people.add(number, "", nil, "", "", stateWithdrawn, joined.UnixMilli(), joined.UnixMilli())
+		left := m.now.Add(-time.Duration(30+d.IntN(300)) * 24 * time.Hour)
+		joined := left.Add(-time.Duration(30+d.IntN(1600)) * 24 * time.Hour)
+		people.add(number, "", nil, "", "", stateWithdrawn, left.UnixMilli(), joined.UnixMilli(), 0)
 	}
 	desk := &bulk{ctx: ctx, tx: tx, into: "agent (id, name, password)", columns: 3}
 	tickets := &bulk{ctx: ctx, tx: tx, into: "ticket (customer, agent, topic, opened, closes)", columns: 5}

@@ -376,11 +376,11 @@ func (s *Shop) getWithdraw(w http.ResponseWriter, r *http.Request, _ *customer) 
 }
 
 func (s *Shop) postWithdraw(w http.ResponseWriter, r *http.Request, c *customer) {
-	if err := s.db.withdraw(r.Context(), c.Number); err != nil {
+	now := s.cfg.Now().UnixMilli()
+	if err := s.db.withdraw(r.Context(), c.Number, now); err != nil {
 		s.trouble(w, r, err)
 		return
 	}
-	now := s.cfg.Now().UnixMilli()
 	s.tell.tell(r.Context(), subjectRecord(c.Number, stateWithdrawn, now, 0, now))
 	s.setCookie(w, r, "", -1)
 	http.Redirect(w, r, "/", http.StatusSeeOther)

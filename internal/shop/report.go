@@ -220,9 +220,10 @@ func issuance(c *claims, key, principal, ip string, now time.Time) whosaw.Record
 	return r
 }
 
-func subjectRecord(number int64, state string, since, lastLogin, now int64) whosaw.Record {
+// subjectRecord says how a customer is. at is when that came to be so: the same again has the same time, and is a repeat.
+func subjectRecord(number int64, state string, since, lastLogin, at int64) whosaw.Record {
 	return whosaw.Record{
-		Type: whosaw.TypeSubject, ID: fmt.Sprintf("customer-%d-%s", number, state), Time: now, Subjects: []string{subjectID(number)},
+		Type: whosaw.TypeSubject, ID: fmt.Sprintf("customer-%d-%s", number, state), Time: at, Subjects: []string{subjectID(number)},
 		Ref: &whosaw.Reference{State: state, Since: since, LastLogin: lastLogin},
 	}
 }
@@ -257,18 +258,18 @@ func (s *Shop) Announce(ctx context.Context) error {
 	for i := range tickets {
 		records = append(records, tickets[i].reason())
 	}
-	rows, err := s.db.read.QueryContext(ctx, "SELECT number, state, joined, last_login FROM customer ORDER BY number")
+	rows, err := s.db.read.QueryContext(ctx, "SELECT number, state, since, last_login FROM customer ORDER BY number")
 	if err != nil {
 		return fmt.Errorf("read the shop's customers: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var number, joined, last int64
+		var number, since, last int64
 		var state string
-		if err := rows.Scan(&number, &state, &joined, &last); err != nil {
+		if err := rows.Scan(&number, &state, &since, &last); err != nil {
 			return fmt.Errorf("read the shop's customers: %w", err)
 		}
-		records = append(records, subjectRecord(number, state, joined, last, max(s.world.Made, joined)))
+		records = append(records, subjectRecord(number, state, since, last, max(s.world.Made, since, last)))
 		if len(records) >= batchMost {
 			if err := s.cfg.Send(ctx, records); err != nil {
 				return fmt.Errorf("announce the shop: %w", err)

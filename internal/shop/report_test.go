@@ -140,6 +140,68 @@ func TestLogInWaits(t *testing.T) {
 	})
 }
 
+// TestAnnouncedAgain: what is told again is a repeat, with the same id, time and content, or is news with another time.
+func TestAnnouncedAgain(t *testing.T) {
+	now := time.UnixMilli(1_795_000_000_000)
+	told := map[string]string{} // by id and time
+	news := 0
+	sh := open(t, func(c *shop.Config) {
+		c.Now = func() time.Time { return now }
+		c.Wait = time.Minute
+		c.Send = func(_ context.Context, records []whosaw.Record) error {
+			for i := range records {
+				r := &records[i]
+				if err := r.Validate(now.UnixMilli()); err != nil {
+					return fmt.Errorf("%w: %w", shop.ErrNotTaken, err)
+				}
+				line := string(whosaw.AppendJSON(nil, r))
+				identity := fmt.Sprint(r.ID, " ", r.Time)
+				if was, ok := told[identity]; ok && was != line {
+					t.Errorf("a conflict:\n%s\n%s", was, line)
+				} else if !ok {
+					news++
+				}
+				told[identity] = line
+			}
+			return nil
+		}
+	})
+	check(t, sh.Announce(t.Context()))
+	first := news
+	now = now.Add(time.Hour)
+	check(t, sh.Announce(t.Context()))
+	if news != first || first < 40+3+4 {
+		t.Errorf("%d records, then %d more of the same", first, news-first)
+	}
+	h := sh.Handler()
+	post := func(c *http.Cookie, path string, form url.Values) *http.Cookie {
+		r := httptest.NewRequest("POST", path, strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if c != nil {
+			r.AddCookie(c)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != 303 {
+			t.Fatalf("%s: %d", path, w.Code)
+		}
+		return w.Result().Cookies()[0]
+	}
+	l, err := sh.Logins(t.Context(), 0, 2)
+	check(t, err)
+	leaver := post(nil, "/login", url.Values{"email": {l[0].Email}, "password": {l[0].Password}})
+	post(nil, "/login", url.Values{"email": {l[1].Email}, "password": {l[1].Password}})
+	post(nil, "/signup", url.Values{"name": {"n"}, "email": {"a@example.org"}, "address": {"a"}, "password": {"a long enough one"}})
+	now = now.Add(time.Minute)
+	post(leaver, "/me/withdraw", nil)
+	now = now.Add(time.Minute)
+	before := news
+	check(t, sh.Announce(t.Context()))
+	if news != before+1 { // the second one's last log-in
+		t.Errorf("after log-ins, a sign-up and a withdrawal %d are news", news-before)
+	}
+}
+
 // TestPost: which answers of a server are final, and that no error holds the token.
 func TestPost(t *testing.T) {
 	status, body := 200, `{"accepted":1,"rejected":0}`

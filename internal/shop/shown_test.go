@@ -191,6 +191,22 @@ func TestPagesSayWhatTheyShow(t *testing.T) {
 	t.Logf("%d pages, %d of them disclosing", len(pages), disclosed)
 }
 
+// TestHeadShowsNothing: an answer without a body discloses nobody.
+func TestHeadShowsNothing(t *testing.T) {
+	h := newHouse(t, "enforce")
+	c := h.logIn(h.visitors()[0])
+	for i, method := range []string{"HEAD", "GET"} {
+		if a := do(t, c, method, h.pages.URL+"/me", nil, "X-Request-Id", method); a.status != 200 || (a.body == "") != (i == 0) {
+			t.Errorf("%s: %d, %d bytes", method, a.status, len(a.body))
+		}
+	}
+	for _, r := range h.records(whosaw.TypeAccess) {
+		if r.Request == "HEAD" && len(r.Fields)+len(r.Masked) > 0 || r.Request == "GET" && len(r.Fields) != 2 {
+			t.Errorf("%s is recorded with %v", r.Request, r.Fields)
+		}
+	}
+}
+
 func newHouseAt(t *testing.T, mode string, path *string) *house {
 	t.Helper()
 	*path = filepath.Join(t.TempDir(), "shop.db")

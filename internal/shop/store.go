@@ -18,7 +18,7 @@ const schema = `
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE customer (
   number INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT UNIQUE, phone TEXT NOT NULL, password TEXT NOT NULL,
-  state TEXT NOT NULL, joined INTEGER NOT NULL, last_login INTEGER NOT NULL
+  state TEXT NOT NULL, since INTEGER NOT NULL, joined INTEGER NOT NULL, last_login INTEGER NOT NULL -- since: when the state began
 );
 CREATE TABLE address (
   id INTEGER PRIMARY KEY, customer INTEGER NOT NULL, name TEXT NOT NULL, phone TEXT NOT NULL, line TEXT NOT NULL, door_code TEXT NOT NULL,
@@ -307,8 +307,8 @@ func (s *store) signUp(ctx context.Context, c *customer, a *address) (taken bool
 	if n > 0 {
 		return true, nil
 	}
-	res, err := tx.ExecContext(ctx, "INSERT INTO customer (name, email, phone, password, state, joined, last_login) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		c.Name, c.Email, c.Phone, c.Password, stateActive, c.Joined, c.LastLogin)
+	res, err := tx.ExecContext(ctx, "INSERT INTO customer (name, email, phone, password, state, since, joined, last_login) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		c.Name, c.Email, c.Phone, c.Password, stateActive, c.Joined, c.Joined, c.LastLogin)
 	if err != nil {
 		return false, fmt.Errorf("sign up: %w", err)
 	}
@@ -326,14 +326,16 @@ func (s *store) signUp(ctx context.Context, c *customer, a *address) (taken bool
 }
 
 // withdraw removes what the shop knows of a customer; the number stays, so that it is never given to anybody else.
-func (s *store) withdraw(ctx context.Context, number int64) error {
+func (s *store) withdraw(ctx context.Context, number, now int64) error {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("withdraw: %w", err)
 	}
 	defer tx.Rollback() // after a commit there is nothing to take back
+	if _, err := tx.ExecContext(ctx, "UPDATE customer SET name = '', email = NULL, phone = '', password = '', state = 'withdrawn', since = ?, last_login = 0 WHERE number = ?", now, number); err != nil {
+		return fmt.Errorf("withdraw: %w", err)
+	}
 	for _, q := range []string{
-		"UPDATE customer SET name = '', email = NULL, phone = '', password = '', state = 'withdrawn' WHERE number = ?",
 		"DELETE FROM address WHERE customer = ?", "DELETE FROM purchase WHERE customer = ?", "DELETE FROM ticket WHERE customer = ?",
 	} {
 		if _, err := tx.ExecContext(ctx, q, number); err != nil {

@@ -293,6 +293,9 @@ func (s *Shop) declare(r *http.Request, subject string, e *exposure) (guard.Mask
 	if s.cfg.Guard == nil {
 		return guard.Mask{}, true
 	}
+	if r.Method == http.MethodHead { // its answer has no body
+		e = &exposure{}
+	}
 	if e.clear == nil {
 		e.clear = []string{} // nothing, which is not the same as nothing said
 	}
