@@ -531,7 +531,7 @@ func (b *Book) Sample(ctx context.Context, number int64, who, to, lang string) e
 		return invalid(err)
 	}
 	defer line.close()
-	out, t := line.deliver([]*mail{m})
+	out, t := line.deliver([]*mail{m}, func(int, []result) bool { return true })
 	if t != nil {
 		return invalid(t)
 	}

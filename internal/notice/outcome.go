@@ -45,8 +45,8 @@ func OutcomeOf(name string) (Outcome, error) {
 
 // may are the ways from one outcome to the next. Anything else is a mistake of ours, and is refused by the roster.
 var may = map[Outcome][]Outcome{
-	Waiting:    {InFlight, NoContact, BadContact},
-	Deferred:   {InFlight, NoContact, BadContact},
+	Waiting:    {InFlight, NoContact, BadContact, Deferred, Refused, GaveUp}, // the last three: refused before the text
+	Deferred:   {InFlight, NoContact, BadContact, Deferred, Refused, GaveUp},
 	InFlight:   {Sent, Deferred, Refused, InDoubt, GaveUp},
 	InDoubt:    {Deferred, Left},
 	Sent:       {Bounced},

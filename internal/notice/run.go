@@ -12,7 +12,7 @@ import (
 
 const (
 	lookups   = 3  // questions to the shop at once
-	chunkSize = 8  // mails that one connection takes up at once: with a crash, so many of each connection may be in doubt
+	chunkSize = 8  // mails that one connection takes up at once
 	mostBad   = 50 // refusals one after another: then it is the notice that is refused, not people
 )
 
@@ -376,33 +376,38 @@ func (r *run) dial() *line {
 	return l
 }
 
-// hand sends a chunk: that it is about to be is on disk before, what became of it afterwards. It reports whether the connection is still good.
+// hand sends a chunk: that a text is about to be sent is on disk before, together with what became of the mails before it, so that of each connection
+// one mail is in doubt when the process is killed. It reports whether the connection is still good.
 func (r *run) hand(l *line, chunk []*mail) bool {
-	now := r.b.cfg.Now()
-	begun := make([]change, len(chunk))
-	for i, m := range chunk {
-		begun[i] = change{row: m.person.Row, from: m.person.Outcome, to: InFlight, tries: m.person.Tries, at: now, lang: m.lang}
-	}
-	if !r.record(begun) {
-		return false
-	}
-	results, t := l.deliver(chunk)
-	now = r.b.cfg.Now()
-	ended := make([]change, len(chunk))
-	sent := 0
-	for i, m := range chunk {
-		ended[i] = r.outcome(m, results[i], now)
-		if results[i].fate == taken {
-			sent++
+	noted := 0 // of the chunk, those with an outcome on disk
+	begun := make([]bool, len(chunk))
+	note := func(until int, so []result, more ...change) bool {
+		now := r.b.cfg.Now()
+		var changes []change
+		sent := 0
+		for i := noted; i < until; i++ {
+			changes = append(changes, r.outcome(chunk[i], begun[i], so[i], now))
+			if so[i].fate == taken {
+				sent++
+			}
 		}
+		if !r.record(append(changes, more...)) {
+			return false
+		}
+		for ; noted < until; noted++ {
+			r.settled(chunk[noted].batch, chunk[noted].person.Row)
+		}
+		r.pace.sent(sent)
+		return true
 	}
-	if !r.record(ended) {
+	results, t := l.deliver(chunk, func(i int, so []result) bool {
+		m := chunk[i]
+		begun[i] = note(i, so, change{row: m.person.Row, from: m.person.Outcome, to: InFlight, tries: m.person.Tries, at: r.b.cfg.Now(), lang: m.lang})
+		return begun[i]
+	})
+	if !note(len(chunk), results) {
 		return false
 	}
-	for _, m := range chunk {
-		r.settled(m.batch, m.person.Row)
-	}
-	r.pace.sent(sent)
 	r.judge(results)
 	if t != nil {
 		r.hold("relay", t.Error())
@@ -414,8 +419,12 @@ func (r *run) hand(l *line, chunk []*mail) bool {
 // soon is when a mail that the relay was not asked about is tried again.
 const soon = 15 * time.Second
 
-func (r *run) outcome(m *mail, res result, now time.Time) change {
-	c := change{row: m.person.Row, from: InFlight, tries: m.person.Tries, at: now, reply: res.reply}
+// outcome is what became of a mail; begun: its text was about to be sent.
+func (r *run) outcome(m *mail, begun bool, res result, now time.Time) change {
+	c := change{row: m.person.Row, from: m.person.Outcome, tries: m.person.Tries, at: now, reply: res.reply}
+	if begun {
+		c.from = InFlight
+	}
 	switch res.fate {
 	case taken:
 		c.to, c.tries = Sent, c.tries+1

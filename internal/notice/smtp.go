@@ -175,8 +175,9 @@ func (l *line) close() {
 }
 
 // deliver sends mails one after another and says what became of each. The envelope of the next goes out behind the text of one, so that each mail costs
-// one round trip. A trouble ends it: those it did not come to are untouched.
-func (l *line) deliver(mails []*mail) ([]result, *trouble) {
+// one round trip. begin is told of a mail before its text is sent, with what became of those before; if it refuses, the text is not sent. A trouble ends it: those
+// it did not come to are untouched.
+func (l *line) deliver(mails []*mail, begin func(i int, so []result) bool) ([]result, *trouble) {
 	out := make([]result, len(mails))
 	if len(mails) == 0 {
 		return out, nil
@@ -202,6 +203,9 @@ func (l *line) deliver(mails []*mail) ([]result, *trouble) {
 				return out, t
 			}
 			continue
+		}
+		if !begin(i, out) {
+			return out, &trouble{says: "what is being sent cannot be recorded, so it is not sent"}
 		}
 		// From here on the relay may have it.
 		out[i].fate = unsure

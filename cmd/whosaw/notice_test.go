@@ -1,0 +1,457 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/csv"
+	"encoding/json"
+	"encoding/pem"
+	"flag"
+	"fmt"
+	"io"
+	"math/big"
+	mathrand "math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	netmail "net/mail"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/whosaw/whosaw/internal/api"
+	"github.com/whosaw/whosaw/internal/auth"
+	"github.com/whosaw/whosaw/internal/incident"
+	"github.com/whosaw/whosaw/internal/notice"
+)
+
+var (
+	noticePeople    = flag.Int("whosaw.notices", 400, "people of the tests of notices")
+	noticeTransport = flag.String("whosaw.noticetransport", "discard:", "where the postfix of TestNoticeSpeed gives the mails on to")
+	noticeKills     = flag.Int("whosaw.noticekills", 6, "kills of TestNoticeKill")
+)
+
+// inbox is where mail ends up: it knows who got what.
+type inbox struct {
+	port int
+
+	mu   sync.Mutex
+	got  map[string][]string // address to the Message-IDs that came
+	all  int
+	more chan struct{} // closed and made anew with each mail
+}
+
+func newInbox(t *testing.T) *inbox {
+	t.Helper()
+	b := &inbox{got: map[string][]string{}, more: make(chan struct{})}
+	s := smtp.NewServer(b)
+	s.Domain = "inbox.test"
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fatal(t, err)
+	b.port = l.Addr().(*net.TCPAddr).Port
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	t.Cleanup(func() { s.Close(); <-done })
+	return b
+}
+
+type delivery struct {
+	b  *inbox
+	to []string
+}
+
+func (b *inbox) NewSession(*smtp.Conn) (smtp.Session, error) { return &delivery{b: b}, nil }
+
+func (d *delivery) Mail(string, *smtp.MailOptions) error { return nil }
+func (d *delivery) Rcpt(to string, _ *smtp.RcptOptions) error {
+	d.to = append(d.to, to)
+	return nil
+}
+func (d *delivery) Reset()        { d.to = nil }
+func (d *delivery) Logout() error { return nil }
+
+func (d *delivery) Data(r io.Reader) error {
+	raw, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	m, err := netmail.ReadMessage(bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	d.b.mu.Lock()
+	defer d.b.mu.Unlock()
+	for _, to := range d.to {
+		d.b.got[to] = append(d.b.got[to], m.Header.Get("Message-Id"))
+		d.b.all++
+	}
+	close(d.b.more)
+	d.b.more = make(chan struct{})
+	return nil
+}
+
+// until waits until n mails have come, at most so long; it reports how many have.
+func (b *inbox) until(n int, most time.Duration) int {
+	end := time.NewTimer(most)
+	defer end.Stop()
+	for {
+		b.mu.Lock()
+		all, more := b.all, b.more
+		b.mu.Unlock()
+		if all >= n {
+			return all
+		}
+		select {
+		case <-more:
+		case <-end.C:
+			return all
+		}
+	}
+}
+
+// shopOf answers the look-up for customers 1, 2, 3 …: each has an address but every 97th.
+func shopOf(t *testing.T) *httptest.Server {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in struct{ People []notice.Person }
+		if r.Header.Get("Authorization") != "Bearer s3cret" || json.NewDecoder(r.Body).Decode(&in) != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		people := make([]map[string]any, 0, len(in.People))
+		for _, p := range in.People {
+			n, _ := strconv.Atoi(p.ID)
+			if n%97 != 0 {
+				people = append(people, map[string]any{"id": p.ID, "email": addressOf(p.ID), "name": "Customer " + p.ID, "language": []string{"en", "ko", "ar", "bn"}[n%4]})
+			}
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"people": people})
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func addressOf(id string) string { return "c" + id + "@customer.example" }
+
+// noticeKit is a server with an incident whose notice is approved, in processes of their own.
+type noticeKit struct {
+	t      *testing.T
+	dir    string
+	config string
+	server *child
+	people int
+	inbox  *inbox
+}
+
+// relayCertificate makes one for 127.0.0.1 and gives its files.
+func relayCertificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	fatal(t, err)
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "relay.test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IPAddresses: []net.IP{net.ParseIP("127.0.0.1")}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &k.PublicKey, k)
+	fatal(t, err)
+	keyDER, err := x509.MarshalECPrivateKey(k)
+	fatal(t, err)
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	fatal(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644))
+	fatal(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}), 0o600))
+	return cert, key
+}
+
+// newNoticeKit starts a server, gives it accesses of so many people, and brings the notice to its approval.
+func newNoticeKit(t *testing.T, people, relayPort int, ca, more string) *noticeKit {
+	t.Helper()
+	k := &noticeKit{t: t, dir: filepath.Join(t.TempDir(), "data"), people: people}
+	files := t.TempDir()
+	fatal(t, os.WriteFile(filepath.Join(files, "secret"), []byte("s3cret\n"), 0o600))
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	fatal(t, err)
+	fatal(t, os.WriteFile(filepath.Join(files, "dkim.pem"), pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rsaKey)}), 0o600))
+	security := "security: none"
+	if ca != "" {
+		security = "security: starttls\n    ca_file: " + ca
+	}
+	k.config = fmt.Sprintf(`notice:
+  organisation: {en: Example Shop, ko: 예시몰, ar: متجر المثال, bn: উদাহরণ শপ}
+  address: https://shop.example/notice
+  languages: [en, ko, ar, bn]
+  lookup:
+    url: %s
+    secret_file: %s
+  mail:
+    host: 127.0.0.1
+    port: %d
+    %s
+    from: Example Shop <notice@shop.example>
+%s    dkim: {domain: shop.example, selector: n1, key_file: %s}
+`, shopOf(t).URL, filepath.Join(files, "secret"), relayPort, security, more, filepath.Join(files, "dkim.pem"))
+	k.server = startServer(t, k.dir, k.config)
+	k.fill()
+	k.approve()
+	return k
+}
+
+var kitFields = []string{"name", "email", "phone", "address", "door_code", "order_history"}
+
+// fill sends the accesses: each person is shown some fields, by their number.
+func (k *noticeKit) fill() {
+	k.t.Helper()
+	var b bytes.Buffer
+	send := func() {
+		res, err := k.server.r.do(k.t.Context(), "POST", "/v1/records?source=log", &b)
+		fatal(k.t, err)
+		res.Body.Close()
+		b.Reset()
+	}
+	began := time.Now().Add(-time.Hour).UnixMilli()
+	for i := 1; i <= k.people; i++ {
+		fields, err := json.Marshal([]string{kitFields[i%len(kitFields)], kitFields[(i/7)%len(kitFields)]})
+		fatal(k.t, err)
+		fmt.Fprintf(&b, `{"id":"a%d","time":%d,"subject":"%d","route":"GET /me","key":"backup","principal":"customer:%d","fields":%s,"status":200}`+"\n", i, began+int64(i), i, i, fields)
+		if i%20_000 == 0 || i == k.people {
+			send()
+		}
+	}
+}
+
+func (k *noticeKit) call(method, path string, in, into any) {
+	k.t.Helper()
+	fatal(k.t, k.server.r.call(k.t.Context(), method, path, in, into))
+}
+
+func (k *noticeKit) approve() {
+	k.t.Helper()
+	k.call("POST", "/v1/incidents", api.IncidentSpec{Title: "the backup key", Note: "a customer wrote"}, nil)
+	k.call("POST", "/v1/incidents/1/versions", map[string]any{"filter": map[string]any{"key": []string{"backup"}}, "reason": "by cause"}, nil)
+	for _, lang := range []string{"en", "ko", "ar", "bn"} {
+		for content, text := range map[string]string{"when_and_how": "2026-11-22", "measures": "2026-11-23", "contact": "privacy@shop.example"} {
+			k.call("POST", "/v1/incidents/1/events", api.EventSpec{Kind: incident.Stated, Body: incident.Body{Statement: &incident.Statement{Content: content, Lang: lang, Text: text}}}, nil)
+		}
+	}
+	var n notice.Notice
+	k.call("POST", "/v1/incidents/1/notices", api.NoticeSpec{}, &n)
+	if n.People != int64(k.people) || len(n.Faults) > 0 {
+		k.t.Fatalf("%+v", n)
+	}
+	var made api.NewToken
+	k.call("POST", "/v1/tokens", map[string]any{"name": "second", "role": auth.RoleAdmin}, &made)
+	fatal(k.t, callServer(k.t.Context(), k.server.url, made.Secret, "/v1/notices/1/approve", map[string]string{"hash": n.Hash}, &n))
+}
+
+func (k *noticeKit) notice() *notice.Notice {
+	k.t.Helper()
+	var n notice.Notice
+	k.call("GET", "/v1/notices/1", nil, &n)
+	return &n
+}
+
+// settled waits until nothing is being sent.
+func (k *noticeKit) settled(most time.Duration) *notice.Notice {
+	k.t.Helper()
+	deadline := time.Now().Add(most)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		n := k.notice()
+		if n.State != notice.Sending {
+			return n
+		}
+		if time.Now().After(deadline) {
+			k.t.Fatalf("after %s: %+v\n%s", most, n, k.server.log())
+		}
+		<-tick.C
+	}
+}
+
+// with gives the ids of people with an outcome.
+func (k *noticeKit) with(outcome string) []string {
+	k.t.Helper()
+	body, err := json.Marshal(api.ExportSpec{Outcomes: []string{outcome}})
+	fatal(k.t, err)
+	res, err := k.server.r.do(k.t.Context(), "POST", "/v1/notices/1/export", bytes.NewReader(body))
+	fatal(k.t, err)
+	defer res.Body.Close()
+	rows, err := csv.NewReader(res.Body).ReadAll()
+	fatal(k.t, err)
+	var out []string
+	for _, r := range rows[1:] {
+		out = append(out, r[1])
+	}
+	return out
+}
+
+// TestNoticeKill sends notices through a real postfix and kills the server at random moments: in the end each person got the notice once, or is one of those who
+// were in doubt, and whoever has no address is counted. make notices does it with 100,000 people.
+func TestNoticeKill(t *testing.T) {
+	box := newInbox(t)
+	cert, key := relayCertificate(t)
+	relay := startPostfix(t, cert, key, fmt.Sprintf("smtp:[127.0.0.1]:%d", box.port))
+	k := newNoticeKit(t, *noticePeople, relay.port, cert, "")
+	k.inbox = box
+	k.killed(relay)
+}
+
+// TestNoticeKillSink is the same through a relay that gives every mail on at once, where there is no postfix.
+func TestNoticeKillSink(t *testing.T) {
+	box := newInbox(t)
+	k := newNoticeKit(t, min(*noticePeople, 400), box.port, "", "")
+	k.inbox = box
+	k.killed(nil)
+}
+
+// TestNoticeSpeed measures how many notices an hour a real postfix takes from a real server. It is held to 500,000 where there are people enough to measure.
+func TestNoticeSpeed(t *testing.T) {
+	cert, key := relayCertificate(t)
+	relay := startPostfix(t, cert, key, *noticeTransport)
+	k := newNoticeKit(t, *noticePeople, relay.port, cert, "")
+	began := time.Now()
+	k.call("POST", "/v1/notices/1/send", api.WaveSpec{}, nil)
+	n := k.settled(time.Hour)
+	took := time.Since(began)
+	hour := float64(n.Outcomes["sent"]) / took.Seconds() * 3600
+	t.Logf("%d people, %d sent through postfix (then %s) in %s: %.0f an hour", k.people, n.Outcomes["sent"], *noticeTransport, took.Round(time.Millisecond), hour)
+	if n.State != notice.Done || n.Outcomes["sent"] != int64(k.people-k.people/97) {
+		t.Errorf("%s: %v", n.State, n.Outcomes)
+	}
+	if k.people >= 10_000 && hour < 500_000 {
+		t.Errorf("%.0f an hour is less than 500,000", hour)
+	}
+}
+
+func (k *noticeKit) killed(relay *postfix) {
+	t := k.t
+	random := mathrand.New(mathrand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	began := time.Now()
+	k.call("POST", "/v1/notices/1/send", api.WaveSpec{}, nil)
+	var marks []int
+	for range *noticeKills {
+		marks = append(marks, random.IntN(k.people*9/10))
+	}
+	slices.Sort(marks)
+	kills := 0
+	for _, mark := range marks {
+		for k.inbox.until(mark, time.Second) < mark && k.notice().State == notice.Sending {
+		}
+		if k.notice().State != notice.Sending {
+			break // it was through before
+		}
+		k.server.kill()
+		kills++
+		k.server = startServer(t, k.dir, k.config)
+	}
+	n := k.settled(time.Hour)
+	doubt := n.Outcomes["in_doubt"]
+	unsure := map[string]bool{}
+	for _, id := range k.with("in_doubt") {
+		unsure[id] = true
+	}
+	missing := k.people / 97
+	if n.Outcomes["no_contact"] != int64(missing) || n.Outcomes["sent"]+doubt+int64(missing) != int64(k.people) || int64(len(unsure)) != doubt {
+		t.Fatalf("the outcomes do not add up to %d people: %v", k.people, n.Outcomes)
+	}
+	arrived := k.inbox.until(int(n.Outcomes["sent"]), 5*time.Minute)
+	took := time.Since(began)
+	lost, twice, ofDoubt := k.count(unsure)
+	if lost > 0 || twice > 0 {
+		t.Errorf("%d of those who were sent one got none, and %d got more than one", lost, twice)
+	}
+	t.Logf("%d people, %d kills: %d sent, %d in doubt (of these %d had it), %d without an address; %d mails arrived in %s", k.people, kills, n.Outcomes["sent"], doubt, ofDoubt, missing, arrived, took.Round(time.Second))
+
+	// Sent again by choice: everybody has it, at most those in doubt twice, and then under the same id.
+	if doubt > 0 {
+		k.call("POST", "/v1/notices/1/acts", api.NoticeAct{Do: "again", Outcome: "in_doubt", Note: "better twice than never"}, nil)
+		k.call("POST", "/v1/notices/1/acts", api.NoticeAct{Do: "resume"}, nil)
+		n = k.settled(time.Hour)
+	}
+	if n.State != notice.Done || n.Outcomes["sent"]+int64(missing) != int64(k.people) {
+		t.Fatalf("%s: %v", n.State, n.Outcomes)
+	}
+	k.inbox.until(k.people-missing+ofDoubt, time.Minute)
+	k.inbox.mu.Lock()
+	defer k.inbox.mu.Unlock()
+	for i := 1; i <= k.people; i++ {
+		id := strconv.Itoa(i)
+		got := k.inbox.got[addressOf(id)]
+		switch {
+		case i%97 == 0 && len(got) > 0:
+			t.Errorf("%s has no address and got %d", id, len(got))
+		case i%97 != 0 && len(got) == 0:
+			t.Errorf("%s got none", id)
+		case len(got) > 1 && !unsure[id]:
+			t.Errorf("%s got %d and was never in doubt", id, len(got))
+		case len(slices.Compact(slices.Clone(got))) > 1:
+			t.Errorf("%s got mails with several ids: %q", id, got)
+		}
+	}
+	if relay != nil && t.Failed() {
+		t.Log(relay.log())
+	}
+	k.onRecord(kills)
+}
+
+// count gives how many who are not in doubt got none, or more than one, and how many of those in doubt got it.
+func (k *noticeKit) count(unsure map[string]bool) (lost, twice, ofDoubt int) {
+	k.inbox.mu.Lock()
+	defer k.inbox.mu.Unlock()
+	for i := 1; i <= k.people; i++ {
+		id := strconv.Itoa(i)
+		got := len(k.inbox.got[addressOf(id)])
+		switch {
+		case unsure[id]:
+			if got > 1 {
+				twice++
+			}
+			ofDoubt += min(got, 1)
+		case i%97 != 0 && got == 0:
+			lost++
+		case got > 1:
+			twice++
+		}
+	}
+	return lost, twice, ofDoubt
+}
+
+// onRecord checks that what was done is in the incident, and that no contact stayed behind.
+func (k *noticeKit) onRecord(kills int) {
+	var in api.IncidentAnswer
+	k.call("GET", "/v1/incidents/1", nil, &in)
+	did := map[string]int{}
+	for _, e := range in.Timeline {
+		if e.Kind == incident.Noticed {
+			did[e.Title]++
+		}
+	}
+	if did["made"] != 1 || did["approved"] != 1 || did["wave"] != 1 || did["done"] != 1 || did["in doubt"] > kills {
+		k.t.Errorf("on record is %v", did)
+	}
+	fatal(k.t, k.server.terminate())
+	fatal(k.t, filepath.WalkDir(k.dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err == nil && (bytes.Contains(data, []byte("customer.example")) || bytes.Contains(data, []byte("s3cret"))) {
+			k.t.Errorf("%s holds contact data or the secret", filepath.Base(path))
+		}
+		return err
+	}))
+	if strings.Contains(k.server.log(), "customer.example") {
+		k.t.Error("the log holds contact data")
+	}
+}
