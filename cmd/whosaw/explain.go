@@ -339,7 +339,8 @@ func (m *Main) baselines(ctx context.Context, f *replayFlags, detector, route st
 		var answer api.Baselines
 		return &answer, errors.Join(r.call(ctx, "GET", "/v1/baseline?"+q.Encode(), nil, &answer), r.close())
 	}
-	replay, end, err := m.offline(ctx, f, nil)
+	act := pipeline.AskedBaselines("staff:"+operator(), detector, route)
+	replay, end, err := m.offline(ctx, f, &act)
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,10 @@ type Baselines struct {
 
 func (a *API) getBaseline(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
+	if _, err := a.cfg.Live.Write(r.Context(), pipeline.AskedBaselines(whoOf(r).Name, q.Get("detector"), q.Get("route"))); err != nil {
+		a.cfg.Logger.Error("a question could not be recorded, so it is not answered", "kind", "baseline", "error", err)
+		return unavailable("the question could not be recorded, so it is not answered", "ask again when the server can write")
+	}
 	if q.Get("wait") == "true" {
 		if err := a.cfg.Live.CaughtUp(r.Context()); err != nil {
 			return err

@@ -57,11 +57,17 @@ func TestExplainRefuses(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", body, a.status, a.body, want)
 		}
 	}
+	if a := w.ask(read, "GET", "/v1/baseline?detector=dormant", ""); a.status != 200 {
+		t.Errorf("baseline: %d %s", a.status, a.body)
+	}
 	view, err := w.live.Ledger().View(0)
 	check(t, err)
 	defer view.Close()
-	asked := 0
+	asked, learnt := 0, 0
 	check(t, view.References(context.Background(), func(_ uint64, r *whosaw.Record) error {
+		if r.Type == whosaw.TypeAct && r.Ref.Kind == "baseline" && r.Principal == "token:r" && r.Ref.Note == `{"detector":"dormant"}` {
+			learnt++
+		}
 		if r.Type == whosaw.TypeAct && r.Ref.Kind == "explain" {
 			asked++
 			if r.Principal != "token:r" || !strings.HasPrefix(r.Ref.Note, `{"`) {
@@ -72,5 +78,8 @@ func TestExplainRefuses(t *testing.T) {
 	}))
 	if asked != 3 {
 		t.Errorf("%d questions are on record, want 3", asked)
+	}
+	if learnt != 1 {
+		t.Errorf("%d questions for baselines are on record, want 1", learnt)
 	}
 }

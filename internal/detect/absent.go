@@ -87,7 +87,7 @@ func (e *Engine) askAbsent(v *view) *asking {
 	if a.s = e.stratum(v, &e.rule[nonexistent].envelope, 0); !a.learns {
 		a.s.freeze(byChange)
 	}
-	a.w = a.s.w
+	a.w = *a.s.rateNow()
 	if a.w.p0 > a.s.ceiling {
 		a.s.over++
 		st.skip(whyCeiling)
@@ -156,7 +156,7 @@ func (e *Engine) keepAbsent(f *dossier, v *view) {
 func (e *Engine) explainedTrial(v *view) {
 	e.identify(v)
 	s := e.stratum(v, &e.rule[nonexistent].envelope, 0)
-	learns := !e.changing(v)
+	learns, w := !e.changing(v), s.rateNow()
 	for _, name := range v.subjects {
 		if learns {
 			e.learn(s, v.ids[kindNetwork], false)
@@ -167,7 +167,7 @@ func (e *Engine) explainedTrial(v *view) {
 				continue
 			}
 			if u := e.unit(v, k, false); u != nil {
-				e.miss(u, v, trial{d: nonexistent, w: &s.w, valid: s.w.use, once: once})
+				e.miss(u, v, trial{d: nonexistent, w: w, valid: w.use, once: once})
 			}
 		}
 	}

@@ -124,6 +124,9 @@ func (e *Engine) stratumBaseline(s *stratum) Baseline {
 	default:
 		b.Says = fmt.Sprintf("%v times the median, at least the floor", s.times)
 	}
+	if s.d != stranger {
+		b.Says += s.hoursSay()
+	}
 	return b
 }
 

@@ -95,7 +95,8 @@ func (e *Engine) ownPage(v *view) {
 	}
 	for _, k := range e.ofCustomers {
 		if u := e.unit(v, k, false); u != nil {
-			e.miss(u, v, trial{d: unexplained, w: &s.w, valid: s.w.use, once: uint64(id)})
+			w := s.rateNow()
+			e.miss(u, v, trial{d: unexplained, w: w, valid: w.use, once: uint64(id)})
 		}
 	}
 }

@@ -215,7 +215,7 @@ func (e *Engine) tryOtherDormant(v *view, name string, en entry) {
 	case e.changed(v.realm, v.r.Time, movesPeople):
 		st.skip(whyChange)
 		valid = 0
-	case s.w.p0 > s.ceiling:
+	case s.rateNow().p0 > s.ceiling:
 		s.over++
 		st.skip(whyManyDormant)
 		valid = 0
@@ -226,7 +226,8 @@ func (e *Engine) tryOtherDormant(v *view, name string, en entry) {
 	if hit {
 		hits = valid
 	}
-	e.ask(dormant, v, name, en, &s.w, &s.w, valid, hits)
+	w := s.rateNow()
+	e.ask(dormant, v, name, en, w, w, valid, hits)
 }
 
 // otherDormant looks the customer up, and learns.
@@ -267,7 +268,8 @@ func (e *Engine) explainedDormant(v *view) {
 				continue
 			}
 			if u := e.unit(v, k, false); u != nil {
-				e.miss(u, v, trial{d: dormant, w: &s.w, valid: s.w.use, once: uint64(id)})
+				w := s.rateNow()
+				e.miss(u, v, trial{d: dormant, w: w, valid: w.use, once: uint64(id)})
 			}
 		}
 	}

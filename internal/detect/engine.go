@@ -40,6 +40,7 @@ type Engine struct {
 	strata      map[uint64]*stratum
 	strataFront [256]*stratum `state:"-"` // the latest asked for, by id
 	strataList  []*stratum    // in order of creation
+	hourly      int           `state:"-"` // strata with rates by the hour: counted again when they are read
 	networks    int           // in all strata
 	frozen      []span        // declared changes: baselines do not learn
 	realms      map[uint64]*realm

@@ -112,6 +112,7 @@ func (e *Engine) mergeBaselines(o *Engine) {
 		s.envelope = e.sameEnvelope(o, s.envelope)
 	}
 	e.networks += o.networks
+	e.hourly += o.hourly
 	e.frozen = append(e.frozen, o.frozen...)
 	maps.Copy(e.realms, o.realms)
 	e.realmList = append(e.realmList, o.realmList...)

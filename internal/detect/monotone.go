@@ -66,7 +66,8 @@ func (e *Engine) tryMonotone(v *view, name string, en entry) {
 		}
 	}
 	s := e.monotones(v)
-	e.ask(monotone, v, name, en, &s.w, &s.w, valid, hits)
+	w := s.rateNow()
+	e.ask(monotone, v, name, en, w, w, valid, hits)
 }
 
 // monotony closes a session's question, learns from the answer and gives the tests that it is a trial of.
@@ -82,13 +83,13 @@ func (e *Engine) monotony(v *view, slot *uint64, hit bool) (valid uint8) {
 		st.skip(whyNoWakes)
 	case frozen:
 		st.skip(whyChange)
-	case s.w.p0 > s.ceiling:
+	case s.rateNow().p0 > s.ceiling:
 		s.over++
 		st.skip(whyNoViews)
 	default:
 		st.judged++
 		st.trials++
-		valid = s.w.use
+		valid = s.rateNow().use
 		if !hit {
 			e.various(v, s)
 		}
@@ -99,12 +100,13 @@ func (e *Engine) monotony(v *view, slot *uint64, hit bool) (valid uint8) {
 // various lowers the tests of the units of a session that has shown other pages too.
 func (e *Engine) various(v *view, s *stratum) {
 	e.identify(v)
+	w := s.rateNow()
 	for _, k := range e.rule[monotone].watched {
 		if e.hot[monotone][k] == 0 {
 			continue
 		}
 		if u := e.unit(v, k, false); u != nil {
-			e.miss(u, v, trial{d: monotone, w: &s.w, valid: s.w.use})
+			e.miss(u, v, trial{d: monotone, w: w, valid: w.use})
 		}
 	}
 }

@@ -33,14 +33,14 @@ func (e *Engine) refused(v *view) {
 		s.freeze(e.coveredBy)
 		return
 	}
-	st := &e.stats[refused]
-	if s.w.p0 > s.ceiling {
+	st, w := &e.stats[refused], s.rateNow()
+	if w.p0 > s.ceiling {
 		s.over++
 		st.skip(whyManyRefused)
 	}
 	e.identify(v)
 	en := v.entry(0)
-	t := trial{d: refused, w: &s.w, valid: s.w.use, once: v.ids[kindIP]}
+	t := trial{d: refused, w: w, valid: w.use, once: v.ids[kindIP]}
 	switch {
 	case hit:
 		en.flags |= entAccused
@@ -53,7 +53,7 @@ func (e *Engine) refused(v *view) {
 	} else {
 		s.freeze(byChange)
 	}
-	if s.w.p0 > s.ceiling {
+	if w.p0 > s.ceiling {
 		return
 	}
 	st.judged++

@@ -11,6 +11,9 @@ type tried struct {
 	id      uint64 // 0: a free place
 	n, hits uint32
 	step    int16 // in rates; -1: too few trials
+
+	hour      uint16 // its newest, the lower bits of the hours since 1970
+	hn, hhits uint16 // trials and hits of that
 }
 
 // sample holds the units of a baseline in an open-addressing table. Every trial looks one up, and once the sample is full most units are
@@ -109,6 +112,9 @@ func (s *sample) state(c *snapshot.Codec) {
 		snapshot.Uint(c, &t.n)
 		snapshot.Uint(c, &t.hits)
 		snapshot.Int(c, &t.step)
+		for _, x := range []*uint16{&t.hour, &t.hn, &t.hhits} {
+			snapshot.Uint(c, x)
+		}
 	})
 	if !c.Reading() {
 		return

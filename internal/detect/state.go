@@ -10,7 +10,7 @@ import (
 )
 
 // StateVersion is that of the walk below: a change of what is walked over, or in which order, makes it another.
-const StateVersion = 5
+const StateVersion = 6
 
 // State walks over everything that the engine holds between two records: it writes it, or reads it into an engine that has seen
 // nothing and has the same configuration. Whoever gives the engine, or anything it holds, a member walks over it here, or tags
@@ -179,6 +179,7 @@ func (s *stratum) state(c *snapshot.Codec, e *Engine) {
 	if c.Reading() {
 		s.w = s.bank.weights(p0)
 	}
+	s.hoursState(c, e)
 }
 
 func (t *table) state(c *snapshot.Codec, e *Engine) {

@@ -42,6 +42,10 @@ type stratum struct {
 	w        weights
 	over     int64 // accesses not judged because p0 was over the ceiling
 	n, hits  int64 // trials while young
+
+	hour      int32                      `state:"-"` // of the access in hand, since 1970
+	byHour    *hourly                    // nil: nothing is known by the hour
+	hourSteps [len(hourBuckets)]*weights `state:"-"` // can be worked out again
 }
 
 // stratum gives the stratum of an access's route, and of the class of principals that asks (0: of all).
@@ -53,6 +57,7 @@ func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
 		if rest {
 			id = uint64(by.d) << 1 // what comes after the first twenty thousand routes shares one stratum
 			if s = e.strata[id]; s != nil {
+				s.hour = int32(v.r.Time / hour)
 				return s
 			}
 		}
@@ -66,6 +71,7 @@ func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
 		e.strata[id] = s
 		e.strataList = append(e.strataList, s)
 	}
+	s.hour = int32(v.r.Time / hour)
 	return s
 }
 
@@ -95,6 +101,7 @@ func (e *Engine) rateOf(v *view, class uint64, by *envelope, name func(*view) st
 		e.strata[id] = s
 		e.strataList = append(e.strataList, s)
 	}
+	s.hour = int32(v.r.Time / hour)
 	return s
 }
 
@@ -122,6 +129,7 @@ func (e *Engine) learn(s *stratum, id uint64, hit bool) {
 		t.hits++
 	}
 	e.rate(s, t)
+	e.byHour(s, t, hit)
 }
 
 // learnMany adds trials that were kept back while a finding covered them.
@@ -129,6 +137,7 @@ func (e *Engine) learnMany(s *stratum, id uint64, l lessons) {
 	if l.n == 0 {
 		return
 	}
+	s.hour = -1 // of no hour that is known
 	e.learn(s, id, l.hits > 0)
 	t := s.networks.get(id)
 	if t == nil {

@@ -217,7 +217,7 @@ func (e *Engine) reasoned(v *view, subjects []string) {
 				continue
 			}
 			if u := e.unit(v, k, false); u != nil {
-				w := &s.w
+				w := s.rateNow()
 				if k == kindPrincipal {
 					w = e.withOwn(w, o)
 				}
@@ -327,19 +327,19 @@ func (e *Engine) partReasoned(v *view) (with, without []string) {
 
 // unexplainedWeights gives the steps on a route, nil if nobody is judged there.
 func (e *Engine) unexplainedWeights(s *stratum, v *view) *weights {
-	st := &e.stats[unexplained]
+	st, now := &e.stats[unexplained], s.rateNow()
 	switch {
 	case s.enough < s.units && s.n-s.hits < max(e.knobs.reasonsAtLeast, e.knobs.explainedEach*s.hits):
 		st.skip(whyNoReasons)
 		return nil
-	case s.w.p0 > s.ceiling:
+	case now.p0 > s.ceiling:
 		s.over++
 		st.skip(whyTooMany)
 		return nil
 	}
 	r := v.r
 	feed := e.ref.ReasonFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
-	if feed.Declared && feed.Lost > s.w.p0 {
+	if feed.Declared && feed.Lost > now.p0 {
 		if feed.Lost > s.ceiling {
 			st.skip(whyTooMany)
 			return nil
@@ -347,7 +347,7 @@ func (e *Engine) unexplainedWeights(s *stratum, v *view) *weights {
 		w := s.bank.weights(feed.Lost)
 		return &w
 	}
-	return &s.w
+	return now
 }
 
 // tryReason is a trial of one subject that nothing explains.

@@ -190,6 +190,18 @@ func AskedRecord(who string, which Which) whosaw.Record {
 	return whosaw.Record{Type: whosaw.TypeAct, Principal: who, Ref: &whosaw.Reference{Kind: "explain", Note: string(text)}}
 }
 
+// AskedBaselines is the record that somebody asked what the detectors have learnt: it names routes and actors, and stands in the ledger before the answer.
+func AskedBaselines(who, detector, route string) whosaw.Record {
+	text, err := json.Marshal(struct {
+		Detector string `json:"detector,omitempty"`
+		Route    string `json:"route,omitempty"`
+	}{detector, route})
+	if err != nil {
+		panic("BUG: encode what was asked about: " + err.Error())
+	}
+	return whosaw.Record{Type: whosaw.TypeAct, Principal: who, Ref: &whosaw.Reference{Kind: "baseline", Note: string(text[:min(len(text), maxActFilter)])}}
+}
+
 // ExplainIn gives what a record did to the detectors, from a snapshot.
 func (l *Live) ExplainIn(ctx context.Context, q *Question, which Which) (*Explained, error) {
 	p := Replay{View: q.View, Detect: l.cfg.Detect, Catalog: l.cfg.Catalog}
