@@ -115,10 +115,7 @@ func (m *Monotone) one(i int) (word uint64, at int) {
 	for left := i & (1<<monotoneEvery - 1); ; {
 		n := bits.OnesCount64(word)
 		if n > left {
-			for range left {
-				word &= word - 1
-			}
-			return word, at
+			return word &^ (1<<nthOne(word, left) - 1), at
 		}
 		left -= n
 		if at++; at >= len(m.high)/8 {
@@ -127,6 +124,32 @@ func (m *Monotone) one(i int) (word uint64, at int) {
 		word = m.word(at)
 	}
 }
+
+// nthOne gives the place of a word's one by its number from 0: the word has more.
+func nthOne(word uint64, n int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	// How many ones each byte has, then those up to and with it.
+	s := word - word>>1&(0x55*ones)
+	s = s&(0x33*ones) + s>>2&(0x33*ones)
+	s = ((s + s>>4) & (0x0f * ones)) * ones
+	// Bytes that have no more than n have their highest bit after this: the place is in the one behind them.
+	at := bits.OnesCount64(((uint64(n)*ones|tops)-s)&tops) * 8
+	return at + int(oneInByte[word>>at&255][uint(n)-uint(s<<8>>at&255)])
+}
+
+// oneInByte has for each byte the places of its ones.
+var oneInByte = func() (t [256][8]uint8) {
+	for b := range t {
+		n := 0
+		for i := range 8 {
+			if b>>i&1 != 0 {
+				t[b][n] = uint8(i)
+				n++
+			}
+		}
+	}
+	return t
+}()
 
 // At gives a number.
 func (m *Monotone) At(i int) uint64 {
@@ -226,10 +249,7 @@ func (m *Monotone) zero(step uint64) int {
 	for left := int(step & (1<<monotoneEvery - 1)); ; {
 		n := bits.OnesCount64(word)
 		if n > left {
-			for range left {
-				word &= word - 1
-			}
-			return at<<6 + bits.TrailingZeros64(word)
+			return at<<6 + nthOne(word, left)
 		}
 		left -= n
 		if at++; at >= len(m.high)/8 {

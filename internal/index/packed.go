@@ -3,6 +3,7 @@ package index
 import (
 	"encoding/binary"
 	"math/bits"
+	"unsafe"
 )
 
 // Packed is a run of numbers, each of the same number of bits.
@@ -45,12 +46,27 @@ func (p *Packed) At(i int) uint64 {
 
 // Fill gives the numbers from one on, as many as dst holds.
 func (p *Packed) Fill(dst []uint64, from int) {
-	b, width, mask := p.b, p.width, p.mask
-	bit := uint(from) * width
+	width, mask := p.width, p.mask
+	bit, base := p.stretch(from, len(dst))
 	for i := range dst {
-		dst[i] = binary.LittleEndian.Uint64(b[bit>>3:]) >> (bit & 7) & mask
+		dst[i] = word(base, bit) >> (bit & 7) & mask
 		bit += width
 	}
+}
+
+// stretch gives where numbers begin, as bits behind a byte. It panics if they do not all lie in the packed bytes, so that they can be
+// read without looking again.
+func (p *Packed) stretch(from, n int) (bit uint, base unsafe.Pointer) {
+	bit = uint(from) * p.width
+	if n > 0 {
+		_ = p.b[bit>>3 : (bit+uint(n-1)*p.width)>>3+padding]
+	}
+	return bit, unsafe.Pointer(unsafe.SliceData(p.b))
+}
+
+// word gives the 8 bytes from the one on that has a bit.
+func word(base unsafe.Pointer, bit uint) uint64 {
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(base, bit>>3))[:])
 }
 
 // span gives the bytes that hold the numbers from lo up to hi, with those that are read beside.

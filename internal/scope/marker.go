@@ -112,7 +112,7 @@ type marker struct {
 	feeds   map[feedKey]*blockFeed
 	masks   map[uint64]*maskShapes
 	varying []index.Column // of what groups of origins have in common: those that are not the same all over the block
-	nobody  []*page        // where the bits of rows that show nobody go
+	nobody  []*index.Bits        // where the bits of rows that show nobody go
 
 	batch rowBatch
 }
@@ -174,7 +174,7 @@ type maskShapes struct {
 	noSubject, unmatched bool
 	class                []uint8     // by shape
 	bulk                 [2][]uint32 // rows that were added, by shape: two, because the processor waits for a number it has just written
-	to                   [][]*page   // by shape
+	to                   [][]*index.Bits   // by shape
 	realm                uint32      // for which shapes have bitmaps, + 1
 }
 
@@ -237,9 +237,9 @@ func (m *marker) aim(s *maskShapes, mask uint64, realm uint32) bool {
 	s.realm = 0
 	pages := int(m.b.LargestSubject()>>pageShift) + 1
 	if m.nobody == nil {
-		m.nobody = slices.Repeat([]*page{new(page)}, pages)
+		m.nobody = slices.Repeat([]*index.Bits{new(index.Bits)}, pages)
 	}
-	s.to = make([][]*page, len(s.class))
+	s.to = make([][]*index.Bits, len(s.class))
 	for i, x := range m.versions[0].shapes {
 		s.to[i] = m.nobody
 		if x.pass&mask != 0 && x.disclosed && x.shape.Subject {

@@ -3,6 +3,8 @@ package scope
 import (
 	"math"
 	"sync"
+
+	"github.com/whosaw/whosaw/internal/index"
 )
 
 // rowBatch is rows that are looked at together.
@@ -41,7 +43,21 @@ func (m *marker) bulk(g *blockGaps, s *maskShapes, j *joined32, unit *blockFeed)
 		before = m.accesses(s)
 	}
 	who, times := m.b.Who(), m.b.Times()
-	for lo := j.lo; lo < j.hi; lo += batchRows {
+	at := j.lo
+	if inside && covered && !asked {
+		at = j.hi
+		for lo := j.lo; lo < j.hi; {
+			if lo = m.b.Mark(lo, j.hi, s.to, &s.bulk); lo < j.hi {
+				subject, shape, err := m.b.WhoOf(lo)
+				if err != nil {
+					m.err = err
+					return
+				}
+				m.page(s.to[shape], subject)
+			}
+		}
+	}
+	for lo := at; lo < j.hi; lo += batchRows {
 		n := min(batchRows, j.hi-lo)
 		rows := m.batch.who[:n]
 		who.Fill(rows, lo)
@@ -132,14 +148,14 @@ func (m *marker) add(s *maskShapes, who []uint64) {
 		if p == nil {
 			p = m.page(to[shape], subject)
 		}
-		p[subject>>6&(pageWords-1)] |= 1 << (subject & 63)
+		p[subject>>6&uint64(pageWords-1)] |= 1 << (subject & 63)
 	}
 }
 
 // page makes the page that a subject's bit is in.
-func (m *marker) page(pages []*page, subject uint64) *page {
+func (m *marker) page(pages []*index.Bits, subject uint64) *index.Bits {
 	m.q.budget.take(pageWords * 8) // a question that has spent its budget is given up soon
-	p := new(page)
+	p := new(index.Bits)
 	pages[subject>>pageShift] = p
 	return p
 }

@@ -8,26 +8,24 @@ import (
 	"sync/atomic"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/index"
 )
 
 // Subjects that are small integers are counted as bits: one for each subject to whom something was shown, in as many
 // bitmaps as there are kinds of what was shown. A table keeps the others.
 const (
-	pageWords = 1 << 10
-	pageShift = 16 // of a subject: its page
+	pageWords = len(index.Bits{}) // of a page
+	pageShift = 16                // of a subject: its page
 	// markLimit keeps a bitmap, however few subjects are in it, within 8 MiB.
 	markLimit = 1 << 26
 	// maxKinds is how many bitmaps a worker makes before it goes over to the table.
 	maxKinds = 256
 )
 
-// page has a bit for each of 65,536 subjects.
-type page [pageWords]uint64
-
 // bitmap is a set of subjects. The pages that nothing is in are not there.
 type bitmap struct {
 	b     *budget
-	pages []*page
+	pages []*index.Bits
 }
 
 func (m *bitmap) add(subject uint64) {
@@ -35,20 +33,20 @@ func (m *bitmap) add(subject uint64) {
 	if at >= uint64(len(m.pages)) || m.pages[at] == nil {
 		m.grow(int(at))
 	}
-	m.pages[at][subject>>6&(pageWords-1)] |= 1 << (subject & 63)
+	m.pages[at][subject>>6&uint64(pageWords-1)] |= 1 << (subject & 63)
 }
 
 // reach makes room for some pages.
 func (m *bitmap) reach(pages int) {
 	if pages > len(m.pages) {
-		m.pages = append(m.pages, make([]*page, pages-len(m.pages))...)
+		m.pages = append(m.pages, make([]*index.Bits, pages-len(m.pages))...)
 	}
 }
 
 func (m *bitmap) grow(at int) {
 	m.reach(at + 1)
 	m.b.take(pageWords * 8) // a question that has spent its budget is given up soon
-	m.pages[at] = new(page)
+	m.pages[at] = new(index.Bits)
 }
 
 // kind is what a bitmap's subjects were shown.
@@ -222,7 +220,7 @@ func (c *counter) count(workers int) (total, credits int64) {
 	var wg sync.WaitGroup
 	none := slices.Clone(c.fields)
 	for range max(1, min(workers, c.pages)) {
-		own := pageCounter{counter: c, merged: make([]page, len(c.kinds)), full: make([]bool, len(c.kinds)), fields: slices.Clone(none)}
+		own := pageCounter{counter: c, merged: make([]index.Bits, len(c.kinds)), full: make([]bool, len(c.kinds)), fields: slices.Clone(none)}
 		wg.Go(func() {
 			for at := int(next.Add(1) - 1); at < c.pages; at = int(next.Add(1) - 1) {
 				own.page(at)
@@ -244,10 +242,10 @@ func (c *counter) count(workers int) (total, credits int64) {
 // pageCounter is one worker of a counter.
 type pageCounter struct {
 	*counter
-	merged         []page // by kind
-	full           []bool // merged has something
+	merged         []index.Bits // by kind
+	full           []bool       // merged has something
 	fields         []fieldCount
-	clear, masked  page
+	clear, masked  index.Bits
 	total, credits int64
 }
 
@@ -262,7 +260,7 @@ func (c *pageCounter) page(at int) {
 			if !c.full[i] {
 				c.merged[i], c.full[i], any = *b.pages[at], true, true
 			} else {
-				c.merged[i].or(b.pages[at])
+				c.merged[i].Or(b.pages[at])
 			}
 		}
 	}
@@ -270,17 +268,17 @@ func (c *pageCounter) page(at int) {
 		return
 	}
 	// From the most others down: a subject is credited with the most that one access showed.
-	c.clear = page{}
+	c.clear = index.Bits{}
 	for i := len(c.kinds) - 1; i >= 0; i-- {
 		if c.full[i] {
-			c.clear.or(&c.merged[i])
+			c.clear.Or(&c.merged[i])
 		}
 		if i == 0 || c.kinds[i-1].others != c.kinds[i].others {
 			less := int64(0)
 			if i > 0 {
 				less = c.kinds[i-1].others
 			}
-			n := c.clear.count()
+			n := c.clear.Count()
 			if more := c.kinds[i].others - less; n > 0 && more > 0 {
 				c.credits = addOthers(c.credits, n*more)
 			}
@@ -291,11 +289,11 @@ func (c *pageCounter) page(at int) {
 	}
 	for i := range c.fields {
 		f := &c.fields[i]
-		c.clear = page{}
+		c.clear = index.Bits{}
 		c.unite(&c.clear, f.clear)
-		f.subjects += c.clear.count()
+		f.subjects += c.clear.Count()
 		if len(f.masked) > 0 {
-			c.masked = page{}
+			c.masked = index.Bits{}
 			c.unite(&c.masked, f.masked)
 			for w := range c.masked {
 				f.hidden += int64(bits.OnesCount64(c.masked[w] &^ c.clear[w]))
@@ -304,25 +302,12 @@ func (c *pageCounter) page(at int) {
 	}
 }
 
-func (c *pageCounter) unite(p *page, kinds []int) {
+func (c *pageCounter) unite(p *index.Bits, kinds []int) {
 	for _, k := range kinds {
 		if c.full[k] {
-			p.or(&c.merged[k])
+			p.Or(&c.merged[k])
 		}
 	}
-}
-
-func (p *page) or(o *page) {
-	for i := range p {
-		p[i] |= o[i]
-	}
-}
-
-func (p *page) count() (n int64) {
-	for _, word := range p {
-		n += int64(bits.OnesCount64(word))
-	}
-	return n
 }
 
 // subjects is how many subjects have marks.
