@@ -57,6 +57,24 @@ func (b *Block) monotone(s section, x *monotoneSection, n int, largest uint64) (
 	if err := b.whole(s); err != nil {
 		return nil, err
 	}
+	return b.parsed(s, x, n, largest)
+}
+
+// partly gives the numbers of a section for At and Search alone, of which the checksums are looked at as they are read: the looker has the error.
+func (b *Block) partly(s section, x *monotoneSection, n int, largest uint64) (Monotone, error) {
+	if err := b.check(s, 0, monotoneHead); err != nil {
+		return Monotone{}, err
+	}
+	m, err := b.parsed(s, x, n, largest)
+	if err != nil {
+		return Monotone{}, err
+	}
+	part := *m
+	part.look = &looker{b: b, s: s}
+	return part, nil
+}
+
+func (b *Block) parsed(s section, x *monotoneSection, n int, largest uint64) (*Monotone, error) {
 	x.once.Do(func() {
 		x.m, x.ok = newMonotone(b.bytes(s), n, b.extents[s].width)
 		x.ok = x.ok && x.m.largest <= largest
@@ -69,8 +87,11 @@ func (b *Block) monotone(s section, x *monotoneSection, n int, largest uint64) (
 }
 
 func (b *Block) keysAndIPs() (*Monotone, error) {
-	return b.monotone(sectionMember, &b.origins, b.head.origins, uint64(b.head.dicts[memberKey]+1)*b.ips()-1)
+	return b.monotone(sectionMember, &b.origins, b.head.origins, b.mostKeyAndIP())
 }
+
+// mostKeyAndIP is what no key and ip of an origin is over.
+func (b *Block) mostKeyAndIP() uint64 { return uint64(b.head.dicts[memberKey]+1)*b.ips() - 1 }
 
 func (b *Block) allStarts() (*Monotone, error) {
 	return b.monotone(sectionStarts, &b.starts, b.head.origins+1, uint64(b.head.rows))
@@ -214,10 +235,13 @@ func (a *Addrs) At(code int) netip.Addr {
 	case code <= 0 || code > a.Len():
 		return netip.Addr{}
 	case code <= a.v4.n:
-		v := a.v4.At(code - 1)
-		return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
+		return addrOf4(a.v4.At(code - 1))
 	}
 	return netip.AddrFrom16([16]byte(a.v6[16*(code-1-a.v4.n):]))
+}
+
+func addrOf4(v uint64) netip.Addr {
+	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
 }
 
 // Between gives the codes of the addresses from least to greatest, both of one family: [from, to).

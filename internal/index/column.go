@@ -101,12 +101,13 @@ func (b *Block) code(m member, o int) (int, error) {
 		}
 		return int(c.At(o)), nil
 	}
-	var err error
-	if c.origins, err = b.keysAndIPs(); err != nil {
+	origins, err := b.partly(sectionMember, &b.origins, b.head.origins, b.mostKeyAndIP())
+	if err != nil {
 		return 0, err
 	}
+	c.origins = &origins
 	if head := &b.head.columns[m]; head.byIP {
-		ip := int(c.origins.At(o) % c.per)
+		ip := int(origins.At(o) % c.per)
 		err := b.checkNumbers(s, &c.codes, ip, ip+1)
 		if err == nil && head.others > 0 {
 			err = b.check(s, packedSize(int(c.per), c.codes.width), b.extents[s].size)
@@ -115,7 +116,8 @@ func (b *Block) code(m member, o int) (int, error) {
 			return 0, err
 		}
 	}
-	return int(c.At(o)), nil
+	code := int(c.At(o))
+	return code, origins.look.err
 }
 
 // Len is how many origins there are.
@@ -233,6 +235,12 @@ func (c *Column) Direct() bool { return c.direct }
 // Range gives the origins of a code of the column by which they are sorted first: Key.
 func (c *Column) Range(code int) (from, to int) {
 	return c.origins.Search(uint64(code) * c.per), c.origins.Search(uint64(code+1) * c.per)
+}
+
+// Pairs gives the origins of a code of Key and codes of IP from one up to another.
+func (c *Column) Pairs(key, from, to int) (first, end int) {
+	base := uint64(key) * c.per
+	return c.origins.Search(base + uint64(from)), c.origins.Search(base + uint64(to))
 }
 
 // Pair gives the origins of a code of Key and one of IP, by which they are sorted.

@@ -13,7 +13,7 @@ import (
 // A block is a file: a header, sections one behind the other, a footer that says where they lie, and a tail.
 // docs/formats/ledger.md has the bytes.
 const (
-	version  = 6
+	version  = 7
 	magic    = "whosawIX"
 	endMagic = "whosawIE"
 	headSize = 64
@@ -46,7 +46,8 @@ const (
 	sectionTieRows            = sectionRow + section(rowColumns)
 	sectionTieSeqs            = sectionTieRows + 1
 	sectionTops               = sectionTieSeqs + 1
-	sections                  = sectionTops + 1
+	sectionPostings           = sectionTops + 1
+	sections                  = sectionPostings + 1
 )
 
 // extent is where a section lies, and the bits of its numbers.

@@ -5,8 +5,8 @@ import "slices"
 // Where a subject's rows are: its number is hashed to a bucket, and each entry of a bucket says that a subject with these
 // bits of a hash has rows in this stretch. An entry may be another subject's: whoever asks looks at the rows.
 const (
-	stretchBits = 7  // of a row's number: its stretch has 128 rows
-	printBits   = 3  // of a hash, beside the bucket
+	stretchBits = 10 // of a row's number: its stretch has 1,024 rows
+	printBits   = 5  // of a hash, beside the bucket
 	bucketRows  = 16 // rows a bucket, on average
 )
 

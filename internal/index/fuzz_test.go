@@ -153,6 +153,21 @@ func readAll(b *Block) {
 			_, _ = ParseShape(shapes.At(code))
 		}
 	}
+	if tops, ok, err := b.Tops(); err == nil && ok {
+		for m := range topsLists {
+			for day := range min(len(tops.Rows), 100) {
+				tops.Of(m).Each(tops.FirstDay+int64(day), func(Top) bool { return true })
+				tops.Of(m).Rest(tops.FirstDay + int64(day))
+			}
+		}
+	}
+	if p, err := b.Postings(); err == nil {
+		p.Find("c1")
+		for i := range p.len() {
+			p.Posted(p.code(i))
+			_ = p.Rows(p.code(i), func(row int) { _, _, _ = b.WhoOf(row) })
+		}
+	}
 	subjects, err := b.Subjects()
 	if err != nil || b.CheckRows(0, b.Rows(), true) != nil {
 		return

@@ -276,8 +276,9 @@ func readAll(b *index.Block) error {
 		err = errors.Join(err, e, e2)
 	}
 	_, _, e1 := b.Tops()
+	_, e13 := b.Postings()
 	_, e2 := b.Principals()
-	_, _, e3 := b.Credentials()
+	e3 := b.CheckCredentials()
 	_, e4 := b.Starts()
 	_, _, e5 := b.Key()
 	_, _, e6 := b.Agent()
@@ -287,7 +288,7 @@ func readAll(b *index.Block) error {
 	_, _, e10 := b.Client()
 	_, _, e11 := b.Country()
 	_, _, e12 := b.ASN()
-	return errors.Join(err, e1, e2, e3, e4, e5, e6, e7, e8, e9, e10, e11, e12)
+	return errors.Join(err, e1, e2, e3, e4, e5, e6, e7, e8, e9, e10, e11, e12, e13)
 }
 
 // TestDamage flips bytes: what was flipped is never read.

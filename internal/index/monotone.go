@@ -15,6 +15,21 @@ type Monotone struct {
 	high    []byte // whole words
 	ones    []byte // u32 each
 	zeros   []byte
+	look    *looker // at what At and Search read, before they do; nil: it was looked at
+}
+
+// looker looks at the checksums of what is read of a section.
+type looker struct {
+	b   *Block
+	s   section
+	err error
+}
+
+// at looks at bytes of the section.
+func (l *looker) at(from, n int) {
+	if l.err == nil {
+		l.err = l.b.check(l.s, from, from+n)
+	}
 }
 
 const (
@@ -101,12 +116,39 @@ func (m *Monotone) Len() int { return m.n }
 // Largest is below no number.
 func (m *Monotone) Largest() uint64 { return m.largest }
 
-func (m *Monotone) word(i int) uint64 { return binary.LittleEndian.Uint64(m.high[8*i:]) }
+func (m *Monotone) word(i int) uint64 {
+	if m.look != nil {
+		m.look.at(m.highAt()+8*i, 8)
+	}
+	return binary.LittleEndian.Uint64(m.high[8*i:])
+}
+
+// lowOf gives the low bits of a number.
+func (m *Monotone) lowOf(i int) uint64 {
+	if m.look != nil {
+		from, to := m.low.span(i, i+1)
+		m.look.at(monotoneHead+from, to-from)
+	}
+	return m.low.At(i)
+}
+
+// sampled gives where a one or a zero lies, by the part that says so, and where that part begins.
+func (m *Monotone) sampled(part []byte, begin, i int) int {
+	at := i >> monotoneEvery * 4
+	if m.look != nil {
+		m.look.at(begin+at, 4)
+	}
+	return int(binary.LittleEndian.Uint32(part[at:]))
+}
+
+func (m *Monotone) highAt() int  { return monotoneHead + len(m.low.b) }
+func (m *Monotone) onesAt() int  { return m.highAt() + len(m.high) }
+func (m *Monotone) zerosAt() int { return m.onesAt() + len(m.ones) }
 
 // one gives the place of a number's one, as a word with the ones from it on, and that word's place. What does not read
 // has no ones.
 func (m *Monotone) one(i int) (word uint64, at int) {
-	from := int(binary.LittleEndian.Uint32(m.ones[i>>monotoneEvery*4:]))
+	from := m.sampled(m.ones, m.onesAt(), i)
 	at = from >> 6
 	if at >= len(m.high)/8 {
 		return 0, at
@@ -155,7 +197,7 @@ var oneInByte = func() (t [256][8]uint8) {
 func (m *Monotone) At(i int) uint64 {
 	word, at := m.one(i)
 	high := uint64(at<<6 + bits.TrailingZeros64(word) - i)
-	return min(high<<m.low.width|m.low.At(i), m.largest)
+	return min(high<<m.low.width|m.lowOf(i), m.largest)
 }
 
 // Fill gives the numbers from one on, as many as dst holds.
@@ -199,7 +241,7 @@ func (m *Monotone) Equal(x uint64) (from, to int) {
 			}
 			word = m.word(at)
 		}
-		if uint64(at<<6+bits.TrailingZeros64(word)-to) != step || m.low.At(to) != low {
+		if uint64(at<<6+bits.TrailingZeros64(word)-to) != step || m.lowOf(to) != low {
 			break
 		}
 		word &= word - 1
@@ -230,7 +272,7 @@ func (m *Monotone) search(x uint64) (i int, word uint64, at int) {
 			}
 			word = m.word(at)
 		}
-		if high := uint64(at<<6 + bits.TrailingZeros64(word) - i); high > step || high == step && m.low.At(i) >= low {
+		if high := uint64(at<<6 + bits.TrailingZeros64(word) - i); high > step || high == step && m.lowOf(i) >= low {
 			return i, word, at
 		}
 		word &= word - 1
@@ -240,7 +282,7 @@ func (m *Monotone) search(x uint64) (i int, word uint64, at int) {
 
 // zero gives the place of a step.
 func (m *Monotone) zero(step uint64) int {
-	from := int(binary.LittleEndian.Uint32(m.zeros[step>>monotoneEvery*4:]))
+	from := m.sampled(m.zeros, m.zerosAt(), int(step))
 	at := from >> 6
 	if at >= len(m.high)/8 {
 		return len(m.high) * 8

@@ -40,11 +40,12 @@ func (b *Block) text(s section, n, i int) (string, error) {
 
 // OriginOf gives the origin of a row.
 func (b *Block) OriginOf(row int) (int, error) {
-	starts, err := b.allStarts()
+	starts, err := b.partly(sectionStarts, &b.starts, b.head.origins+1, uint64(b.head.rows))
 	if err != nil {
 		return 0, err
 	}
-	return max(0, starts.Search(uint64(row)+1)-1), nil
+	o := min(max(0, starts.Search(uint64(row)+1)-1), b.head.origins-1)
+	return o, starts.look.err
 }
 
 // WhoOf gives the subject's number and the shape of a row.
@@ -238,20 +239,19 @@ func (b *Block) origin(o int, r *whosaw.Record) error {
 
 // addr gives the address of a code.
 func (b *Block) addr(code int) (netip.Addr, error) {
-	a := Addrs{Monotone{n: b.head.v4}, b.bytes(sectionV6)}
 	switch {
-	case code == 0:
+	case code <= 0 || code > b.head.v4+b.head.v6:
+		return netip.Addr{}, nil
 	case code <= b.head.v4:
-		v4, err := b.addrs4()
+		v4, err := b.partly(sectionV4, &b.v4, b.head.v4, 1<<32-1)
 		if err != nil {
 			return netip.Addr{}, err
 		}
-		a.v4 = *v4
-	default:
-		at := 16 * (code - 1 - b.head.v4)
-		if err := b.check(sectionV6, at, at+16); err != nil {
-			return netip.Addr{}, err
-		}
+		return addrOf4(v4.At(code - 1)), v4.look.err
 	}
-	return a.At(code), nil
+	at := 16 * (code - 1 - b.head.v4)
+	if err := b.check(sectionV6, at, at+16); err != nil {
+		return netip.Addr{}, err
+	}
+	return netip.AddrFrom16([16]byte(b.bytes(sectionV6)[at:])), nil
 }

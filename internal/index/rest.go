@@ -404,6 +404,11 @@ func (b *Block) Principals() (p Principals, err error) {
 // Own gives the code of a customer by the subject's number.
 func (p *Principals) Own(number uint64) uint64 { return p.base + number }
 
+// Owned gives the number of the subject whose own code it is; ok is false if it is no customer's.
+func (p *Principals) Owned(code uint64) (number uint64, ok bool) {
+	return code - p.base, code >= p.base
+}
+
 // Value gives the principal of a code that is not PrincipalOwn.
 func (p *Principals) Value(code uint64) string {
 	switch {
@@ -439,8 +444,12 @@ func (p *Principals) Find(value string) uint64 {
 // Limit is above every code.
 func (p *Principals) Limit() uint64 { return p.base + p.subjects.Limit() }
 
-// Credentials gives for each row the code that the segment has for its credential, and a number above every code.
-func (b *Block) Credentials() (Runs, uint64, error) {
+// Credentials gives for each row the code that the segment has for its credential, and a number above every code. Its checksums were not
+// looked at: call CheckCredentials before a row's is read.
+func (b *Block) Credentials() (Runs, uint64) {
 	r := b.rest[rowCredential]
-	return r, r.values.mask + 1, b.whole(sectionRow + section(rowCredential))
+	return r, r.values.mask + 1
 }
+
+// CheckCredentials looks at the checksums of the credentials of all rows.
+func (b *Block) CheckCredentials() error { return b.whole(sectionRow + section(rowCredential)) }

@@ -7,15 +7,16 @@ import (
 	"slices"
 )
 
-// A block says who may have been shown most, so that a question for the largest groups looks at few rows: for some members, the days (UTC)
-// and codes with the most changes, which is how often the subject of a code's rows differs from that of its row before. What was
+// A block says who may have been shown most, so that a question for the largest groups looks at few rows: for some members and each day (UTC)
+// the codes with the most changes, which is how often the subject of a code's rows differs from that of its row before. What was
 // shown to whom is not in it: it bounds every answer, whatever the filter and the catalog.
 const (
-	topsKept   = 4096
+	topsKept   = 4096    // of a list
+	topsEach   = 16      // at least, of a day
 	topsCodes  = 1 << 14 // that are looked at by day
 	topsCells  = 1 << 22 // and those times days
 	dayMillis  = int64(86_400_000)
-	maxTopDays = 1 << 15
+	maxTopDays = 1 << 10
 )
 
 // TopsOf is a member that Tops has.
@@ -38,12 +39,17 @@ type Tops struct {
 	lists    [topsLists]TopList
 }
 
-// TopList is the largest of a member, the largest first.
+// TopList is the largest of a member, by day.
 type TopList struct {
 	first int64
-	n     int
-	in    []byte
-	Rest  int64 // no day and code that is not in it has more changes
+	days  []topDay
+}
+
+// topDay is the largest of a day, the largest first.
+type topDay struct {
+	n    int
+	in   []byte
+	rest int64
 }
 
 // Top is what a code has on a day.
@@ -69,6 +75,7 @@ func (b *builder) topsOf(w *fileWriter, who, times []uint64, origins []uint32, p
 	days := floorDay(w.maxTime) - first + 1
 	if days > maxTopDays {
 		w.end(sectionTops, 0)
+		w.end(sectionPostings, 0)
 		return
 	}
 	r := &topsRows{subject: make([]uint64, len(who)), day: make([]uint16, len(who)), days: int(days)}
@@ -97,23 +104,30 @@ func (b *builder) topsOf(w *fileWriter, who, times []uint64, origins []uint32, p
 	for _, n := range rows {
 		out = binary.AppendUvarint(out, n)
 	}
-	for _, code := range [topsLists]func(row int) uint64{
+	var posted []largestOfDay
+	for m, code := range [topsLists]func(row int) uint64{
 		TopsIP:         func(row int) uint64 { return uint64(ip[originOf[row]]) },
 		TopsNetwork:    func(row int) uint64 { return uint64(networks[ip[originOf[row]]]) },
 		TopsPrincipal:  principal,
 		TopsCredential: credential,
 		TopsAgent:      func(row int) uint64 { return uint64(agent[originOf[row]]) },
 	} {
-		list, rest := r.largest(code)
-		var in []byte
-		for _, x := range list {
-			in = binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(in, uint64(x.Changes)), uint64(x.Day)), x.Code)
+		list := r.largest(code)
+		for _, day := range list {
+			var in []byte
+			for _, x := range day.cells {
+				in = binary.AppendUvarint(binary.AppendUvarint(in, uint64(x.Changes)), x.Code)
+			}
+			out = binary.AppendUvarint(binary.AppendUvarint(out, uint64(day.rest)), uint64(len(day.cells)))
+			out = append(binary.AppendUvarint(out, uint64(len(in))), in...)
 		}
-		out = binary.AppendUvarint(binary.AppendUvarint(out, uint64(rest)), uint64(len(list)))
-		out = append(binary.AppendUvarint(out, uint64(len(in))), in...)
+		if TopsOf(m) == TopsCredential {
+			posted = list
+		}
 	}
 	w.b = append(w.b, out...)
 	w.end(sectionTops, 0)
+	b.postings(w, posted, credential)
 }
 
 func floorDay(ms int64) int64 {
@@ -141,12 +155,17 @@ func (b *builder) networks() []uint32 {
 	return out
 }
 
-// largest gives the days and codes with the most changes, and what no other has more of.
-func (r *topsRows) largest(code func(row int) uint64) (list []Top, rest int64) {
+// largestOfDay is the codes with the most changes on a day, the largest first; no other has more than the rest.
+type largestOfDay struct {
+	cells []Top
+	rest  int64
+}
+
+// largest gives the codes with the most changes of each day.
+func (r *topsRows) largest(code func(row int) uint64) []largestOfDay {
 	total := r.totals(code)
 	// A code has no more on a day than in all: only those with the most in all are looked at by day.
 	least := threshold(total.changes, min(topsCodes, topsCells/r.days))
-	rest = int64(least - 1)
 	slots, codes := map[uint64]uint32{}, []uint64(nil)
 	for i, c := range total.codes {
 		if total.changes[i] >= least {
@@ -154,18 +173,24 @@ func (r *topsRows) largest(code func(row int) uint64) (list []Top, rest int64) {
 		}
 	}
 	changes := r.byDay(code, slots, codes)
-	if least = threshold(changes, topsKept); least > 1 {
-		rest = max(rest, int64(least-1))
-	}
-	for at, n := range changes {
-		if n >= least {
-			list = append(list, Top{int64(at % r.days), codes[at/r.days], int64(n)})
+	out, of := make([]largestOfDay, r.days), make([]uint32, len(codes))
+	for day := range out {
+		for i := range codes {
+			of[i] = changes[i*r.days+day]
 		}
+		d := &out[day]
+		low := threshold(of, max(topsEach, topsKept/r.days))
+		d.rest = int64(max(least, low) - 1)
+		for i, n := range of {
+			if n >= low {
+				d.cells = append(d.cells, Top{int64(day), codes[i], int64(n)})
+			}
+		}
+		slices.SortFunc(d.cells, func(x, y Top) int {
+			return cmp.Or(cmp.Compare(y.Changes, x.Changes), cmp.Compare(x.Code, y.Code))
+		})
 	}
-	slices.SortFunc(list, func(x, y Top) int {
-		return cmp.Or(cmp.Compare(y.Changes, x.Changes), cmp.Compare(x.Day, y.Day), cmp.Compare(x.Code, y.Code))
-	})
-	return list, rest
+	return out
 }
 
 // threshold gives the least number but 0 that so few of the numbers reach.
@@ -285,8 +310,12 @@ func (b *Block) Tops() (t Tops, ok bool, err error) {
 	}
 	for m := range t.lists {
 		l := &t.lists[m]
-		l.first, l.Rest, l.n = t.FirstDay, int64(d.count(math.MaxInt32)), d.count(topsKept)
-		l.in = d.take(d.count(len(d.b)))
+		l.first, l.days = t.FirstDay, make([]topDay, len(t.Rows))
+		for i := range l.days {
+			day := &l.days[i]
+			day.rest, day.n = int64(d.count(math.MaxInt32)), d.count(math.MaxInt32)
+			day.in = d.take(d.count(len(d.b)))
+		}
 	}
 	if d.bad || len(d.b) > 0 {
 		return t, false, &DamageError{b.name}
@@ -294,12 +323,23 @@ func (b *Block) Tops() (t Tops, ok bool, err error) {
 	return t, true, nil
 }
 
-// Each calls fn with the largest, the largest first, until it returns false.
-func (l *TopList) Each(fn func(x Top) bool) {
-	d := decoder{b: l.in}
-	for range l.n {
-		changes := int64(d.uvarint())
-		x := Top{Changes: changes, Day: l.first + int64(d.uvarint()), Code: d.uvarint()}
+// Rest gives what no code has more of on a day than it has, if it is not listed for it.
+func (l *TopList) Rest(day int64) int64 {
+	if i := day - l.first; i >= 0 && i < int64(len(l.days)) {
+		return l.days[i].rest
+	}
+	return 0
+}
+
+// Each calls fn with the largest of a day, the largest first, until it returns false.
+func (l *TopList) Each(day int64, fn func(x Top) bool) {
+	i := day - l.first
+	if i < 0 || i >= int64(len(l.days)) {
+		return
+	}
+	d := decoder{b: l.days[i].in}
+	for range l.days[i].n {
+		x := Top{Changes: int64(d.uvarint()), Day: day, Code: d.uvarint()}
 		if d.bad || !fn(x) {
 			return
 		}

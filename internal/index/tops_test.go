@@ -3,7 +3,9 @@ package index_test
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/whosaw/whosaw"
@@ -51,8 +53,8 @@ func TestTops(t *testing.T) {
 	defer texts.Close()
 	principals, err := b.Principals()
 	must{t}.ok(err)
-	credentials, _, err := b.Credentials()
-	must{t}.ok(err)
+	must{t}.ok(b.CheckCredentials())
+	credentials, _ := b.Credentials()
 	ips, _, err := b.IP()
 	must{t}.ok(err)
 	agents, _, err := b.Agent()
@@ -90,27 +92,95 @@ func TestTops(t *testing.T) {
 	}
 	for _, m := range []index.TopsOf{index.TopsIP, index.TopsPrincipal, index.TopsCredential, index.TopsAgent} {
 		list := tops.Of(m)
-		before, listed := int64(1<<62), 0
-		list.Each(func(x index.Top) bool {
-			k := key{x.Day, x.Code}
-			if n := int64(len(seen[m][k])); n == 0 || n > x.Changes || x.Changes > before {
-				t.Errorf("list %d: code %d of day %d has %d subjects, it says %d after %d", m, x.Code, x.Day, n, x.Changes, before)
-			}
-			before = x.Changes
-			delete(seen[m], k)
-			listed++
-			return true
-		})
+		listed := 0
+		for i := range rows {
+			day, before := tops.FirstDay+int64(i), int64(1<<62)
+			list.Each(day, func(x index.Top) bool {
+				k := key{x.Day, x.Code}
+				if n := int64(len(seen[m][k])); x.Day != day || n == 0 || n > x.Changes || x.Changes > before {
+					t.Errorf("list %d: code %d of day %d has %d subjects, it says %d after %d", m, x.Code, x.Day, n, x.Changes, before)
+				}
+				before = x.Changes
+				delete(seen[m], k)
+				listed++
+				return true
+			})
+		}
 		if listed == 0 || len(seen[m]) == 0 {
 			t.Errorf("list %d has %d, and leaves out %d", m, listed, len(seen[m]))
 		}
 		for k, who := range seen[m] {
-			if int64(len(who)) > list.Rest {
-				t.Errorf("list %d: code %d of day %d has %d subjects, and the rest at most %d", m, k.code, k.day, len(who), list.Rest)
+			if int64(len(who)) > list.Rest(k.day) {
+				t.Errorf("list %d: code %d of day %d has %d subjects, and the rest at most %d", m, k.code, k.day, len(who), list.Rest(k.day))
 			}
 		}
-		if list.Rest > before {
-			t.Logf("list %d: the rest may have %d, the least listed has %d", m, list.Rest, before)
+	}
+	if list := tops.Of(index.TopsIP); list.Rest(tops.FirstDay-1) != 0 || list.Rest(tops.FirstDay+int64(len(rows))) != 0 {
+		t.Error("days without rows have a rest")
+	}
+}
+
+// TestPostings holds the rows of the credentials with the most changes against all rows, and that they are found by their strings.
+func TestPostings(t *testing.T) {
+	var rs []whosaw.Record
+	for i := range 20_000 {
+		who := "own-" + strconv.Itoa(i) // thousands with one row each
+		switch {
+		case i%50 == 0:
+			who = "desk-" + strconv.Itoa(i/50%7)
+		case i%50 < 3:
+			who = "bulk" // too many rows
 		}
+		rs = append(rs, whosaw.Record{
+			Time: 1_764_000_000_000 + int64(i)*7000, Source: "a", Position: int64(i), Route: "GET /me", Subjects: []string{strconv.Itoa(i % 977)},
+			IP: netip.AddrFrom4([4]byte{10, 0, 0, byte(i * 7)}), Credential: who,
+		})
+	}
+	dir := t.TempDir()
+	l, err := ledger.Open(ledger.Config{Dir: dir, Throwaway: true})
+	must{t}.ok(err)
+	defer l.Close()
+	_, err = l.Append(t.Context(), rs)
+	must{t}.ok(err)
+	must{t}.ok(l.Seal(t.Context()))
+	v, err := l.View(0)
+	must{t}.ok(err)
+	defer v.Close()
+	p := v.Parts()[0]
+	b := store(t, dir, v).Block(&p)
+	posted, err := b.Postings()
+	must{t}.ok(err)
+	texts, err := v.Texts(0)
+	must{t}.ok(err)
+	defer texts.Close()
+	must{t}.ok(b.CheckCredentials())
+	credentials, _ := b.Credentials()
+	rows, names := map[uint64][]int{}, map[string]uint64{}
+	for row := range b.Rows() {
+		code := credentials.At(row)
+		rows[code] = append(rows[code], row)
+		s, err := texts.At(ledger.TextCredential, uint32(code))
+		must{t}.ok(err)
+		names[s] = code
+	}
+	for name, code := range names {
+		var got []int
+		must{t}.ok(posted.Rows(code, func(row int) { got = append(got, row) }))
+		found := slices.Contains(posted.Find(name), code)
+		switch has := posted.Posted(code); {
+		case has != (len(got) > 0):
+			t.Fatalf("%s: posted is %t, it has %d rows", name, has, len(got))
+		case has && !slices.Equal(got, rows[code]):
+			t.Fatalf("%s has rows %v, want %v", name, got, rows[code])
+		case has && !found:
+			t.Fatalf("%s is posted and not found", name)
+		case strings.HasPrefix(name, "desk-") && !has:
+			t.Fatalf("%s is among the largest and not posted", name)
+		case name == "bulk" && (has || !found):
+			t.Fatalf("of %d rows of %s %d are posted; it is found: %t", len(rows[code]), name, len(got), found)
+		}
+	}
+	if posted.Find("nobody") != nil || posted.Posted(1<<30) {
+		t.Error("what is not there is found")
 	}
 }

@@ -84,6 +84,7 @@ type blockReader struct {
 	shown map[shownKey]*blockShape
 	lazy  bool // checksums of rows are looked at when rows are read
 	timed bool // if lazy: their times will be read whatever the terms ask
+	later bool // if lazy: nobody knows yet which rows will be read
 
 	b        *index.Block
 	from, to int64 // its times
@@ -156,7 +157,7 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 		}
 	}
 	rows := r.ranges
-	if rows == nil {
+	if rows == nil && !r.later {
 		r.askRows(spans)
 	}
 	if rows == nil && !r.lazy {
@@ -323,15 +324,7 @@ func find(b *index.Block, named *subjectMember) (out []index.Span, numbers []uin
 	for id := range named.yesText {
 		look(subjects.FindText(id))
 	}
-	slices.SortFunc(all, func(x, y index.Span) int { return x.From - y.From })
-	for _, s := range all {
-		if n := len(out); n > 0 && s.From <= out[n-1].To {
-			out[n-1].To = max(out[n-1].To, s.To)
-		} else {
-			out = append(out, s)
-		}
-	}
-	return out, numbers, err
+	return merged(all), numbers, err
 }
 
 // compares reports whether the rows of origins that a set of terms can match must be compared one by one.

@@ -15,12 +15,20 @@ type blockDim struct {
 	value func(code int) (string, error)
 	// find calls fn with the codes of values.
 	find func(values map[string]uint32, fn func(code int, id uint32)) error
+	// guess, if not nil, gives in little time the codes in the block's list of the largest that may be those of a value.
+	guess func(value string) []uint64
 
 	origins *index.Column
 	shapes  []uint32
 	runs    *index.Runs
 	own     func(subject uint64) uint64 // for the code index.PrincipalOwn
 	same    []uint32                    // for each code the least that has the same value; nil: itself
+
+	// What there may be to find the rows of a few codes without looking at all.
+	spans func(codes []uint32) ([]span32, bool)                             // their origins; false: looking at all is faster
+	owned func(codes []uint32) (rows []index.Span, err error)               // in which all rows of index.PrincipalOwn lie that have one of them
+	rows  func(codes []uint32, fn func(code uint32, row int)) (bool, error) // their rows; false: they are not known
+	check func() error                                                      // looks at the checksums of runs
 }
 
 // distinct is how many values there can be.
@@ -148,6 +156,7 @@ func addrDim(bits4, bits6 int, text func(a netip.Addr) string) dimOpener {
 			return 0
 		}
 		d.find = byValue(first)
+		d.spans = func(codes []uint32) ([]span32, bool) { return w.spansOf(&d, codes) }
 		if bits4 == 32 {
 			return d, true, nil
 		}
@@ -216,15 +225,30 @@ func principalDim(w *topWorker) (blockDim, bool, error) {
 		n: int(p.Limit()), runs: &p.Runs, own: p.Own, value: func(code int) (string, error) { return p.Value(uint64(code)), nil },
 		find: byValue(func(v string) int { return int(p.Find(v)) }),
 	}
+	d.owned = func(codes []uint32) (out []index.Span, err error) {
+		for _, code := range codes {
+			number, ok := p.Owned(uint64(code))
+			if !ok {
+				continue
+			}
+			spans, err := w.b.Find(number)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, spans...)
+		}
+		return out, nil
+	}
 	return d, true, err
 }
 
 func credentialDim(w *topWorker) (blockDim, bool, error) {
-	runs, n, err := w.b.Credentials()
+	runs, n := w.b.Credentials()
+	posted, err := w.b.Postings()
 	if err != nil {
 		return blockDim{}, false, err
 	}
-	d := blockDim{n: int(n), runs: &runs}
+	d := blockDim{n: int(n), runs: &runs, check: w.b.CheckCredentials, guess: posted.Find}
 	d.value = func(code int) (string, error) {
 		texts, err := w.texts()
 		if err != nil {
@@ -237,12 +261,70 @@ func credentialDim(w *topWorker) (blockDim, bool, error) {
 		if err != nil {
 			return err
 		}
-		return texts.Each(ledger.TextCredential, func(code uint32, s string) bool {
-			if id, ok := values[s]; ok {
-				fn(int(code), id)
+		left := map[string]uint32{}
+		for v, id := range values {
+			found := false
+			for _, code := range posted.Find(v) {
+				s, err := texts.At(ledger.TextCredential, uint32(code))
+				if err != nil {
+					return err
+				}
+				if found = s == v; found {
+					fn(int(code), id)
+					break
+				}
 			}
-			return true
+			if !found {
+				left[v] = id
+			}
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		return texts.Each(ledger.TextCredential, func(code uint32, s string) bool {
+			if id, ok := left[s]; ok {
+				fn(int(code), id)
+				delete(left, s)
+			}
+			return len(left) > 0
 		})
 	}
+	d.rows = func(codes []uint32, fn func(code uint32, row int)) (bool, error) {
+		for _, code := range codes {
+			if !posted.Posted(uint64(code)) {
+				return false, nil
+			}
+		}
+		for _, code := range codes {
+			if err := posted.Rows(uint64(code), func(row int) { fn(code, row) }); err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	}
 	return d, true, nil
+}
+
+// spansOf gives the origins of some addresses, or of the networks that they are the first of, by searching for each, key by key; ok
+// is false if looking at all is faster.
+func (w *topWorker) spansOf(d *blockDim, codes []uint32) (out []span32, ok bool) {
+	key, dict, err := w.b.Key()
+	if err != nil || (dict.Len()+1)*len(codes)*searchCost > d.origins.Len() {
+		return nil, false
+	}
+	for k := range dict.Len() + 1 {
+		if from, to := key.Range(k); from >= to {
+			continue
+		}
+		for _, code := range codes {
+			end := int(code) + 1
+			for d.same != nil && end < d.n && d.same[end] == code {
+				end++
+			}
+			if from, to := key.Pairs(k, int(code), end); from < to {
+				out = append(out, span32{from, to})
+			}
+		}
+	}
+	return out, true
 }

@@ -204,6 +204,9 @@ func (b *blockTop) largest(ctx context.Context) (bool, error) {
 	if over {
 		return false, nil
 	}
+	if err == nil && !b.spoilt() {
+		err = b.prune(ctx, groups, bar.subjects)
+	}
 	if err != nil || b.spoilt() {
 		return false, err
 	}
@@ -225,6 +228,49 @@ func (b *blockTop) largest(ctx context.Context) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// prune leaves those of groups that can reach the bar by what all blocks say of them: one that has much in a block may have little in the
+// others that have some of its day.
+func (b *blockTop) prune(ctx context.Context, groups map[topGroup]int64, bar int64) error {
+	if _, ok := topsOf[b.by]; !ok || !b.q.timesOnly() {
+		return nil
+	}
+	asked := map[int64][]string{} // values by day
+	for k := range groups {
+		asked[k.day] = append(asked[k.day], k.value)
+	}
+	blocks := slices.DeleteFunc(slices.Clone(b.blocks), func(i int) bool {
+		for day := range asked {
+			if _, ok := b.days[day][i]; ok {
+				return false
+			}
+		}
+		return true
+	})
+	most, known := map[topGroup]int64{}, true
+	err := b.each(ctx, blocks, func(w *topWorker) error {
+		bounds, ok, err := w.bounds(asked)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		known = known && ok
+		for k, n := range bounds {
+			most[k] += n
+		}
+		return err
+	})
+	if err != nil || !known {
+		return err
+	}
+	for k := range groups {
+		if r := b.rest[k]; r != nil {
+			most[k] += int64(len(r.members))
+		}
+		if most[k] < bar {
+			delete(groups, k)
+		}
+	}
+	return nil
 }
 
 // errOver ends a look through the blocks.

@@ -112,7 +112,7 @@ type marker struct {
 	feeds   map[feedKey]*blockFeed
 	masks   map[uint64]*maskShapes
 	varying []index.Column // of what groups of origins have in common: those that are not the same all over the block
-	nobody  []*index.Bits        // where the bits of rows that show nobody go
+	nobody  []*index.Bits  // where the bits of rows that show nobody go
 
 	batch rowBatch
 }
@@ -172,10 +172,10 @@ type maskShapes struct {
 	border               *term // the only term, if the block's times reach over its bounds or it asks what was issued
 	disclosed            bool  // some shape is, and so on
 	noSubject, unmatched bool
-	class                []uint8     // by shape
-	bulk                 [2][]uint32 // rows that were added, by shape: two, because the processor waits for a number it has just written
-	to                   [][]*index.Bits   // by shape
-	realm                uint32      // for which shapes have bitmaps, + 1
+	class                []uint8         // by shape
+	bulk                 [2][]uint32     // rows that were added, by shape: two, because the processor waits for a number it has just written
+	to                   [][]*index.Bits // by shape
+	realm                uint32          // for which shapes have bitmaps, + 1
 }
 
 // What a row is, as far as times are concerned.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,15 @@ func TestTopLarge(t *testing.T) {
 					r.Status, r.Fields = 404, nil
 				case 2:
 					r.Realm = "eu"
+				case 3:
+					for k := range 1 + rng.IntN(3) {
+						r.Subjects = append(r.Subjects, strings.Replace(id, strconv.Itoa(subject), strconv.Itoa(subject+1+k*who), 1))
+					}
+				case 4:
+					r.Principal = strings.Replace("customer:"+id, strconv.Itoa(subject), strconv.Itoa(who%6), 1) // who sees others too
+					if rng.IntN(3) == 0 {
+						r.Subjects = []string{strings.TrimPrefix(r.Principal, "customer:"), id + "0"}
+					}
 				}
 				if batch = append(batch, r); len(batch) == 1000 || i == n-1 {
 					if _, err := l.Append(t.Context(), batch); err != nil {

@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/whosaw/whosaw/internal/index"
@@ -57,11 +58,42 @@ func (w *topWorker) value(number int) (string, error) {
 	return w.dim.value(number)
 }
 
-// rows calls fn with the rows that match, batch after batch. wanted, if not nil, has the numbers of the values that are asked for: others
-// may come too.
-func (w *topWorker) rows(wanted []int32, fn func(b *topBatch)) {
+// code gives a number its code of the dimension.
+func (w *topWorker) codeOfNumber(number uint32) uint32 {
+	if w.dense != nil {
+		return uint32(w.codeOf[number])
+	}
+	return number
+}
+
+// want gives each of some numbers its place in them, and 1 more, and all others 0. It holds until unwant.
+func (w *topWorker) want(numbers []uint32) []int32 {
+	if n := w.codes(); n > len(w.places) {
+		w.places = make([]int32, n+n/4)
+	}
+	for i, number := range numbers {
+		w.places[number] = int32(i + 1)
+	}
+	return w.places[:w.codes()]
+}
+
+func (w *topWorker) unwant(numbers []uint32) {
+	for _, number := range numbers {
+		w.places[number] = 0
+	}
+}
+
+// rows calls fn with the rows that match, batch after batch. numbers, if not nil, are those of the values that are asked for, and wanted
+// says so of each number: others may come too. If rows turn out not to be as they were written, err says so, and what came does not count.
+func (w *topWorker) rows(numbers []uint32, wanted []int32, fn func(b *topBatch)) {
 	one := w.q.terms[0]
+	if w.dim.check != nil && (numbers == nil || w.dim.rows == nil) && w.failed(w.dim.check()) {
+		return
+	}
 	if w.masks != nil || w.ranges != nil || len(w.versions) > 1 || len(one.subject) > 0 || one.issued != nil {
+		if w.dim.check != nil && w.failed(w.dim.check()) {
+			return
+		}
 		w.slowly(wanted, fn)
 		return
 	}
@@ -71,19 +103,113 @@ func (w *topWorker) rows(wanted []int32, fn func(b *topBatch)) {
 			flags[i] |= rowPasses
 		}
 	}
-	for _, s := range w.spans {
-		lo := int(w.starts.At(s.from))
-		switch {
-		case wanted == nil || w.dim.shapes != nil:
-			w.stretch(s.from, lo, int(w.starts.At(s.to)), one, flags, fn)
-		case w.dim.origins != nil:
+	if numbers == nil || w.dim.shapes != nil {
+		for _, s := range w.spans {
+			w.stretch(s.from, int(w.starts.At(s.from)), int(w.starts.At(s.to)), one, flags, fn)
+		}
+		return
+	}
+	codes := make([]uint32, len(numbers))
+	for i, number := range numbers {
+		codes[i] = w.codeOfNumber(number)
+	}
+	slices.Sort(codes)
+	if w.dim.origins != nil {
+		if few, ok := w.dim.few(codes); ok {
+			for _, s := range intersect(few, w.spans) {
+				w.stretch(s.from, int(w.starts.At(s.from)), int(w.starts.At(s.to)), one, flags, fn)
+			}
+			return
+		}
+		for _, s := range w.spans {
 			w.wantedOrigins(s, wanted, func(from, lo, hi int) { w.stretch(from, lo, hi, one, flags, fn) })
-		default:
-			w.wantedRuns(lo, int(w.starts.At(s.to)), wanted, func(lo, hi int) {
-				w.stretch(w.originOf(lo), lo, hi, one, flags, fn)
-			})
+		}
+		return
+	}
+	if w.dim.rows != nil {
+		if w.posted(codes, one, flags, fn) {
+			return
+		}
+		if w.failed(w.dim.check()) {
+			return
 		}
 	}
+	w.wantedRuns(codes, wanted, flags, func(lo, hi int) { w.stretch(w.someOrigin(lo), lo, hi, one, flags, fn) })
+}
+
+// failed notes an error. It reports whether there was one.
+func (w *topWorker) failed(err error) bool {
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return w.err != nil
+}
+
+// few gives the origins of a few codes, in order; ok is false if looking at all is faster.
+func (d *blockDim) few(codes []uint32) ([]span32, bool) {
+	if d.spans == nil {
+		return nil, false
+	}
+	return d.spans(codes)
+}
+
+// someOrigin gives the origin of a row, or any if that does not matter.
+func (w *topWorker) someOrigin(row int) int {
+	if w.dim.origins == nil && w.realm.Constant() {
+		return 0
+	}
+	return w.originOf(row)
+}
+
+// posted is rows by the places of the rows of codes. It reports false if they are not known.
+func (w *topWorker) posted(codes []uint32, t *term, flags []uint8, fn func(b *topBatch)) bool {
+	b := w.batch
+	b.n = 0
+	shift, low := w.b.ShapeBits(), uint64(1)<<w.b.ShapeBits()-1
+	var within []index.Span // nil: all rows are of origins that match
+	if !w.wholly() {
+		within = w.rowSpans()
+	}
+	ok, err := w.dim.rows(codes, func(code uint32, row int) {
+		if within != nil {
+			at := sort.Search(len(within), func(i int) bool { return within[i].To > row })
+			if at == len(within) || within[at].From > row {
+				return
+			}
+		}
+		if w.err != nil || w.failed(w.b.CheckRows(row, row+1, true)) {
+			return
+		}
+		who, at := w.who.At(row), w.b.Time(row)
+		f := flags[who&low]
+		if f&rowPasses == 0 || at < t.from || at >= t.to {
+			return
+		}
+		b.code[b.n], b.subject[b.n], b.time[b.n], b.bits[b.n] = w.number(uint64(code)), who>>shift, at, f
+		b.realm[b.n] = w.realmID(w.someOrigin(row))
+		if b.n++; b.n == batchRows {
+			fn(b)
+			b.n = 0
+		}
+	})
+	if !w.failed(err) && b.n > 0 {
+		fn(b)
+	}
+	return ok || w.err != nil
+}
+
+// wholly reports whether all origins of the block match.
+func (w *topWorker) wholly() bool {
+	return len(w.spans) == 1 && w.spans[0].from == 0 && w.spans[0].to == w.b.Origins()
+}
+
+// rowSpans gives the rows of the origins that match.
+func (w *topWorker) rowSpans() []index.Span {
+	out := make([]index.Span, len(w.spans))
+	for i, s := range w.spans {
+		out[i] = index.Span{From: int(w.starts.At(s.from)), To: int(w.starts.At(s.to))}
+	}
+	return out
 }
 
 func (s *blockShape) rowBits() (bits uint8) {
@@ -122,27 +248,72 @@ func (w *topWorker) wantedOrigins(s span32, wanted []int32, fn func(from, lo, hi
 	}
 }
 
-// wantedRuns gives the rows whose own values are wanted; of values that are told by the row's subject, all.
-func (w *topWorker) wantedRuns(lo, hi int, wanted []int32, fn func(lo, hi int)) {
-	begin, end := lo, lo
-	w.dim.runs.Each(lo, hi, func(from, to int, code uint64) {
-		if code == index.PrincipalOwn && w.dim.own != nil || wanted[w.number(code)] != 0 {
-			if from != end {
-				if begin < end {
-					fn(begin, end)
-				}
-				begin = from
-			}
-			end = to
+// wantedRuns gives, in order, stretches of rows in which all rows lie whose own values are wanted. Each begins with the first row of
+// an access.
+func (w *topWorker) wantedRuns(codes []uint32, wanted []int32, flags []uint8, fn func(lo, hi int)) {
+	var owned []index.Span // where rows lie whose value is told by their subject
+	if w.dim.owned != nil {
+		var err error
+		if owned, err = w.dim.owned(codes); w.failed(err) {
+			return
 		}
-	})
-	if begin < end {
-		fn(begin, end)
 	}
+	for _, s := range w.rowSpans() {
+		stretches := w.wholeAccesses(owned, s, flags)
+		w.dim.runs.Each(s.From, s.To, func(from, to int, code uint64) {
+			if (code != index.PrincipalOwn || w.dim.own == nil) && wanted[w.number(code)] != 0 {
+				stretches = append(stretches, index.Span{From: from, To: to})
+			}
+		})
+		for _, x := range merged(stretches) {
+			fn(x.From, x.To)
+		}
+		if w.err != nil {
+			return
+		}
+	}
+}
+
+// wholeAccesses gives the parts of stretches that lie in one, widened to whole accesses.
+func (w *topWorker) wholeAccesses(stretches []index.Span, in index.Span, flags []uint8) (out []index.Span) {
+	low := uint64(1)<<w.b.ShapeBits() - 1
+	first := func(row int) bool {
+		return w.failed(w.b.CheckRows(row, row+1, false)) || flags[w.who.At(row)&low]&rowFirst != 0
+	}
+	for _, x := range stretches {
+		from, to := max(x.From, in.From), min(x.To, in.To)
+		if from >= to {
+			continue
+		}
+		for from > in.From && !first(from) {
+			from--
+		}
+		for to < in.To && !first(to) {
+			to++
+		}
+		out = append(out, index.Span{From: from, To: to})
+	}
+	return out
+}
+
+// merged puts stretches in order, and those together that touch.
+func merged(stretches []index.Span) (out []index.Span) {
+	slices.SortFunc(stretches, func(x, y index.Span) int { return x.From - y.From })
+	for _, s := range stretches {
+		if n := len(out); n > 0 && s.From <= out[n-1].To {
+			out[n-1].To = max(out[n-1].To, s.To)
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // stretch gives the matching ones of some rows, the first of which are of an origin.
 func (w *topWorker) stretch(o, lo, hi int, t *term, flags []uint8, fn func(b *topBatch)) {
+	if w.failed(w.b.CheckRows(lo, hi, true)) {
+		return
+	}
 	b := w.batch
 	shift, low := w.b.ShapeBits(), uint64(1)<<w.b.ShapeBits()-1
 	who, times := w.b.Who(), w.b.Times()
@@ -274,6 +445,9 @@ func (w *topWorker) slowly(wanted []int32, fn func(b *topBatch)) {
 				return
 			}
 		}
+		if w.failed(w.b.CheckRows(lo, hi, true)) {
+			return
+		}
 		compare, ok := compares[mask]
 		if !ok {
 			compare = w.compares(mask)
@@ -321,8 +495,8 @@ func (w *topWorker) codeOfRow(row int) uint32 {
 }
 
 // largest gives the n numbers with the most of counts, those that have some.
-func largest(counts []uint32, n int) []int {
-	var list []int
+func largest(counts []uint32, n int) []uint32 {
+	var list []uint32
 	least := uint32(0)
 	cut := func() {
 		sort.Slice(list, func(i, j int) bool { return counts[list[i]] > counts[list[j]] })
@@ -330,7 +504,7 @@ func largest(counts []uint32, n int) []int {
 	}
 	for number, k := range counts {
 		if k > least && number > 0 {
-			if list = append(list, number); len(list) >= 8*n {
+			if list = append(list, uint32(number)); len(list) >= 8*n {
 				cut()
 				least = counts[list[n-1]]
 			}

@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -31,6 +32,8 @@ type topWorker struct {
 	codesAhead  ahead
 	counts      []uint32
 	last        []uint64
+	places      []int32 // see want
+	err         error   // rows are not as they were written
 }
 
 // texts gives the strings that the segment keeps.
@@ -53,6 +56,7 @@ func (b *blockTop) each(ctx context.Context, blocks []int, fn func(w *topWorker)
 	for range max(1, min(b.q.workers, len(blocks))) {
 		wg.Go(func() {
 			w := &topWorker{blockReader: newBlockReader(b.q), top: b, zone: days{zone: b.q.zone}, batch: new(topBatch)}
+			w.lazy, w.later = true, true
 			for ctx.Err() == nil {
 				at := int(next.Add(1)) - 1
 				if at >= len(blocks) {
@@ -74,7 +78,7 @@ func (b *blockTop) each(ctx context.Context, blocks []int, fn func(w *topWorker)
 }
 
 func (w *topWorker) block(ctx context.Context, part int, fn func(w *topWorker) error) (err error) {
-	w.part, w.startsAhead.n, w.codesAhead.n = part, 0, 0
+	w.part, w.startsAhead.n, w.codesAhead.n, w.err = part, 0, 0, nil
 	var ok bool
 	if w.masks, w.spans, ok, err = w.begin(ctx, part); err != nil {
 		return err
@@ -117,7 +121,7 @@ func (w *topWorker) changes(byDay map[int64]int64) []uint32 {
 	counts, last := w.counts[:n], w.last[:n]
 	clear(counts)
 	day, begin, until := int64(0), int64(math.MaxInt64), int64(math.MinInt64)
-	w.rows(nil, func(b *topBatch) {
+	w.rows(nil, nil, func(b *topBatch) {
 		rows := int64(0)
 		for i := range b.n {
 			if t := b.time[i]; byDay != nil && (t < begin || t >= until) {
@@ -183,7 +187,7 @@ func (w *topWorker) survey(first bool) error {
 }
 
 // outline gives how many rows of which days there are, or at most, and with first the numbers of the values with the most changes.
-func (w *topWorker) outline(first bool) (byDay map[int64]int64, values []int, err error) {
+func (w *topWorker) outline(first bool) (byDay map[int64]int64, values []uint32, err error) {
 	most := max(topFirst, w.top.limit)
 	byDay = map[int64]int64{}
 	tops, list, err := w.tops()
@@ -195,24 +199,35 @@ func (w *topWorker) outline(first bool) (byDay map[int64]int64, values []int, er
 		if first {
 			values = largest(counts, most)
 		}
-		return byDay, values, nil
+		return byDay, values, w.err
 	}
+	var best []index.Top // of each day that is asked for
 	for i, n := range tops.Rows {
-		w.overlapped(tops.FirstDay+int64(i), func(day int64) { byDay[day] += n })
-	}
-	if !first {
-		return byDay, nil, nil
-	}
-	seen := map[uint64]bool{}
-	list.Each(func(x index.Top) bool {
 		asked := false
-		w.overlapped(x.Day, func(int64) { asked = true })
-		if asked && !seen[x.Code] {
-			seen[x.Code] = true
-			values = append(values, int(w.number(x.Code)))
+		w.overlapped(tops.FirstDay+int64(i), func(day int64) {
+			byDay[day] += n
+			asked = true
+		})
+		if !asked || !first {
+			continue
 		}
-		return len(values) < most
+		left := most
+		list.Each(tops.FirstDay+int64(i), func(x index.Top) bool {
+			best = append(best, x)
+			left--
+			return left > 0
+		})
+	}
+	slices.SortFunc(best, func(x, y index.Top) int {
+		return cmp.Or(cmp.Compare(y.Changes, x.Changes), cmp.Compare(x.Day, y.Day), cmp.Compare(x.Code, y.Code))
 	})
+	seen := map[uint64]bool{}
+	for _, x := range best {
+		if !seen[x.Code] && len(values) < most {
+			seen[x.Code] = true
+			values = append(values, w.number(x.Code))
+		}
+	}
 	return byDay, values, nil
 }
 
@@ -257,14 +272,12 @@ func (w *topWorker) overlapped(utc int64, fn func(day int64)) {
 }
 
 // countOut counts values out in this block alone.
-func (w *topWorker) countOut(values []int) ([]topLine, error) {
+func (w *topWorker) countOut(values []uint32) ([]topLine, error) {
 	b := w.top
-	wanted := make([]int32, w.codes())
-	for i, number := range values {
-		wanted[number] = int32(i + 1)
-	}
+	wanted := w.want(values)
+	defer w.unwant(values)
 	sums := map[[2]int64]*subjectSet{} // by place in values, with the realm, and day
-	w.rows(wanted, func(x *topBatch) {
+	w.rows(values, wanted, func(x *topBatch) {
 		for i := range x.n {
 			if at := wanted[x.code[i]]; at > 0 && x.bits[i]&rowCounted != 0 {
 				k := [2]int64{int64(at-1)<<32 | int64(x.realm[i]), w.zone.of(x.time[i])}
@@ -275,6 +288,9 @@ func (w *topWorker) countOut(values []int) ([]topLine, error) {
 			}
 		}
 	})
+	if w.err != nil {
+		return nil, w.err
+	}
 	subjects := map[[2]int64]int64{}
 	for k, s := range sums {
 		subjects[[2]int64{k[0] >> 32, k[1]}] += s.len(&b.sets)
@@ -287,7 +303,7 @@ func (w *topWorker) countOut(values []int) ([]topLine, error) {
 	slices.SortFunc(lines, compareTop)
 	lines = lines[:min(len(lines), max(topFirst, 2*b.limit))]
 	for i := range lines {
-		v, err := w.value(values[lines[i].accesses])
+		v, err := w.value(int(values[lines[i].accesses]))
 		if err != nil {
 			return nil, err
 		}
@@ -313,6 +329,7 @@ func (w *topWorker) reaching(bar int64) (map[topGroup]int64, error) {
 	cells, ok, err := w.listed(least)
 	if err == nil && !ok {
 		cells = w.counted(least, lowest)
+		err = w.err
 	}
 	if err != nil {
 		return nil, err
@@ -352,52 +369,115 @@ func (w *topWorker) listed(least map[int64]int64) (cells map[topCell]int64, ok b
 	if err != nil || list == nil {
 		return nil, false, err
 	}
-	parts := map[int64]int64{} // by day, the UTC days that it has some of
-	for i := range tops.Rows {
-		w.overlapped(tops.FirstDay+int64(i), func(day int64) { parts[day]++ })
+	// By day, what the UTC days that it has some of leave for those that are not listed.
+	rest, first, last, split := map[int64]int64{}, tops.FirstDay, tops.FirstDay+int64(len(tops.Rows)), false
+	for utc := first; utc < last; utc++ {
+		w.overlapped(utc, func(day int64) {
+			_, ok := rest[day]
+			split = split || ok
+			rest[day] += list.Rest(utc)
+		})
 	}
-	lowest, most := int64(math.MaxInt64), int64(0)
-	for day, n := range parts {
-		if n*list.Rest >= least[day] {
+	for day, n := range rest {
+		if n >= least[day] {
 			return nil, false, nil
 		}
-		lowest, most = min(lowest, least[day]), max(most, n)
 	}
-	cells, seen := map[topCell]int64{}, map[topCell]int64{}
-	rest := list.Rest
-	list.Each(func(x index.Top) bool {
-		if x.Changes*most < lowest {
-			rest = x.Changes // what has no more on any of its days does not reach it
-			return false
-		}
-		number := w.number(x.Code)
-		w.overlapped(x.Day, func(day int64) {
-			cells[topCell{day, number}] += x.Changes
-			seen[topCell{day, number}]++
+	cells = map[topCell]int64{}
+	for utc := first; utc < last; utc++ {
+		list.Each(utc, func(x index.Top) bool {
+			more := false // further down there may be some that reach the least of a day
+			w.overlapped(utc, func(day int64) {
+				k := topCell{day, w.number(x.Code)}
+				if _, ok := cells[k]; !ok {
+					cells[k] = rest[day]
+				}
+				cells[k] += x.Changes - list.Rest(utc)
+				more = more || split || x.Changes >= least[day]
+			})
+			return more
 		})
-		return true
-	})
+	}
 	for k := range cells {
-		if cells[k] += (parts[k.day] - seen[k]) * rest; cells[k] < least[k.day] {
+		if cells[k] < least[k.day] {
 			delete(cells, k)
 		}
 	}
 	return cells, true, nil
 }
 
+// bounds gives what groups have in this block at most; ok is false if it does not say.
+func (w *topWorker) bounds(asked map[int64][]string) (out map[topGroup]int64, ok bool, err error) {
+	tops, list, err := w.tops()
+	if err != nil || list == nil {
+		return nil, false, err
+	}
+	codes, err := w.codesOf(asked)
+	if err != nil {
+		return nil, false, err
+	}
+	out = map[topGroup]int64{}
+	for i := range tops.Rows {
+		utc := tops.FirstDay + int64(i)
+		w.overlapped(utc, func(day int64) {
+			if len(asked[day]) == 0 {
+				return
+			}
+			listed := map[string]int64{}
+			list.Each(utc, func(x index.Top) bool {
+				for _, v := range codes[x.Code] {
+					listed[v] = max(listed[v], x.Changes)
+				}
+				return true
+			})
+			for _, v := range asked[day] {
+				n, ok := listed[v]
+				if !ok {
+					n = list.Rest(utc)
+				}
+				out[topGroup{day, v}] += n
+			}
+		})
+	}
+	return out, true, nil
+}
+
+// codesOf gives the values that a code may stand for, of those asked for.
+func (w *topWorker) codesOf(asked map[int64][]string) (map[uint64][]string, error) {
+	ids, list := map[string]uint32{}, []string(nil)
+	for _, values := range asked {
+		for _, v := range values {
+			if _, ok := ids[v]; !ok {
+				ids[v], list = uint32(len(list)), append(list, v)
+			}
+		}
+	}
+	out := map[uint64][]string{}
+	if w.dim.guess != nil {
+		for _, v := range list {
+			for _, code := range w.dim.guess(v) {
+				out[code] = append(out[code], v)
+			}
+		}
+		return out, nil
+	}
+	err := w.dim.find(ids, func(code int, id uint32) { out[uint64(code)] = append(out[uint64(code)], list[id]) })
+	return out, err
+}
+
 // counted gives those that reach the least of their days by counting their changes.
 func (w *topWorker) counted(least map[int64]int64, lowest int64) map[topCell]int64 {
-	counts := w.changes(nil)
-	wanted, values := make([]int32, w.codes()), []uint32{}
+	counts, values := w.changes(nil), []uint32(nil)
 	for number, n := range counts {
 		if int64(n) >= lowest {
 			values = append(values, uint32(number))
-			wanted[number] = int32(len(values))
 		}
 	}
 	if len(values) == 0 {
 		return nil
 	}
+	wanted := w.want(values)
+	defer w.unwant(values)
 	type cell struct{ changes, last uint64 }
 	first := w.zone.of(w.from)
 	days := w.zone.of(w.to) - first + 1
@@ -409,7 +489,7 @@ func (w *topWorker) counted(least map[int64]int64, lowest int64) map[topCell]int
 	} else {
 		others = map[[2]int64]*cell{}
 	}
-	w.rows(wanted, func(x *topBatch) {
+	w.rows(values, wanted, func(x *topBatch) {
 		for i := range x.n {
 			v := wanted[x.code[i]]
 			if v == 0 || x.bits[i]&rowCounted == 0 {
@@ -446,16 +526,17 @@ func (w *topWorker) counted(least map[int64]int64, lowest int64) map[topCell]int
 func (w *topWorker) count(c *counting) error {
 	names := []uint32{0} // by place, the value's number
 	var wanted []int32
+	var values []uint32
 	if c.values != nil {
 		all, err := w.found(c)
 		if err != nil || len(all) == 0 {
 			return err
 		}
-		wanted = make([]int32, w.codes())
 		for _, f := range all {
-			wanted[f.number] = int32(len(names))
-			names = append(names, f.id)
+			values, names = append(values, f.number), append(names, f.id)
 		}
+		wanted = w.want(values)
+		defer w.unwant(values)
 	}
 	own := counting{names: c.names, groups: map[groupKey]uint32{}} // of this block
 	ids := map[uint64]uint32{}                                     // of groups, by number and day, + 1
@@ -476,7 +557,7 @@ func (w *topWorker) count(c *counting) error {
 		}
 		return &own.sums[g-1]
 	}
-	w.rows(wanted, func(x *topBatch) {
+	w.rows(values, wanted, func(x *topBatch) {
 		for i := range x.n {
 			if wanted != nil && wanted[x.code[i]] == 0 || x.code[i] == 0 {
 				continue
@@ -497,6 +578,9 @@ func (w *topWorker) count(c *counting) error {
 			}
 		}
 	})
+	if err := errors.Join(failed, w.err); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, k := range own.list {
@@ -508,7 +592,7 @@ func (w *topWorker) count(c *counting) error {
 			}
 		}
 	}
-	return failed
+	return nil
 }
 
 // foundValue is a value by its number in a block.
