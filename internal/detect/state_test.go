@@ -75,6 +75,7 @@ func rich(seed uint64) *world {
 		ref(whosaw.TypeKey, start+int64(i)*hour, whosaw.Record{Key: "old", Ref: &whosaw.Reference{Kind: kind, State: "retired", Person: "p", Readers: []string{"p"}}})
 	}
 	ref(whosaw.TypeKey, start, whosaw.Record{Key: "now", Ref: &whosaw.Reference{Kind: "created", State: "active", Readers: []string{"p"}}})
+	w.add(whosaw.Record{Type: whosaw.TypeKey, Time: start, Key: "killed", Ref: &whosaw.Reference{State: "revoked"}}).Source = "operator"
 	left := get(start+4*day/3, 5000, true)
 	left.Principal = "staff:p"
 	w.add(left)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/guard"
 )
 
@@ -314,4 +315,28 @@ func run(t testing.TB, g *guard.Guard) (stop func()) {
 	stop = func() { cancel(); <-done }
 	t.Cleanup(stop)
 	return stop
+}
+
+// A kill by an operator stands against whatever a sender with the right to write key records says, after a restart too, until an operator lifts it.
+func TestAKillStands(t *testing.T) {
+	w := newWorld(t)
+	token := w.issue("c1", "7")
+	operator := func(state string) {
+		r := whosaw.Record{Type: whosaw.TypeKey, Time: w.now().UnixMilli(), Key: "main", Source: "operator", Position: 1, Ref: &whosaw.Reference{State: state}}
+		if _, err := w.write(t.Context(), []whosaw.Record{r}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.advance(0)
+	w.want(ask(token), guard.Allow, guard.CodeOK)
+	operator("revoked")
+	w.want(ask(token), guard.Deny, guard.CodeKeyRevoked)
+	w.advance(time.Minute)
+	w.say(fmt.Sprintf(`{"type":"key","time":%d,"key":"main","state":"active"}`, w.now().UnixMilli()))
+	w.want(ask(token), guard.Deny, guard.CodeKeyRevoked)
+	w.open()
+	w.want(ask(token), guard.Deny, guard.CodeKeyRevoked)
+	w.advance(time.Minute)
+	operator("active")
+	w.want(ask(token), guard.Allow, guard.CodeOK)
 }

@@ -153,10 +153,21 @@ func TestKilledStaysOut(t *testing.T) {
 	if served() != "c" {
 		t.Errorf("after a log said that b was revoked: %s", served())
 	}
+	// What an operator killed no log calls active again; only an operator does.
+	_, err := w.keeper.Kill(ctx, "staff:lee", "", "a", keys.Change{Reason: "stolen"})
+	check(t, err)
+	w.clock = w.clock.Add(time.Minute)
+	w.say(`{"type":"key","key":"a","state":"active"}`)
+	if k, err := w.keeper.Key(ctx, "", "a"); err != nil || k.State != "revoked" {
+		t.Errorf("a log called a killed key active, and it is %q, %v", k.State, err)
+	}
+	if served() != "c" {
+		t.Errorf("after a log called a killed key active: %s", served())
+	}
 	// Of a retired key the last credential counts.
 	w.say(fmt.Sprintf(`{"type":"issuance","credential":"x","key":"c","subject":"7","expires":%d}`, w.clock.Add(72*time.Hour).UnixMilli()),
 		fmt.Sprintf(`{"type":"issuance","credential":"y","key":"c","subject":"8","expires":%d}`, w.clock.Add(24*time.Hour).UnixMilli()))
-	_, err := w.keeper.Retire(ctx, "staff:lee", "", "c", keys.Change{Reason: "old"})
+	_, err = w.keeper.Retire(ctx, "staff:lee", "", "c", keys.Change{Reason: "old"})
 	check(t, err)
 	w.clock = w.clock.Add(71 * time.Hour)
 	if served() != "c" {

@@ -20,6 +20,7 @@ type KeyState struct {
 // key holds the records of one key.
 type key struct {
 	states  timeline
+	kills   []span           // by an operator, each until one took it back, in sequence order
 	readers map[string]int64 // person to the time from which a record says that they could read it
 
 	// For the policy; 0 where no record says.
@@ -103,10 +104,30 @@ func (g *realm) key(r *whosaw.Record) {
 	if ref.State != "" || ref.Until != 0 { // else it says what happened to the key, not how it stands
 		k.states.add(turn{since: t, until: ref.Until, state: strings.Clone(ref.State)})
 	}
+	if r.Source == operator {
+		k.killed(ref.State, t)
+	}
 	for _, person := range ref.Readers {
 		k.read(person, t)
 	}
 	k.happen(ref.Kind, ref.State, ref.Person, t, r.Time)
+}
+
+// operator is the source of what was typed at this server. No sender can have it.
+const operator = "operator"
+
+// killed notes that an operator revoked the key, or gave it another state. A kill stands until then, whatever a log says.
+func (k *key) killed(state string, t int64) {
+	last := len(k.kills) - 1
+	open := last >= 0 && k.kills[last].until == forever
+	switch {
+	case state == "revoked" && !open:
+		k.kills = append(k.kills, span{t, forever})
+	case state == "revoked":
+		k.kills[last].from = min(k.kills[last].from, t)
+	case state != "" && open:
+		k.kills[last].until = max(t, k.kills[last].from)
+	}
 }
 
 // person applies a person record.
@@ -141,6 +162,11 @@ func (x *Index) Key(realm, key string, t int64) KeyState {
 		s.State, s.Until = n.nowState, n.nowUntil
 		if s.State != "" {
 			s.Since = n.nowSince
+		}
+	}
+	for _, x := range k.kills {
+		if x.from <= t && t < x.until && s.State != "revoked" {
+			s.State, s.Since = "revoked", x.from
 		}
 	}
 	for person, from := range k.readers {

@@ -61,6 +61,7 @@ func (g *realm) state(c *snapshot.Codec) {
 			*p = &key{readers: map[string]int64{}}
 		}
 		(*p).states.state(c)
+		snapshot.Slice(c, &(*p).kills, maxMany, func(s *span) { s.state(c) })
 		for _, t := range []*int64{&(*p).seen, &(*p).created, &(*p).rotated, &(*p).disposed, &(*p).ownedAt} {
 			snapshot.Int(c, t)
 		}
