@@ -39,7 +39,7 @@ type exampleTruth struct {
 	}
 }
 
-// TestExample compares every count of README's first command with the truth.
+// TestExample compares every count of README's example with the truth.
 func TestExample(t *testing.T) {
 	text, err := os.ReadFile("../../examples/shop/truth.json")
 	if err != nil {

@@ -183,11 +183,7 @@ func (b *tab) clean(name string) {
 		if out != "" {
 			b.t.Errorf("%s-%s: axe-core finds\n%s", name, look.name, out)
 		}
-		if dir := os.Getenv("WHOSAW_SHOTS"); dir != "" {
-			data, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-			check(b.t, err)
-			check(b.t, os.WriteFile(filepath.Join(dir, "demo-"+name+"-"+look.name+".png"), data, 0o644))
-		}
+		b.shot(name + "-" + look.name)
 	}
 	b.look(1440, false)
 	html := b.eval(`document.documentElement.outerHTML`)
@@ -196,4 +192,16 @@ func (b *tab) clean(name string) {
 			b.t.Errorf("%s: the page holds %q", name, word)
 		}
 	}
+}
+
+// shot keeps a picture for a person to look at, if WHOSAW_SHOTS names a directory.
+func (b *tab) shot(name string) {
+	b.t.Helper()
+	dir := os.Getenv("WHOSAW_SHOTS")
+	if dir == "" {
+		return
+	}
+	data, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	check(b.t, err)
+	check(b.t, os.WriteFile(filepath.Join(dir, "demo-"+name+".png"), data, 0o644))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -238,4 +239,78 @@ func TestWords(t *testing.T) {
 			}
 		}
 	}
+}
+
+// post sends one of the page's forms.
+func post(t *testing.T, d *demo.Demo, path, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.URL()+path, strings.NewReader(body))
+	check(t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(req)
+	check(t, err)
+	res.Body.Close()
+	if res.StatusCode != http.StatusSeeOther {
+		t.Fatalf("%s %s: %s", path, body, res.Status)
+	}
+}
+
+// until asks for a page until it holds a text.
+func until(t *testing.T, d *demo.Demo, step, text string) string {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for tick := time.NewTicker(50 * time.Millisecond); ; <-tick.C {
+		_, body := get(t, d.URL()+"/step/"+step)
+		if strings.Contains(body, text) {
+			tick.Stop()
+			return body
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s never showed %q:\n%s", step, text, body)
+		}
+	}
+}
+
+// TestHurry: who goes on in the middle of a harvest has the figures of what there was, and the narrow cut hits nobody honest.
+func TestHurry(t *testing.T) {
+	d, _ := start(t, func(c *demo.Config) { c.Span = 20 * time.Second })
+	ready(t, d)
+	post(t, d, "/next", "from=calm")
+	until(t, d, "tried", `<a class="btn"`)
+	post(t, d, "/next", "from=tried")
+	post(t, d, "/next", "from=tried") // pressed twice
+	until(t, d, "harvest", "shown: name, e-mail")
+	post(t, d, "/next", "from=harvest")
+	until(t, d, "guard", "refused: never issued")
+	some := len(d.Taken("harvest"))
+	if some == 0 || some == 260 {
+		t.Errorf("the harvest was not cut short: %d", some)
+	}
+	post(t, d, "/next", "from=guard")
+	until(t, d, "scope", fmt.Sprintf(`<span class="sign">=</span><b data-count>%d</b>`, len(union(d.Taken("tried"), d.Taken("harvest"), d.Taken("guard")))))
+	post(t, d, "/next", "from=scope")
+	until(t, d, "key", `value="deny"`)
+	post(t, d, "/act", "do=deny")
+	post(t, d, "/act", "do=kill") // one of them is done
+	until(t, d, "key", "<b>12</b> of 12")
+	if codes := d.Codes("key"); codes["key_revoked"] > 0 || codes["unissued"]+codes["decision"] != 12 {
+		t.Errorf("after the narrow cut the thief was refused for %v", codes)
+	}
+	if honest, thief := d.Failed(); honest != 0 || thief != 0 {
+		t.Errorf("%d requests of honest people and %d of the thief came to nothing", honest, thief)
+	}
+	if n := d.Refused(); n != 0 {
+		t.Errorf("%d honest requests were refused, and nobody ended the key", n)
+	}
+}
+
+func union(lists ...[]int64) map[int64]bool {
+	all := map[int64]bool{}
+	for _, l := range lists {
+		for _, n := range l {
+			all[n] = true
+		}
+	}
+	return all
 }

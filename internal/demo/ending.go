@@ -30,6 +30,7 @@ const complaints = 5
 // countScope does what a responder does who has five complaints: looks up who saw these five, takes the addresses and the time of it, and counts. Then by the
 // cause.
 func (w *world) countScope(ctx context.Context) error {
+	w.shop.UseBackup(true) // so that there are sessions which the end of the key would end: it is told at the next step
 	s := &scoped{}
 	told, err := w.complaining()
 	if err != nil {
@@ -148,6 +149,9 @@ func (w *world) previewKey(ctx context.Context) error {
 // lastTokens are how many the thief tries when the key is dead.
 const lastTokens = 12
 
+// lastSpan is how long they take: time for customers to notice whether they were logged out.
+const lastSpan = 6 * time.Second
+
 // act ends the key, or only what was never issued under it; then the thief tries again. What was done already is not done again.
 func (w *world) act(what string) error {
 	w.moving.Lock()
@@ -162,7 +166,12 @@ func (w *world) act(what string) error {
 		return fmt.Errorf("do %q with the key: there are deny and kill", what)
 	}
 	w.stop()
+	done := &keyed{preview: k.preview, did: what, at: w.cfg.Now()}
+	w.mu.Lock()
+	w.keyed = done
+	w.mu.Unlock()
 	w.begin(func(w *world, ctx context.Context) error {
+		w.shop.UseBackup(false)
 		const reason = "the demo: tokens that no log-in issued are used with it"
 		var err error
 		if what == "kill" {
@@ -171,12 +180,12 @@ func (w *world) act(what string) error {
 			_, err = w.srv.Keys().DenyForged(ctx, visitor, "", shop.BackupKey, 0, reason)
 		}
 		if err != nil {
+			w.mu.Lock()
+			w.keyed = k
+			w.mu.Unlock()
 			return err
 		}
-		w.mu.Lock()
-		w.keyed = &keyed{preview: k.preview, did: what, at: w.cfg.Now()}
-		w.mu.Unlock()
-		a := &attempt{first: 1, last: min(lastTokens, w.highest), span: 3 * time.Second}
+		a := &attempt{first: 1, last: min(lastTokens, w.highest), span: lastSpan}
 		return w.attempt(ctx, a, &w.last)
 	})
 	return nil

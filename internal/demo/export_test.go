@@ -45,6 +45,12 @@ func (d *Demo) Failed() (honest, thief int64) {
 	return w.honest.failed.Load(), thief
 }
 
+// Refused is how many requests of honest people were refused.
+func (d *Demo) Refused() int64 {
+	w, _ := d.now()
+	return w.honest.tally().refused
+}
+
 // World is what the story happens in.
 func (d *Demo) World() (server, shopPages string) {
 	w, _ := d.now()

@@ -67,7 +67,9 @@ func (w *world) showCalm(v *view) []panel {
 	for _, x := range w.honest.deeds() {
 		first.Tail = append(first.Tail, tailLine{At: x.at.In(w.zone).Format("15:04:05"), Number: x.who, Says: x.path})
 	}
-	first.TailHead = v.T("calm.latest")
+	if len(first.Tail) > 0 {
+		first.TailHead = v.T("calm.latest")
+	}
 	if c.at.IsZero() {
 		first.Sign = "≥"
 	}
@@ -316,8 +318,8 @@ func (w *world) showKey(v *view) []panel {
 	done.Actions, other.Actions = nil, nil
 	done.Kind, done.Glyph = "on", "contained"
 	other.Kind, other.Glyph = "plain", ""
-	done.Notes = []template.HTML{v.Rich("key.done."+k.did, k.at.In(w.zone).Format("15:04:05"))}
 	if t := w.take(a); t != nil {
+		done.Notes = []template.HTML{v.Rich("key.done."+k.did, k.at.In(w.zone).Format("15:04:05"))}
 		done.Facts = append(done.Facts,
 			fact{Label: v.T("key.tried"), Value: figure.Int(t.refused), Of: v.T("fact.of", figure.Int(t.tried))},
 			fact{Label: v.T("key.honest"), Value: figure.Int(t.after.since(t.people).refused), Of: v.T("fact.of", figure.Int(t.after.since(t.people).requests))})

@@ -36,6 +36,7 @@ type past struct {
 // write makes all of it and hands it in, day by day.
 func (p *past) write(ctx context.Context, live *pipeline.Live, say func(done, total int)) error {
 	from := p.now.Add(-pastDays * 24 * time.Hour).Truncate(time.Minute)
+	p.list = make([]whosaw.Record, 0, 1<<15)
 	p.feeds(from)
 	for day := range pastDays {
 		begin := from.AddDate(0, 0, day)
@@ -130,15 +131,16 @@ const handBatch = 16_384
 func (p *past) hand(ctx context.Context, live *pipeline.Live, until time.Time) error {
 	slices.SortStableFunc(p.list, func(a, b whosaw.Record) int { return cmp.Compare(a.Time, b.Time) })
 	n, _ := slices.BinarySearchFunc(p.list, until.UnixMilli(), func(r whosaw.Record, t int64) int { return cmp.Compare(r.Time, t) })
-	ready, rest := p.list[:n:n], slices.Clone(p.list[n:])
+	ready := p.list[:n:n]
+	rest := append(make([]whosaw.Record, 0, 1<<15), p.list[n:]...) // what is handed in is the pipeline's
 	for len(ready) > 0 {
 		k := min(len(ready), handBatch)
 		b := &ingest.Batch{Lines: int64(k), Records: ready[:k:k], LineOf: make([]int64, k)}
 		for i := range b.Records {
 			p.position++
-			b.Records[i].Source, b.Records[i].Position = pagesSource, p.position
+			b.Records[i].Source, b.Records[i].Position = shopSource, p.position
 		}
-		out, err := live.Take(ctx, b, pipeline.Sender{Name: "token:" + pagesSource, Types: pipeline.AllTypes})
+		out, err := live.Take(ctx, b, pipeline.Sender{Name: "token:" + shopSource, Types: pipeline.AllTypes})
 		if err != nil {
 			return fmt.Errorf("write the shop's past: %w", err)
 		}

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -57,7 +58,7 @@ func newPlot(v *view, t *taken, kind string, span time.Duration, most int64) *pl
 	}
 	p.Heights = append(p.Heights, "0")
 	for i := range 5 {
-		p.Times = append(p.Times, v.T("unit.s", strconv.FormatFloat(span.Seconds()*float64(i)/4, 'f', 0, 64)))
+		p.Times = append(p.Times, v.T("unit.s", strconv.FormatFloat(math.Round(span.Seconds()*float64(i)*2.5)/10, 'f', -1, 64)))
 	}
 	return p
 }

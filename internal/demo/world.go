@@ -26,11 +26,10 @@ import (
 	"github.com/whosaw/whosaw/internal/shop"
 )
 
-// The sources of records: the middleware of the pages, the proxy before the API, the shop itself.
+// The sources of records: the shop, for what its pages show and what it tells of log-ins and tickets, and the proxy before its API.
 const (
-	pagesSource = shop.Door
-	appSource   = shop.APIDoor
-	shopSource  = "login"
+	shopSource = shop.Door
+	appSource  = shop.APIDoor
 )
 
 // addressHeader is where the edge in front of the shop says the client's address. Only the edge and the demo's own traffic reach what is behind it.
@@ -150,9 +149,9 @@ func (w *world) openServer(ctx context.Context, console string) error {
 	return nil
 }
 
-// token makes one for a sender.
-func (w *world) token(ctx context.Context, name string, types ...string) (string, error) {
-	_, secret, err := w.srv.Auth().Create(ctx, auth.Spec{Name: name, Role: auth.RoleIngest, Types: types}, "the demo")
+// token makes one for a sender of a source.
+func (w *world) token(ctx context.Context, name, source string, types ...string) (string, error) {
+	_, secret, err := w.srv.Auth().Create(ctx, auth.Spec{Name: name, Role: auth.RoleIngest, Sources: []string{source}, Types: types}, "the demo")
 	if err != nil {
 		return "", fmt.Errorf("make a token for %s: %w", name, err)
 	}
@@ -161,21 +160,21 @@ func (w *world) token(ctx context.Context, name string, types ...string) (string
 
 // openShop puts the guard before the shop's pages and the proxy before its API, and serves both.
 func (w *world) openShop(ctx context.Context) error {
-	secrets := map[string]string{}
-	for name, types := range map[string][]string{pagesSource: nil, appSource: nil, shopSource: {"issuance", "subject", "reason", "key", "person", "feed"}} {
-		var err error
-		if secrets[name], err = w.token(ctx, name, types...); err != nil {
-			return err
-		}
+	told, err := w.token(ctx, "shop-login", shopSource, "issuance", "subject", "reason", "key", "person", "feed")
+	if err != nil {
+		return err
 	}
-	w.post = shop.Post(w.srv.URL(), secrets[shopSource], shopSource)
+	w.post = shop.Post(w.srv.URL(), told, shopSource)
 	client := func(door, cookie string) (*guard.Client, error) {
+		secret, err := w.token(ctx, door, door)
+		if err != nil {
+			return nil, err
+		}
 		return guard.New(guard.Config{
-			Server: w.srv.URL(), Token: secrets[door], Door: door, Cookie: cookie, AddressHeader: addressHeader, Timeout: 5 * time.Second, Logger: w.log, Now: w.cfg.Now,
+			Server: w.srv.URL(), Token: secret, Door: door, Cookie: cookie, AddressHeader: addressHeader, Timeout: 5 * time.Second, Logger: w.log, Now: w.cfg.Now,
 		})
 	}
-	var err error
-	if w.pages, err = client(pagesSource, shop.Cookie); err != nil {
+	if w.pages, err = client(shopSource, shop.Cookie); err != nil {
 		return err
 	}
 	if w.app, err = client(appSource, ""); err != nil {

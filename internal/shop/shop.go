@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -49,14 +50,15 @@ const (
 
 // Shop is an open shop. Its methods are safe for concurrent use.
 type Shop struct {
-	cfg   Config
-	db    *store
-	world *world
-	keys  []jose.JSONWebKey // main, backup
-	tell  *reporter         // nil: nobody is told
-	make  maker
-	tries tries
-	log   *slog.Logger
+	cfg    Config
+	db     *store
+	world  *world
+	keys   []jose.JSONWebKey // main, backup
+	backup atomic.Bool       // the main key cannot be used
+	tell   *reporter         // nil: nobody is told
+	make   maker
+	tries  tries
+	log    *slog.Logger
 }
 
 // Open opens a shop, and makes it if its file is new.
@@ -175,6 +177,9 @@ func (s *Shop) AgentLogins(ctx context.Context) ([]Login, error) {
 		return nil
 	}, "SELECT id, name FROM agent WHERE password LIKE '$sha256$%' ORDER BY id")
 }
+
+// UseBackup says whether the main key cannot be used: while it is so, log-ins are signed with the backup key.
+func (s *Shop) UseBackup(is bool) { s.backup.Store(is) }
 
 // Size says how many customers there are, and what the highest number is that was ever given out.
 func (s *Shop) Size(ctx context.Context) (customers, highest int64, err error) {

@@ -218,7 +218,11 @@ func (s *Shop) setCookie(w http.ResponseWriter, r *http.Request, token string, s
 func (s *Shop) letIn(r *http.Request, issuer, subject, client, ip string) (string, error) {
 	now := s.cfg.Now()
 	c := claimsFor(issuer, subject, client, now)
-	token, err := sign(s.keys[0], c)
+	key := s.keys[0]
+	if s.backup.Load() {
+		key = s.keys[1]
+	}
+	token, err := sign(key, c)
 	if err != nil {
 		return "", err
 	}
@@ -226,7 +230,7 @@ func (s *Shop) letIn(r *http.Request, issuer, subject, client, ip string) (strin
 	if issuer == DeskIssuer {
 		principal = "staff:" + subject
 	}
-	s.tell.tell(r.Context(), issuance(&c, MainKey, principal, ip, now))
+	s.tell.tell(r.Context(), issuance(&c, key.KeyID, principal, ip, now))
 	return token, nil
 }
 

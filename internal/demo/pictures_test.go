@@ -1,0 +1,52 @@
+package demo_test
+
+import (
+	"bytes"
+	"flag"
+	"image/png"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/whosaw/whosaw/internal/demo"
+)
+
+var pictures = flag.String("demo.pictures", "", "make the pictures of docs/ again, in this directory")
+
+// TestPictures makes the pictures of README.md and docs/demo.md.
+func TestPictures(t *testing.T) {
+	if *pictures == "" {
+		t.Skip("only with -demo.pictures=DIR")
+	}
+	b := openTab(t)
+	d, _ := start(t, func(c *demo.Config) { c.Customers, c.Seed, c.Span = 3_000, 1, 30*time.Second })
+	ready(t, d)
+	take := func(name string, width int64, dark bool) {
+		b.look(width, dark)
+		data, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+		check(t, err)
+		img, err := png.Decode(bytes.NewReader(data))
+		check(t, err)
+		var out bytes.Buffer
+		enc := png.Encoder{CompressionLevel: png.BestCompression}
+		check(t, enc.Encode(&out, img))
+		check(t, os.WriteFile(filepath.Join(*pictures, name+".png"), out.Bytes(), 0o644))
+	}
+	b.look(1440, false)
+	b.visit(d.URL())
+	for _, heading := range []string{"Somebody has kept", "Every customer", "The same thief"} {
+		b.click("[data-next]")
+		b.shows(heading)
+		b.wait(`[...document.querySelectorAll(".panel .sign")].every(e => e.textContent === "=")`)
+	}
+	take("demo", 1440, false)
+	take("demo-dark", 1440, true)
+	b.look(1440, false)
+	b.click("[data-next]")
+	b.shows("Two ways to count")
+	b.wait(`[...document.querySelectorAll(".panel .sign")].every(e => e.textContent === "=")`)
+	take("demo-scope", 1440, false)
+}
