@@ -43,7 +43,7 @@ func (e *Engine) ObserveBatch(records []whosaw.Record, sequence func(i int) uint
 	}
 }
 
-// expect touches what the records will need, in three rounds: what a round finds says where the next one looks.
+// expect touches what the records will need, in four rounds: what a round finds says where the next one looks.
 func (e *Engine) expect(records []whosaw.Record) {
 	warm := e.warm
 	for i := range records {
@@ -103,20 +103,40 @@ func (e *Engine) expect(records []whosaw.Record) {
 			switch {
 			case u == nil:
 			case u.held != 0:
-				warm ^= u.evidence()
+				warm = u.excursions(warm)
 				fallthrough
 			case ok && len(records[i].Subjects) > 0:
 				warm ^= u.ids.nearby(n)
 			}
 		}
 	}
+	for i := range records {
+		if x := &e.batch[i]; x.named {
+			for _, u := range x.units {
+				if u != nil && u.held != 0 {
+					warm = u.evidence(warm)
+				}
+			}
+		}
+	}
 	e.warm = warm
 }
 
-// evidence reads where a unit's excursions lie.
-func (u *unit) evidence() (warm uint64) {
+// excursions reads where a unit's excursions lie.
+func (u *unit) excursions(warm uint64) uint64 {
 	for held := u.held; held != 0; held &= held - 1 {
-		warm ^= u.ex[bits.TrailingZeros16(held)].record
+		x := u.ex[bits.TrailingZeros16(held)]
+		warm ^= x.record ^ uint64(len(x.ev))
+	}
+	return warm
+}
+
+// evidence reads where their evidence ends, which is where more is added.
+func (u *unit) evidence(warm uint64) uint64 {
+	for held := u.held; held != 0; held &= held - 1 {
+		if ev := u.ex[bits.TrailingZeros16(held)].ev; len(ev) > 0 {
+			warm ^= uint64(ev[len(ev)-1].time)
+		}
 	}
 	return warm
 }

@@ -67,15 +67,17 @@ type excursion struct {
 	s      [maxBank]float64
 	start  [maxBank]int32 // index into ev at which s last left zero
 	level  [maxBank]uint8 // Levels passed since then
+	access uint32         // the number of the record added last in this excursion
+	record uint64         // count of it; a cache line ends here
+
 	ev     []entry
 	seen   map[uint64]struct{} // subjects tried on seenOn
 	seenOn int32               // day number
-	record uint64              // count of the record added last
-	access uint32              // its number in this excursion
 	creds  []string            // what a narrow finding lists, at most maxNamed: unissued: credentials judged; dormant, stranger, monotone: subjects
 }
 
 const (
+	firstEvidence  = 4       // entries room is made for first: most excursions are short
 	maxExcursion   = 1024    // entries a unit may hold; then the older half goes and what is left is the excursion
 	tightExcursion = 64      // the same while all units together hold too many
 	maxSeen        = 1 << 16 // subjects a unit remembers of a day; beyond, one may be tried twice
@@ -293,6 +295,9 @@ func (e *Engine) append(x *excursion, v *view, en entry) {
 		x.access++
 	}
 	en.access = x.access
+	if x.ev == nil {
+		x.ev = make([]entry, 0, firstEvidence)
+	}
 	x.ev = append(x.ev, en)
 	e.evidence++
 }

@@ -54,7 +54,8 @@ type Engine struct {
 	leavers    map[uint64]*leaver  // principals of people who have left
 	principals map[uint64][]string // of persons, as records name them
 	scopes     map[uint64]*feedScope
-	scopeList  []*feedScope // in order of creation
+	scopeList  []*feedScope  // in order of creation
+	scopeLast  [2]*feedScope `state:"-"` // those asked for last, of a key and of a client
 	queue      queue
 	legacy     bloom  // credentials that nobody could judge when they were first seen
 	judged     memory // credentials found never issued

@@ -67,6 +67,10 @@ func (e *Engine) scope(v *view, k kind) *feedScope {
 	if id == 0 {
 		return nil
 	}
+	last := &e.scopeLast[k&1]
+	if s := *last; s != nil && s.id == id {
+		return s
+	}
 	s := e.scopes[id]
 	if s == nil && len(e.scopes) < maxScopes {
 		_, name := e.term(k, v)
@@ -74,6 +78,7 @@ func (e *Engine) scope(v *view, k kind) *feedScope {
 		e.scopes[id] = s
 		e.scopeList = append(e.scopeList, s)
 	}
+	*last = s
 	return s
 }
 

@@ -77,7 +77,7 @@ func (e *Engine) keyState(v *view) {
 	if r.Key == "" {
 		return
 	}
-	w := e.keys[unitID(kindKey, v.realm, text(r.Key))]
+	w := e.keys[e.idOf(v, kindKey)]
 	if w == nil {
 		return
 	}

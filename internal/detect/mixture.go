@@ -4,7 +4,7 @@ import "github.com/whosaw/whosaw/internal/snapshot"
 
 // mixture counts a key's accesses that nothing explains, by agent class. A thief who shares a key with everybody often brings a
 // program that nobody else has: only this knows whether the key has an honest past with it.
-type mixture map[uint64]program
+type mixture map[uint64]*program
 
 // program is what a key was met with.
 type program struct {
@@ -29,18 +29,22 @@ func (u *unit) mixed(v *view) {
 	if u.mix == nil {
 		u.mix = mixture{}
 	}
-	p, ok := u.mix[class]
-	if !ok && len(u.mix) >= maxMixture {
-		return
+	p := u.mix[class]
+	if p == nil {
+		if len(u.mix) >= maxMixture {
+			return
+		}
+		p = &program{first: v.r.Time}
+		u.mix[class] = p
 	}
-	if p.n++; !ok {
-		p.first = v.r.Time
-	}
-	u.mix[class] = p
+	p.n++
 }
 
 // tells reports whether the key was met with other programs than that of the raising access.
-func (u *unit) tells(v *view) bool { return u.mix[v.class.hash].n < u.total }
+func (u *unit) tells(v *view) bool {
+	p := u.mix[v.class.hash]
+	return p == nil && u.total > 0 || p != nil && p.n < u.total
+}
 
 // wholeClass reports whether more than half of all that is known of the key with the agent class of the raising access is accused, but for what
 // a new program did before the test left zero.
@@ -57,8 +61,8 @@ func (u *unit) wholeClass(ev []entry, j int, v *view, got evidence) bool {
 }
 
 func (m *mixture) state(c *snapshot.Codec) {
-	snapshot.Map(c, (*map[uint64]program)(m), maxMixture, c.Hash, func(p *program) {
+	snapshot.Map(c, (*map[uint64]*program)(m), maxMixture, c.Hash, pointer(c, func(p *program, c *snapshot.Codec) {
 		snapshot.Int(c, &p.n)
 		snapshot.Int(c, &p.first)
-	})
+	}))
 }

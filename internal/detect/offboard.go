@@ -88,7 +88,7 @@ func (e *Engine) offboarded(v *view) {
 	if r.Key == "" || len(e.keys) == 0 || !e.watches(offboarded, kindKey) {
 		return
 	}
-	w := e.keys[unitID(kindKey, v.realm, text(r.Key))]
+	w := e.keys[e.idOf(v, kindKey)]
 	if w == nil {
 		return
 	}
