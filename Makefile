@@ -6,8 +6,9 @@ BIN     := bin/whosaw
 FUZZ    ?= 60s
 TORTURE ?= 10m
 REPLAY  ?= 1
+NOTICES ?= 100000
 
-.PHONY: all build check tools fmt vet lint test vuln fuzz bench bench-check bench-parts bench-peers bench-100m bench-1000m replay-full bench-serve kill torture example clean
+.PHONY: all build check tools fmt vet lint test vuln fuzz bench bench-check bench-parts bench-peers bench-100m bench-1000m replay-full bench-serve kill torture notices example clean
 
 all: build
 
@@ -67,6 +68,9 @@ kill: ## kill -9 in a loop during `investigate --data`, longer than the test doe
 torture: ## kill -9 under load for TORTURE (10m) each: the ledger, every record looked at, and the server
 	$(GO) test ./internal/ledger -run 'TestTorture$$' -count=1 -v -timeout 0 -ledger.torture=$(TORTURE)
 	$(GO) test ./cmd/whosaw -run TestServeTorture -count=1 -v -timeout 0 -whosaw.torture=$(TORTURE)
+
+notices: ## 100,000 notices through a real postfix with kill -9 at random moments, and how many it takes an hour: half an hour
+	$(GO) test ./cmd/whosaw -run 'TestNoticeKill$$|TestNoticeSpeed' -count=1 -v -timeout 0 -whosaw.notices=$(NOTICES) -whosaw.noticekills=40
 
 example: ## makes examples/ again from the generator
 	$(GO) test ./internal/market -run Example -count=1 -update

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ type postfix struct {
 	dir  string
 	port int
 	pid  int
+	stop func() time.Duration // ends it and gives the processor time that it and its programs took
 }
 
 // postfixMaster is where Debian has the program that starts the others.
@@ -113,15 +115,20 @@ postlog unix-dgram n - n - 1 postlogd
 	p.pid = cmd.Process.Pid
 	exited := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(exited) }()
-	tb.Cleanup(func() {
-		_ = syscall.Kill(p.pid, syscall.SIGTERM) // the master stops its programs
-		select {
-		case <-exited:
-		case <-time.After(20 * time.Second):
-			_ = syscall.Kill(p.pid, syscall.SIGKILL)
-			<-exited
-		}
-	})
+	var once sync.Once
+	p.stop = func() time.Duration {
+		once.Do(func() {
+			_ = syscall.Kill(p.pid, syscall.SIGTERM) // the master stops its programs
+			select {
+			case <-exited:
+			case <-time.After(20 * time.Second):
+				_ = syscall.Kill(p.pid, syscall.SIGKILL)
+				<-exited
+			}
+		})
+		return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
+	tb.Cleanup(func() { p.stop() })
 	deadline := time.Now().Add(20 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -1,0 +1,243 @@
+package notice_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/whosaw/whosaw/internal/incident"
+	"github.com/whosaw/whosaw/internal/notice"
+)
+
+var languages = []string{"en", "ko", "ar", "bn"}
+
+// letterWorld is a notice to one person of whom every field was shown.
+func letterWorld(t testing.TB) (*world, *notice.Notice) {
+	w := newWorld(t)
+	w.show("1", fieldNames...)
+	w.open()
+	n, err := w.book.Make(t.Context(), w.incident(), "staff:kim", notice.Spec{})
+	check(t, err)
+	return w, n
+}
+
+// Every field, alone and with all others, in every language, to a customer and to somebody in an address book: its name, its advice, and nobody else's.
+func TestEveryFieldInEveryLanguage(t *testing.T) {
+	w, n := letterWorld(t)
+	if len(n.Faults) > 0 {
+		t.Fatalf("%+v", n.Faults)
+	}
+	texts, err := notice.LoadTexts("")
+	check(t, err)
+	sets := [][]string{fieldNames}
+	for _, f := range fieldNames {
+		sets = append(sets, []string{f})
+	}
+	for _, lang := range languages {
+		for _, other := range []bool{false, true} {
+			for _, fields := range sets {
+				m, err := w.book.Preview(t.Context(), n.Number, lang, fields, other)
+				check(t, err)
+				texts := texts[lang]
+				for _, f := range fieldNames {
+					for name, body := range map[string]string{"text": m.Text, "html": m.HTML} {
+						if has := strings.Contains(body, escaped(body, texts.Fields[f].Advice)); has != slices.Contains(fields, f) {
+							t.Errorf("%s, %s, %v: advice for %s is there: %t", lang, name, fields, f, has)
+						}
+						if slices.Contains(fields, f) && !incident.Names(body, lang, f) {
+							t.Errorf("%s, %s: %s is not named", lang, name, f)
+						}
+					}
+				}
+				// In both: what happened, measures, remedy, contact, rights, the address and a code, who tells.
+				for _, part := range []string{happened[lang], measures[lang], remedies[lang], contacts[lang], texts.Rights, "https://shop.example/notice", w.cfg.Organisation[lang], texts.Sample} {
+					for _, body := range []string{m.Text, m.HTML} {
+						if !strings.Contains(body, escaped(body, part)) {
+							t.Errorf("%s lacks %q:\n%s", lang, part, body)
+						}
+					}
+				}
+				if codeLine.FindString(m.Text) == "" || !strings.Contains(m.HTML, codeLine.FindString(m.Text)) {
+					t.Errorf("%s has no code in both parts", lang)
+				}
+				for _, body := range []string{m.Text, m.HTML, m.Subject} {
+					if i := strings.IndexAny(body, "{}"); i >= 0 {
+						t.Errorf("%s: not filled in: %q", lang, body[i:min(len(body), i+40)])
+					}
+				}
+				if first := listed(m.Text)[0]; slices.Contains(fields, "door_code") && first != "- "+texts.Fields["door_code"].Name {
+					t.Errorf("%s: the door code does not come first, but %q", lang, first)
+				}
+				if want := map[bool]string{false: "ltr", true: "rtl"}[lang == "ar"]; m.Dir != want || !strings.Contains(m.HTML, `<html lang="`+lang+`" dir="`+want+`">`) {
+					t.Errorf("%s is %s", lang, m.Dir)
+				}
+			}
+		}
+	}
+}
+
+// What went wrong in the case cannot be approved.
+func TestWhatCannotBeApproved(t *testing.T) {
+	w, n := letterWorld(t)
+	state := func(content, lang, text string) {
+		t.Helper()
+		_, err := w.inc.Record(t.Context(), n.Incident, "staff:kim", incident.Stated, incident.Body{Statement: &incident.Statement{Content: content, Lang: lang, Text: text}})
+		check(t, err)
+	}
+	for name, c := range map[string]struct{ lang, content, text, want string }{
+		"exposure":           {"en", "when_and_how", "Your data was exposed.", "not exposure"},
+		"exposure in Korean": {"ko", "when_and_how", "개인정보가 노출되었습니다.", "유출"},
+		"exposure in Arabic": {"ar", "when_and_how", "حدث انكشاف للبيانات.", "leak"},
+		"exposure, Bengali":  {"bn", "when_and_how", "তথ্য উন্মুক্ত হয়েছে।", "leak"},
+		"no action":          {"en", "measures", "The key was replaced. No further action is required.", "door_code of 1 person"},
+		"no action, Korean":  {"ko", "measures", "별도의 조치가 필요하지 않습니다.", "door_code of 1 person"},
+		"no action, Arabic":  {"ar", "measures", "لا يلزم اتخاذ أي إجراء.", "door_code of 1 person"},
+		"no action, Bengali": {"bn", "measures", "কোনো পদক্ষেপ নেওয়ার প্রয়োজন নেই।", "door_code of 1 person"},
+		"another count":      {"en", "when_and_how", "4,536 accounts.", "4,536 is no figure"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			was := map[string]map[string]string{"when_and_how": happened, "measures": measures}[c.content][c.lang]
+			state(c.content, c.lang, c.text)
+			now, err := w.book.Notice(t.Context(), n.Number)
+			check(t, err)
+			if len(now.Faults) == 0 || !strings.Contains(fmt.Sprint(now.Faults), c.want) {
+				t.Errorf("faults %+v, want %q", now.Faults, c.want)
+			}
+			if err := w.book.Approve(t.Context(), n.Number, "staff:lee", now.Hash); err == nil || !strings.Contains(err.Error(), "fault") {
+				t.Errorf("approved: %v", err)
+			}
+			state(c.content, c.lang, was)
+		})
+	}
+	now, err := w.book.Notice(t.Context(), n.Number)
+	check(t, err)
+	if len(now.Faults) > 0 {
+		t.Fatalf("%+v", now.Faults)
+	}
+	for name, c := range map[string]struct{ who, hash, want string }{
+		"by who made it": {"staff:kim", now.Hash, "a second person"},
+		"of other words": {"staff:lee", strings.Repeat("0", 64), "not those that were read"},
+		"by nobody":      {"", now.Hash, "say who"},
+	} {
+		if err := w.book.Approve(t.Context(), n.Number, c.who, c.hash); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	if err := w.book.Send(t.Context(), n.Number, "staff:kim", 0, 0); err == nil || !strings.Contains(err.Error(), "not approved") {
+		t.Errorf("sent before it was approved: %v", err)
+	}
+	check(t, w.book.Approve(t.Context(), n.Number, "staff:lee", now.Hash))
+	if err := w.book.Approve(t.Context(), n.Number, "staff:park", now.Hash); err == nil {
+		t.Error("approved twice")
+	}
+	// What is said in the incident afterwards changes nothing of what was approved.
+	state("measures", "en", "Something else.")
+	m, err := w.book.Preview(t.Context(), n.Number, "en", nil, false)
+	check(t, err)
+	if !strings.Contains(m.Text, measures["en"]) || strings.Contains(m.Text, "Something else") {
+		t.Error("the approved words changed")
+	}
+}
+
+// A field that the texts have no words for, and texts that are not whole.
+func TestTexts(t *testing.T) {
+	w := newWorld(t)
+	w.show("1", "name", "loyalty_card")
+	w.open()
+	n, err := w.book.Make(t.Context(), w.incident(), "staff:kim", notice.Spec{})
+	check(t, err)
+	if got := fmt.Sprint(n.Faults); len(n.Faults) != len(languages) || !strings.Contains(got, "loyalty_card was shown in clear, and the texts have no name and advice for it") {
+		t.Errorf("faults %s", got)
+	}
+
+	shipped, err := os.ReadFile("texts/en.yaml")
+	check(t, err)
+	for name, c := range map[string]struct{ old, new, want string }{
+		"a language it is not":   {"lang: en", "lang: fr", "named after"},
+		"no direction":           {"dir: ltr", "dir: up", "rtl"},
+		"an unknown slot":        {"{organisation}, {date}", "{organisation}, {day}", "nothing is filled in for {day}"},
+		"an unknown member":      {"sample:", "simple:", "unknown"},
+		"a text that is empty":   {"code_label: \"Code of this notice:\"", "code_label: \"\"", "code_label: the text is missing"},
+		"a greeting to nobody":   {"Dear {name},", "Dear you,", "has no {name}"},
+		"a field without advice": {"advice: With your name", "advice: \"\" # With your name", "fields.name.advice"},
+	} {
+		dir := t.TempDir()
+		if !strings.Contains(string(shipped), c.old) {
+			t.Fatalf("%s: en.yaml has no %q", name, c.old)
+		}
+		check(t, os.WriteFile(filepath.Join(dir, "en.yaml"), []byte(strings.Replace(string(shipped), c.old, c.new, 1)), 0o600))
+		if _, err := notice.LoadTexts(dir); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	// A language of one's own, and a text that replaces the shipped one.
+	dir := t.TempDir()
+	check(t, os.WriteFile(filepath.Join(dir, "fr.yaml"), []byte(strings.Replace(string(shipped), "lang: en", "lang: fr", 1)), 0o600))
+	check(t, os.WriteFile(filepath.Join(dir, "en.yaml"), []byte(strings.Replace(string(shipped), "your personal data was leaked", "we leaked your data", 1)), 0o600))
+	texts, err := notice.LoadTexts(dir)
+	check(t, err)
+	if texts["fr"] == nil || texts["ko"] == nil || !strings.Contains(texts["en"].Subject, "we leaked") {
+		t.Error("texts of a directory are not taken")
+	}
+}
+
+// Later facts: only who came, or whose fields changed, gets the next notice.
+func TestSince(t *testing.T) {
+	w := newWorld(t)
+	for _, id := range []string{"1", "2", "3"} {
+		w.show(id, "name")
+		w.contact(id, "c"+id+"@customer.example", "en")
+	}
+	w.open()
+	first := w.made(notice.Spec{})
+	w.show("2", "door_code")
+	w.show("4", "phone")
+	w.contact("4", "c4@customer.example", "en")
+	w.version(first.Incident)
+	second, err := w.book.Make(t.Context(), first.Incident, "staff:kim", notice.Spec{Since: 1})
+	check(t, err)
+	if second.People != 2 || second.Version != 2 {
+		t.Fatalf("%+v", second)
+	}
+	for id, fields := range map[string][]string{"2": {"door_code", "name"}, "4": {"phone"}} {
+		p, err := w.book.Person(t.Context(), second.Number, notice.Person{ID: id})
+		if err != nil || !slices.Equal(p.Fields, fields) {
+			t.Errorf("%s: %v %+v", id, err, p)
+		}
+	}
+	// A notice of one is not one of the other.
+	if _, err := w.book.Genuine(t.Context(), "0000-0000-0000-0000-0000-0000-0000"); err == nil {
+		t.Error("a made-up code is genuine")
+	}
+	p, err := w.book.Person(t.Context(), first.Number, notice.Person{ID: "1"})
+	check(t, err)
+	if _, err := w.book.Genuine(t.Context(), p.Code); err == nil {
+		t.Error("a code is genuine before its notice went out")
+	}
+	check(t, w.book.Send(t.Context(), first.Number, "staff:kim", 0, 0))
+	w.until(first.Number, inState(notice.Done))
+	g, err := w.book.Genuine(t.Context(), strings.ToLower(p.Code))
+	if err != nil || g.Notice != first.Number || !g.Sent.Equal(time.Now().UTC().Truncate(24*time.Hour)) {
+		t.Errorf("%v %+v", err, g)
+	}
+}
+
+// A scope of which nothing was shown in clear has nobody to be told.
+func TestNobody(t *testing.T) {
+	w := newWorld(t)
+	w.show("1")
+	w.open()
+	if _, err := w.book.Make(t.Context(), w.incident(), "staff:kim", notice.Spec{}); err == nil {
+		t.Error("a notice to nobody")
+	}
+	if _, err := w.book.Make(t.Context(), 1, "staff:kim", notice.Spec{Version: 7}); err == nil {
+		t.Error("a notice of a version that is not there")
+	}
+	if _, err := w.book.Make(t.Context(), 9, "staff:kim", notice.Spec{}); err == nil {
+		t.Error("a notice of an incident that is not there")
+	}
+}
