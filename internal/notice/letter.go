@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -187,7 +188,28 @@ func (l *Letter) sheet(r *Recipient, code string, sent time.Time, sample bool) (
 	}
 	s.Parts = append(s.Parts, part{Heading: w.Headings.Rights, Text: fill(w.Rights)}, part{Heading: w.Headings.Contact, Text: w.Contact},
 		part{Heading: w.Headings.Genuine, Text: fill(w.Genuine), Code: true})
+	if w.Dir == "rtl" {
+		s.isolate()
+	}
 	return s, nil
+}
+
+// latin is a date, a phone number, an address, a name in Latin letters: what is read from left to right in any script.
+var latin = regexp.MustCompile(`[A-Za-z0-9](?:[ -~]*[A-Za-z0-9])?`)
+
+// isolate puts what is read from left to right between marks that say so (U+2066, U+2069): without them 2026-11-22 stands as 22-11-2026 in a text from right to left.
+func (s *sheet) isolate() {
+	turn := func(t *string) { *t = latin.ReplaceAllString(*t, "\u2066${0}\u2069") }
+	for _, t := range []*string{&s.Greeting, &s.Opening, &s.Sent} {
+		turn(t)
+	}
+	for i := range s.Parts {
+		p := &s.Parts[i]
+		turn(&p.Text)
+		for j := range p.Items {
+			turn(&p.Items[j].Text)
+		}
+	}
 }
 
 // first are fields after whose leak there is something to do at once: they come first, as people read the first lines.
