@@ -74,6 +74,7 @@ type Client struct {
 	given  chan struct{} // what is left is given up
 	ended  chan struct{}
 	once   sync.Once
+	owed   loss
 
 	judged, refused, opened, shut, sent, waiting, lost atomic.Int64
 }
@@ -117,6 +118,7 @@ func New(cfg Config) (*Client, error) {
 	if c.cfg.Now == nil {
 		c.cfg.Now = time.Now
 	}
+	c.owed.since = c.cfg.Now().UnixMilli()
 	c.http = &http.Client{Transport: rt, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	c.queue = make(chan []byte, c.cfg.Backlog)
 	go c.send()
@@ -244,8 +246,7 @@ func (c *Client) enqueue(ctx context.Context, line []byte) {
 		case c.queue <- line:
 		case <-time.After(c.cfg.Timeout):
 			c.waiting.Add(-1)
-			c.lost.Add(1)
-			c.cfg.Logger.Error("an access record was lost: too many wait for the server")
+			c.lose(1, "too many wait for the server")
 		}
 	}
 }
@@ -300,14 +301,14 @@ func (c *Client) deliver(batch [][]byte) {
 			c.waiting.Add(-n)
 			c.sent.Add(n - rejected)
 			c.lost.Add(rejected)
+			c.confess()
 			if rejected > 0 {
 				c.cfg.Logger.Error("the server could not read access records", "records", rejected)
 			}
 			return
 		case final:
 			c.waiting.Add(-n)
-			c.lost.Add(n)
-			c.cfg.Logger.Error("access records were refused", "records", n, "error", err)
+			c.lose(n, "the server refused them: "+err.Error())
 			return
 		}
 		c.cfg.Logger.Warn("access records wait", "waiting", c.waiting.Load(), "error", err)
@@ -317,6 +318,52 @@ func (c *Client) deliver(batch [][]byte) {
 			return
 		}
 	}
+}
+
+// loss is what was lost and the server was not told of. since is when all that there was had been sent.
+type loss struct {
+	mu    sync.Mutex
+	n     int64
+	since int64
+	until int64
+	id    string
+}
+
+// lose counts records that the server will never have. It is told so as soon as it takes anything: what is missing is then a gap in its
+// answers, not silence.
+func (c *Client) lose(n int64, why string) {
+	c.cfg.Logger.Error("access records were lost", "records", n, "why", why)
+	defer c.lost.Add(n)
+	c.owed.mu.Lock()
+	defer c.owed.mu.Unlock()
+	c.owed.n += n
+	c.owed.until = c.cfg.Now().UnixMilli()
+	c.owed.id = newID()
+}
+
+// confess tells the server what was lost.
+func (c *Client) confess() {
+	c.owed.mu.Lock()
+	defer c.owed.mu.Unlock()
+	if c.owed.n == 0 {
+		c.owed.since = c.cfg.Now().UnixMilli()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.Timeout)
+	defer cancel()
+	res, err := c.post(ctx, fmt.Sprintf("/v1/records?source=%s&lost=%d&lost_from=%d&lost_until=%d&lost_id=%s", url.QueryEscape(c.cfg.Source), c.owed.n,
+		min(c.owed.since, c.owed.until), c.owed.until, c.owed.id), "application/x-ndjson", nil)
+	if err == nil {
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			err = fmt.Errorf("the server answered %s", res.Status)
+		}
+	}
+	if err != nil {
+		c.cfg.Logger.Warn("the server is not told yet that access records were lost", "records", c.owed.n, "error", err)
+		return
+	}
+	c.owed.n, c.owed.since = 0, c.owed.until
 }
 
 // records sends lines and returns once they are durable, with the number of those the server could not read. final: it will never take them.

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -224,6 +225,31 @@ func TestMiddlewareWantsToKnow(t *testing.T) {
 	}
 	if _, err := public.Show(t.Context(), public.Shown{}); !errors.Is(err, public.ErrNotWrapped) {
 		t.Errorf("%v", err)
+	}
+}
+
+// What a sender lost before it reached the server is a gap in the answers about that time, once however often it is told.
+func TestLostBySender(t *testing.T) {
+	w := newWorld(t)
+	token := w.token(auth.Spec{Name: "desk", Role: auth.RoleIngest, Sources: []string{"desk"}, Types: []string{"access"}})
+	at := fmt.Sprintf("&lost_from=%d&lost_until=%d&lost_id=ab12", int64(now)-60_000, int64(now))
+	for range 2 {
+		if a := w.ask(token, "POST", "/v1/records?source=desk&lost=7"+at, ""); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	for _, bad := range []string{"&lost=0" + at, "&lost=x" + at, "&lost=7", "&lost=7&lost_from=5&lost_until=4&lost_id=ab", "&lost=7" + strings.ReplaceAll(at, "ab12", "it's")} {
+		if a := w.ask(token, "POST", "/v1/records?source=desk"+url.PathEscape(bad), ""); a.status != 400 {
+			t.Errorf("%s: %d %s", bad, a.status, a.body)
+		}
+	}
+	if a := w.ask(token, "POST", "/v1/records?source=other&lost=7"+at, ""); a.status != 403 {
+		t.Errorf("of a source that is not the sender's: %d", a.status)
+	}
+	reader := w.token(auth.Spec{Name: "reader", Role: auth.RoleRead})
+	a := w.ask(reader, "POST", "/v1/scope", fmt.Sprintf(`{"filter":{"from":%d}}`, int64(now)-3600_000))
+	if n := strings.Count(string(a.body), "7 "); a.status != 200 || n != 1 || !strings.Contains(string(a.body), "desk") {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }
 

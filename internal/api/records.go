@@ -6,9 +6,11 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/auth"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/ingest"
@@ -130,6 +132,9 @@ func (a *API) postRecords(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := a.lost(r, source); err != nil {
+		return err
+	}
 	switch enc := strings.ToLower(r.Header.Get("Content-Encoding")); enc {
 	case "", "identity", "gzip", "zstd": // told by the first bytes
 	default:
@@ -181,6 +186,36 @@ func (a *API) postRecords(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	writeJSON(w, http.StatusOK, &answer)
+	return nil
+}
+
+// maxLost bounds what a sender may say it lost at once, and how long ago.
+const (
+	maxLost    = 1 << 40
+	maxLostFor = 366 * 24 * 60 * 60 * 1000
+)
+
+// lost takes what a sender says of records that it lost itself.
+func (a *API) lost(r *http.Request, source string) error {
+	q := r.URL.Query()
+	if q.Get("lost") == "" {
+		return nil
+	}
+	var n [3]int64
+	for i, name := range []string{"lost", "lost_from", "lost_until"} {
+		var err error
+		if n[i], err = strconv.ParseInt(q.Get(name), 10, 64); err != nil {
+			return invalid("give a count, and times in milliseconds since 1970", "%s: it is no number", name)
+		}
+	}
+	id, now := q.Get("lost_id"), a.cfg.Now().UnixMilli()
+	if n[0] < 1 || n[0] > maxLost || n[1] > n[2] || n[2] > now+whosaw.MaxAhead || n[2]-n[1] > maxLostFor || id == "" || len(id) > 64 || strings.Trim(id, "0123456789abcdef") != "" {
+		return invalid("give lost above 0, lost_from up to lost_until, not in the future and at most a year, and lost_id in hexadecimal digits", "what was lost cannot be taken")
+	}
+	if err := a.cfg.Live.Lost(r.Context(), source, id, n[0], n[1], n[2]); err != nil {
+		return a.refusal(r, err)
+	}
+	a.cfg.Logger.Error("a sender lost records before they reached this server", "source", source, "records", n[0])
 	return nil
 }
 

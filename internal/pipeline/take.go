@@ -195,6 +195,15 @@ func (l *Live) rejected(what string, b *ingest.Batch, source string, rejects []i
 	return r
 }
 
+// Lost puts on record that a sender lost records of a source before they reached this server: a gap in every answer about that time. The same id counts
+// once.
+func (l *Live) Lost(ctx context.Context, source, id string, n, from, until int64) error {
+	r := l.act(whosaw.Reference{Kind: "rejected", Of: source, Count: n, From: from, Until: until, Note: "lost by the sender"})
+	r.ID, r.Time = fmt.Sprintf("lost:%s:%s", source, id), until
+	_, err := l.append(ctx, []whosaw.Record{r})
+	return err
+}
+
 const day = 24 * 60 * 60 * 1000
 
 // act gives a record of what whosaw or its operators did, under an identity of its own.
