@@ -34,7 +34,7 @@ was wrong is withdrawn, with a reason, and stays in sight. Opening one sets a le
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(m.incidentOpen(), m.incidentList(), m.incidentShow(), m.incidentScope(), m.incidentPeople(), m.incidentQuestions(), m.incidentState(), m.incidentReport(), m.incidentSign(), m.incidentPost(), m.incidentRemove())
+	cmd.AddCommand(m.incidentOpen(), m.incidentList(), m.incidentShow(), m.incidentScope(), m.incidentPeople(), m.incidentQuestions(), m.incidentState(), m.incidentReport(), m.incidentSign(), m.incidentPost(), m.incidentRemove(), m.incidentVerify())
 	for _, v := range slices.Concat(incidentVerbs, publicVerbs) {
 		cmd.AddCommand(m.incidentVerb(v))
 	}

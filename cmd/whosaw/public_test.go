@@ -162,8 +162,51 @@ func TestPublicPages(t *testing.T) {
 		t.Error("it still stands")
 	}
 	end(t, c)
-	if text := must(t, "verify", dir); !strings.Contains(text, "Nothing is wrong") {
-		t.Errorf("verify says\n%s", text)
+	for _, args := range [][]string{{"verify", dir}, {"incident", "verify", "--data", dir}} {
+		if text := must(t, args...); !strings.Contains(text, "in 1 incident are as they were recorded") || !strings.Contains(text, "1 list of scope versions") {
+			t.Errorf("%v says\n%s", args, text)
+		}
+	}
+	copied(t, dir, base)
+}
+
+// copied backs a directory with an incident up, restores it, and breaks its list.
+func copied(t *testing.T, dir, base string) {
+	t.Helper()
+	to, again := filepath.Join(base, "backup"), filepath.Join(base, "again")
+	for range 2 { // the second one copies what is new only
+		must(t, "backup", "--data", dir, "--to", to, "--verify")
+	}
+	must(t, "restore", "--from", to, "--data", again)
+	if text := must(t, "incident", "people", "1", "--data", again); strings.Count(text, "\n") != 40 {
+		t.Errorf("the list is restored with %d people", strings.Count(text, "\n"))
+	}
+	for _, name := range []string{"lookup.key"} {
+		a, err := os.ReadFile(filepath.Join(dir, "incident", name))
+		b, err2 := os.ReadFile(filepath.Join(again, "incident", name))
+		if err := errors.Join(err, err2); err != nil || string(a) != string(b) {
+			t.Errorf("%s is not restored: %v", name, err)
+		}
+	}
+	if text := must(t, "retention", "--older-than", "1d", "--data", again); !strings.Contains(text, "Kept: the list of scope version 1 of incident 1: the incident is not closed") {
+		t.Errorf("retention says\n%s", text)
+	}
+	lists, err := filepath.Glob(filepath.Join(again, "incident", "1", "*.jsonl.zst"))
+	if err != nil || len(lists) != 1 {
+		t.Fatalf("%v, %v", lists, err)
+	}
+	data, err := os.ReadFile(lists[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(lists[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"verify", again}, {"incident", "verify", "--data", again}, {"verify", again, "--json"}} {
+		if stdout, stderr, code := whosawRun(t, args...); code != exitFailed || !strings.Contains(stdout+stderr, "list of scope version 1 of incident 1") {
+			t.Errorf("%v of a list that was changed: exit %d\n%s%s", args, code, stdout, stderr)
+		}
 	}
 }
 

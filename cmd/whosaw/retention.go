@@ -33,7 +33,8 @@ func (m *Main) retentionCommand() *cobra.Command {
 		Short: "Remove records that are older than they may be kept; without --apply only say which",
 		Long: `Removes whole segments of the ledger all of whose records are older than an age, by event time. What went leaves its range, its
 counts and its place in the tree: scopes that look there say that it was removed, sequences stay, and whosaw verify still proves the
-rest. What a legal hold keeps stays (whosaw hold).
+rest. What a legal hold keeps stays (whosaw hold). So go the lists of people of incidents that were closed longer ago than that, unless a hold is in
+force, people can look themselves up in one, or a notice is posted.
 
 Without --apply nothing is removed. There is no way back but a backup.`,
 		Example: `  whosaw retention --data ./case --older-than 400d
@@ -44,12 +45,22 @@ Without --apply nothing is removed. There is no way back but a backup.`,
 			if err != nil {
 				return err
 			}
-			var answer retention.Removal
+			var answer api.RemovalAnswer
 			err = m.keep(cmd.Context(), dir, func(ctx context.Context, r *remote) error {
 				return r.call(ctx, "POST", "/v1/retention", api.RemovalSpec{Days: int(age / (24 * time.Hour)), Apply: apply}, &answer)
 			}, func(ctx context.Context, k *retention.Keeper) (err error) {
-				answer, err = k.Retain(ctx, m.Now().Add(-age).UnixMilli(), apply)
-				return err
+				before := m.Now().Add(-age)
+				if answer.Removal, err = k.Retain(ctx, before.UnixMilli(), apply); err != nil {
+					return err
+				}
+				book, done, err := m.bookOf(ctx, k.Ledger)
+				if err != nil {
+					return err
+				}
+				if book != nil {
+					answer.Lists, err = book.Retain(ctx, k.Who, before, api.HoldsInForce(k.Ledger), apply)
+				}
+				return errors.Join(err, done())
 			})
 			if err != nil {
 				return err
@@ -116,7 +127,7 @@ func (m *Main) doubtClock(newest int64) {
 	}
 }
 
-func writeRemoval(w io.Writer, r *retention.Removal) error {
+func writeRemoval(w io.Writer, r *api.RemovalAnswer) error {
 	var b strings.Builder
 	verb := "Would be removed"
 	if r.Applied {
@@ -134,7 +145,16 @@ func writeRemoval(w io.Writer, r *retention.Removal) error {
 	if r.Mixed > 0 {
 		fmt.Fprintf(&b, "%s newer records too and stay whole.\n", figure.Of(int64(r.Mixed), "segment has", "segments have"))
 	}
-	if !r.Applied && len(r.Removed) > 0 {
+	gone := 0
+	for _, l := range r.Lists {
+		if l.Kept == "" {
+			gone++
+			fmt.Fprintf(&b, "  list of scope version %d of incident %d: %s\n", l.Version, l.Incident, figure.Of(l.Bytes, "byte", "bytes"))
+		} else {
+			fmt.Fprintf(&b, "Kept: the list of scope version %d of incident %d: %s.\n", l.Version, l.Incident, l.Kept)
+		}
+	}
+	if !r.Applied && len(r.Removed)+gone > 0 {
 		b.WriteString("Nothing was removed: this was a dry run. The same with --apply removes; only a backup brings it back.\n")
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {

@@ -10,17 +10,21 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/report"
+	"github.com/whosaw/whosaw/internal/server"
 )
 
 // verifyAnswer is the answer of `whosaw verify --json`.
 type verifyAnswer struct {
 	OK bool `json:"ok"`
 	ledger.Verified
-	Parts  any           `json:"parts,omitempty"` // they stand in a saved root
-	Damage *damageAnswer `json:"damage"`          // null: nothing is wrong
+	Parts any `json:"parts,omitempty"` // they stand in a saved root
+	// Incidents is what was checked of the book of incidents; missing: there is none.
+	Incidents *api.Verification `json:"incident_book,omitempty"`
+	Damage    *damageAnswer     `json:"damage"` // null: nothing is wrong
 }
 
 // damageAnswer is the first thing that is wrong.
@@ -44,7 +48,8 @@ func (m *Main) verifyCommand() *cobra.Command {
 		Use:   "verify DIR",
 		Short: "Read a whole ledger again and check every byte of it",
 		Long: `Reads every file of the ledger in a data directory, checks it against its checksums, decodes every record, and works out
-the root of the tree over all of them. The first thing that is wrong is named with file, offset and records, and the exit code is 1.
+the root of the tree over all of them. The first thing that is wrong is named with file, offset and records, and the exit code is 1. So are the book of
+incidents, against the acts in the ledger, and the lists of scope versions.
 
 Checksums find damage, not somebody who writes the files anew: for that keep a root elsewhere (--save-root), on another machine or on
 paper, and compare later (--root). It holds for every record up to then, however much the ledger has grown.`,
@@ -73,6 +78,15 @@ paper, and compare later (--root). It holds for every record up to then, however
 			v, err := ledger.Verify(cmd.Context(), cfg)
 			bar.clear()
 			answer := verifyAnswer{OK: err == nil, Verified: v, Damage: damageOf(err)}
+			if err == nil {
+				if answer.Incidents, err = m.verifyBook(cmd.Context(), args[0]); err != nil {
+					return err
+				}
+				if b := answer.Incidents; b != nil && !b.OK {
+					answer.OK, answer.Damage = false, &damageAnswer{File: server.StateName, Says: b.Says, Kind: "incident"}
+					err = errors.New(b.Says)
+				}
+			}
 			if err != nil && (!asJSON || answer.Damage == nil) {
 				return err
 			}
@@ -80,7 +94,7 @@ paper, and compare later (--root). It holds for every record up to then, however
 				if e := writeJSON(m.Stdout, answer); e != nil || err != nil {
 					return errors.Join(e, err)
 				}
-			} else if err := writeVerified(m.Stdout, &v, cfg.Saved != nil); err != nil {
+			} else if err := errors.Join(writeVerified(m.Stdout, &v, cfg.Saved != nil), m.writeBook(answer.Incidents)); err != nil {
 				return err
 			}
 			if save != "" {

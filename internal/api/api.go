@@ -164,6 +164,7 @@ var routes = slices.Concat(keyRoutes, noticeRoutes, []route{
 	{"POST", "/v1/incidents/{id}/post", admins, (*API).postPosting},
 	{"POST", "/v1/incidents/{id}/remove", admins, (*API).postRemoval},
 	{"POST", "/v1/lookup-secrets", shops, (*API).postLookupSecrets},
+	{"GET", "/v1/incident-verification", readers, (*API).getVerification},
 	{"GET", "/v1/clocks", readers, (*API).getClocks},
 	{"GET", "/v1/questions", readers, (*API).getQuestions},
 	{"GET", "/v1/holds", readers, (*API).getHolds},

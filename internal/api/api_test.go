@@ -101,6 +101,9 @@ func TestContract(t *testing.T) {
 	w.postings(admin)
 	w.noticeContract(admin)
 	w.ask(admin, "GET", "/v1/incidents/1", "")
+	if a := w.ask(admin, "GET", "/v1/incident-verification", ""); !strings.Contains(a.body, `"ok":true`) {
+		t.Errorf("incidents: %s", a.body)
+	}
 	w.ask(admin, "GET", "/v1/clocks", "")
 	w.ask(admin, "GET", "/v1/questions?lang=ko", "")
 	w.ask(admin, "POST", "/v1/holds", `{"reason":"order 17","from":"2026-01-01T00:00:00Z"}`)

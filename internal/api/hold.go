@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/retention"
@@ -96,6 +97,7 @@ type RemovalSpec struct {
 
 func (a *API) postRetention(w http.ResponseWriter, r *http.Request) error {
 	var in RemovalSpec
+	var err error
 	if err := readBody(w, r, 1<<20, &in); err != nil {
 		return err
 	}
@@ -103,10 +105,31 @@ func (a *API) postRetention(w http.ResponseWriter, r *http.Request) error {
 		return invalid("give 1 to 36500", "days: out of range")
 	}
 	before := a.cfg.Now().Add(-time.Duration(in.Days) * 24 * time.Hour).UnixMilli()
-	out, err := keeper(a.cfg.Live, whoOf(r).Name, a.cfg.Now).Retain(r.Context(), before, in.Apply)
-	if err != nil {
+	out := RemovalAnswer{}
+	if out.Removal, err = keeper(a.cfg.Live, whoOf(r).Name, a.cfg.Now).Retain(r.Context(), before, in.Apply); err != nil {
+		return err
+	}
+	holds := HoldsInForce(a.cfg.Live.Ledger())
+	if out.Lists, err = a.cfg.Incidents.Book.Retain(r.Context(), whoOf(r).Name, time.UnixMilli(before), holds, in.Apply); err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, out)
 	return nil
+}
+
+// RemovalAnswer is what retention removed, or would.
+type RemovalAnswer struct {
+	retention.Removal
+	Lists []incident.ListRemoval `json:"lists"` // of scope versions, those that stay too
+}
+
+// HoldsInForce gives the numbers of the legal holds that nobody has released.
+func HoldsInForce(led *ledger.Ledger) []uint64 {
+	var out []uint64
+	for _, h := range led.Holds() {
+		if h := retention.HoldOf(&h); h.Released == nil {
+			out = append(out, h.ID)
+		}
+	}
+	return out
 }

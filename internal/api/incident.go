@@ -12,6 +12,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/incident"
+	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/regime"
 )
@@ -492,4 +493,44 @@ func (a *API) Sign(ctx context.Context, who Who, n int64, in Signature) error {
 	body := incident.Body{Document: fmt.Sprintf("%s/%s %s", in.Law, in.Duty, in.Lang), Hash: doc.Hash, Law: in.Law, Duty: in.Duty, Version: doc.Scope}
 	_, err = a.cfg.Incidents.Book.Record(ctx, n, who.Name, incident.Signed, body)
 	return a.incidentFault(err)
+}
+
+// Verification is what was checked of incidents: their chains of events, the acts of the ledger, the lists of scope versions.
+type Verification struct {
+	OK bool `json:"ok"`
+	incident.Verified
+	Says string `json:"says,omitempty"` // the first thing wrong
+}
+
+// VerifyIncidents checks a book against the acts of a ledger.
+func VerifyIncidents(ctx context.Context, book *incident.Book, view *ledger.View) (Verification, error) {
+	done, err := book.Verify(ctx, func(visit func(seq uint64, act *whosaw.Reference) error) error {
+		return view.References(ctx, func(seq uint64, r *whosaw.Record) error {
+			if r.Type != whosaw.TypeAct || r.Ref == nil {
+				return nil
+			}
+			return visit(seq, r.Ref)
+		})
+	})
+	v := Verification{OK: err == nil, Verified: done}
+	if errors.Is(err, incident.ErrRewritten) {
+		v.Says, err = err.Error(), nil
+	}
+	return v, err
+}
+
+func (a *API) getVerification(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := a.limit(r)
+	defer cancel()
+	view, err := a.cfg.Live.Ledger().View(0)
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	v, err := VerifyIncidents(ctx, a.cfg.Incidents.Book, view)
+	if err != nil {
+		return askFault(ctx, err)
+	}
+	writeJSON(w, http.StatusOK, v)
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func (b *Book) made(ctx context.Context) error {
 // Record adds an event and gives its number.
 func (b *Book) Record(ctx context.Context, incident int64, who string, kind Kind, body Body) (int64, error) {
 	switch kind {
-	case Opened, Scoped, Noticed, Posted, Missed, Removed:
+	case Opened, Scoped, Noticed, Posted, Missed, Removed, Purged:
 		return 0, invalid(fmt.Errorf("record event: %s has a way of its own", kind))
 	}
 	if body.When != nil {
@@ -314,33 +315,84 @@ func (b *Book) each(ctx context.Context, incident int64, visit func(incident int
 	return nil
 }
 
-// Verify checks the chains of all incidents, and that each act which anchors an event finds it here. acts visits the acts of the
-// ledger. The error names the first thing wrong.
-func (b *Book) Verify(ctx context.Context, acts func(visit func(seq uint64, act *whosaw.Reference) error) error) error {
+// Verified is what was checked of the book.
+type Verified struct {
+	Incidents int `json:"incidents"`
+	Events    int `json:"events"`
+	Acts      int `json:"acts"`    // of the ledger, which anchor events
+	Pending   int `json:"pending"` // events that are not in the ledger yet
+	Lists     int `json:"lists"`   // of scope versions
+	Purged    int `json:"purged"`  // lists that retention removed
+}
+
+// ErrRewritten is a book, or a list of it, that is not as it was recorded. The error says what, and what to do.
+var ErrRewritten = errors.New("it is not as it was recorded")
+
+type rewritten struct{ error }
+
+func (r rewritten) Is(target error) bool { return target == ErrRewritten }
+func (r rewritten) Unwrap() error        { return r.error }
+
+// Verify checks the chains of all incidents, that each act which anchors an event finds it here, and that the lists of scope versions are
+// those that were recorded. acts visits the acts of the ledger. The error names the first thing wrong; ErrRewritten: it was written from
+// outside, or is of an older backup.
+func (b *Book) Verify(ctx context.Context, acts func(visit func(seq uint64, act *whosaw.Reference) error) error) (v Verified, err error) {
 	known := map[string]string{}
 	last := map[int64][]byte{}
 	next := map[int64]int64{}
-	err := b.each(ctx, 0, func(incident int64, e *Event, body, hash []byte) error {
+	err = b.each(ctx, 0, func(incident int64, e *Event, body, hash []byte) error {
 		if next[incident]++; e.Number != next[incident] {
-			return fmt.Errorf("incident %d: event %d is missing: the book was written from outside", incident, next[incident])
+			return rewritten{fmt.Errorf("incident %d: event %d is missing: the book was written from outside", incident, next[incident])}
 		}
 		if !bytes.Equal(hash, chain(last[incident], incident, e, body)) {
-			return fmt.Errorf("incident %d, event %d is not as it was recorded: the book was written from outside", incident, e.Number)
+			return rewritten{fmt.Errorf("incident %d, event %d is not as it was recorded: the book was written from outside", incident, e.Number)}
 		}
 		last[incident] = hash
 		known[fmt.Sprintf("incident %d, event %d", incident, e.Number)] = "sha256:" + hex.EncodeToString(hash)
+		v.Events++
 		return nil
 	})
+	v.Incidents = len(last)
 	if err != nil {
-		return err
+		return v, err
 	}
-	return acts(func(seq uint64, act *whosaw.Reference) error {
-		if len(act.Kind) < len(ActKind) || act.Kind[:len(ActKind)] != ActKind {
+	found := map[string]bool{}
+	err = acts(func(seq uint64, act *whosaw.Reference) error {
+		if !strings.HasPrefix(act.Kind, ActKind) || !strings.HasPrefix(act.Note, "sha256:") {
 			return nil
 		}
 		if hash, ok := known[act.Of]; !ok || hash != act.Note {
-			return fmt.Errorf("record %d of the ledger knows %s, which the book does not have so: it was written anew, or comes from an older backup", seq, act.Of)
+			return rewritten{fmt.Errorf("record %d of the ledger knows %s, which the book does not have so: it was written anew, or comes from an older backup", seq, act.Of)}
 		}
+		found[act.Of] = true
 		return nil
 	})
+	if v.Acts, v.Pending = len(found), v.Events-len(found); err != nil {
+		return v, err
+	}
+	return v, b.verifyLists(ctx, &v)
+}
+
+func (b *Book) verifyLists(ctx context.Context, v *Verified) error {
+	list, err := b.Incidents(ctx)
+	if err != nil {
+		return err
+	}
+	for _, in := range list {
+		for i := range in.Versions {
+			if in.Versions[i].Purged {
+				v.Purged++
+				continue
+			}
+			err := b.List(ctx, in.Number, &in.Versions[i], func(whosaw.ListRow) error { return nil })
+			if err != nil && ctx.Err() == nil {
+				return rewritten{err}
+			}
+			if err != nil {
+				return err
+			}
+			v.Lists++
+		}
+	}
+	return nil
 }

@@ -44,6 +44,7 @@ const (
 	Ended     Kind = "ended"     // Note: the look-up is over
 	Posted    Kind = "posted"    // Law, Duty, Version, Title, Days, Texts: the notice to everybody stands on the public pages
 	Missed    Kind = "missed"    // Of (a posted notice), When, Until: it could not be read meanwhile
+	Purged    Kind = "purged"    // Version, Hash, Note: retention removed the list of a scope version
 	Removed   Kind = "removed"   // Of (a posted notice), Note where its days are not over: it does not stand any more
 )
 
@@ -160,6 +161,8 @@ func (k Kind) check(b *Body) error {
 			need(strings.TrimSpace(b.Title) != "", "a title by which the public knows the incident"))
 	case Missed:
 		errs = append(errs, need(b.Of > 0 && b.When != nil && b.Until != nil, "the posted notice, from when and until when"))
+	case Purged:
+		errs = append(errs, why, need(b.Version > 0 && len(b.Hash) == 64, "the scope version and the hash of its list"))
 	case Removed:
 		errs = append(errs, need(b.Of > 0, "the number of the posted notice"))
 	case Linked:

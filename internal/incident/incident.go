@@ -198,6 +198,10 @@ func (in *Incident) add(e *Event) {
 		in.Lookup = &Lookup{Title: e.Title, Version: e.Version, Since: e.At}
 	case Ended:
 		in.Lookup = nil
+	case Purged:
+		if e.Version <= len(in.Versions) {
+			in.Versions[e.Version-1].Purged = true
+		}
 	case Posted, Missed, Removed:
 		in.post(e)
 	case Linked:

@@ -130,7 +130,7 @@ func TestAnIncidentIsItsEvents(t *testing.T) {
 	if in.State != "suspected" || len(in.Marks) != 2 || in.Marks[1].Withdrawn == "" {
 		t.Errorf("a withdrawn mark counts no more, and stays in sight: %s %+v", in.State, in.Marks)
 	}
-	if err := w.book.Verify(t.Context(), w.visitActs); err != nil {
+	if _, err := w.book.Verify(t.Context(), w.visitActs); err != nil {
 		t.Error(err)
 	}
 	if len(w.acts) != len(in.Timeline) {
@@ -184,7 +184,7 @@ func TestTheDatabaseRefusesToChangeThePast(t *testing.T) {
 	for _, sqlText := range []string{"UPDATE incident_event SET who = 'staff:lee'", "DELETE FROM incident_event", "INSERT OR REPLACE INTO incident_event SELECT incident, number, at, 'staff:lee', kind, json, hash FROM incident_event"} {
 		err := w.db.Write(t.Context(), func(tx *sql.Tx) error { _, err := tx.Exec(sqlText); return err })
 		if err == nil {
-			if err = w.book.Verify(t.Context(), w.visitActs); err == nil {
+			if _, err = w.book.Verify(t.Context(), w.visitActs); err == nil {
 				t.Errorf("%s: nobody notices", sqlText)
 			}
 		}
@@ -214,7 +214,7 @@ func TestARewrittenBookDisagreesWithTheLedger(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := w.book.Verify(t.Context(), w.visitActs); err == nil {
+			if _, err := w.book.Verify(t.Context(), w.visitActs); err == nil {
 				t.Error("nobody notices")
 			}
 		})
@@ -402,5 +402,213 @@ func TestAListThatWasChangedIsNotTaken(t *testing.T) {
 	}
 	if _, err := read(); err == nil || !strings.Contains(err.Error(), "backup") {
 		t.Errorf("%v: wants the cure", err)
+	}
+}
+
+// A list goes when its incident was closed long enough ago and nothing keeps it; that it went is on record, and a crash between the record and the
+// removal is made good.
+func TestListsAreKeptAsLongAsTheyAreNeeded(t *testing.T) {
+	w := newWorld(t)
+	led, err := ledger.Open(ledger.Config{Dir: filepath.Join(w.dir, "data"), Throwaway: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer led.Close()
+	record := whosaw.Record{Type: whosaw.TypeAccess, Time: start.UnixMilli(), Source: "log", Position: 1, Key: "backup", Subjects: []string{"7"}, Fields: []string{"name"}, Outcome: whosaw.OutcomeDisclosed}
+	if _, err := led.Append(t.Context(), []whosaw.Record{record}); err != nil {
+		t.Fatal(err)
+	}
+	view, err := led.View(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	n := w.open(t)
+	for range 2 { // two versions with one list
+		if _, err := w.book.MakeVersion(t.Context(), n, "staff:kim", scope.New(view, nil, scope.Config{}), view.Last(), whosaw.Filter{{}}, "by cause"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lists := func() int {
+		names, err := filepath.Glob(filepath.Join(w.dir, "incident", fmt.Sprint(n), "*"+incident.ListSuffix))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	retain := func(holds []uint64, apply bool, want string) {
+		t.Helper()
+		out, err := w.book.Retain(t.Context(), "staff:lee", w.now.Add(-24*time.Hour), holds, apply)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out) != 2 || want == "" && out[0].Kept != "" || !strings.Contains(out[0].Kept, want) || out[0].Bytes == 0 {
+			t.Errorf("%+v, want kept because %q", out, want)
+		}
+	}
+	retain(nil, true, "not closed")
+	w.record(t, n, incident.Offered, incident.Body{Title: "November 2026"})
+	w.record(t, n, incident.Closed, incident.Body{Note: "over"})
+	retain([]uint64{3}, true, "legal hold 3")
+	retain(nil, true, "look themselves up")
+	w.record(t, n, incident.Ended, incident.Body{Note: "nobody asks"})
+	retain(nil, true, "it was closed at 2026-11-22")
+	w.now = w.now.Add(25 * time.Hour)
+	retain(nil, false, "")
+	if lists() != 1 {
+		t.Fatal("a dry run removed a list")
+	}
+	retain(nil, true, "")
+	in, err := w.book.Incident(t.Context(), n)
+	if err != nil || lists() != 0 || !in.Versions[0].Purged || !in.Versions[1].Purged {
+		t.Errorf("%d lists are left, %v", lists(), err)
+	}
+	if err := w.book.List(t.Context(), n, &in.Versions[0], func(whosaw.ListRow) error { return nil }); err == nil || !strings.Contains(err.Error(), "retention removed it") {
+		t.Errorf("a removed list reads as %v", err)
+	}
+	v, err := w.book.Verify(t.Context(), w.visitActs)
+	if err != nil || v.Purged != 2 || v.Lists != 0 || v.Pending != 0 || v.Acts != v.Events {
+		t.Errorf("%+v, %v", v, err)
+	}
+	if out, err := w.book.Retain(t.Context(), "staff:lee", w.now, nil, true); err != nil || len(out) != 0 {
+		t.Errorf("removed twice: %+v, %v", out, err)
+	}
+	// A crash after the record: the file is still there, and goes at the next start.
+	if err := os.WriteFile(filepath.Join(w.dir, "incident", fmt.Sprint(n), in.Versions[0].List+incident.ListSuffix), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.book.Sweep(t.Context()); err != nil || lists() != 0 {
+		t.Errorf("%d lists after a start, %v", lists(), err)
+	}
+	if _, err := w.book.Record(t.Context(), n, "staff:kim", incident.Purged, incident.Body{}); err == nil {
+		t.Error("anybody records that a list was removed")
+	}
+}
+
+// A notice that is posted counts what could not be read, over whatever time nobody looked, and is taken down early only with a reason.
+func TestPostedDays(t *testing.T) {
+	w := newWorld(t)
+	led, err := ledger.Open(ledger.Config{Dir: filepath.Join(w.dir, "data"), Throwaway: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer led.Close()
+	view, err := led.View(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	n := w.open(t)
+	if _, err := w.book.MakeVersion(t.Context(), n, "staff:kim", scope.New(view, nil, scope.Config{}), view.Last(), whosaw.Filter{{}}, "by cause"); err != nil {
+		t.Fatal(err)
+	}
+	law := &regime.Law{ID: "x", Version: "1", Duties: []regime.Duty{{ID: "posted", To: "public", Stands: 30, Content: []string{"advice"}}}}
+	spec := incident.PostingSpec{Duty: "posted", Langs: []string{"en"}, Title: "November 2026"}
+	post := func() (int64, error) { return w.book.Post(t.Context(), n, "staff:kim", law, spec) }
+	if _, err := post(); !errors.Is(err, incident.ErrInvalid) || !strings.Contains(err.Error(), "nobody said anything") {
+		t.Errorf("posted without a text: %v", err)
+	}
+	w.record(t, n, incident.Stated, incident.Body{Statement: &incident.Statement{Content: "advice", Lang: "en", Text: "Change your door code. 5,555 people did."}})
+	if _, err := post(); !errors.Is(err, incident.ErrInvalid) || !strings.Contains(err.Error(), "5,555 is no figure") {
+		t.Errorf("posted with a number of nobody's: %v", err)
+	}
+	w.record(t, n, incident.Stated, incident.Body{Statement: &incident.Statement{Content: "advice", Lang: "en", Text: "Change your door code."}})
+	sign := func() {
+		in, err := w.book.Incident(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := in.Document(law, "posted", "en", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.record(t, n, incident.Signed, incident.Body{Document: "x/posted en", Hash: doc.Hash})
+	}
+	sign()
+	w.record(t, n, incident.Stated, incident.Body{Statement: &incident.Statement{Content: "advice", Lang: "en", Text: "Change your door code today."}})
+	if _, err := post(); !errors.Is(err, incident.ErrInvalid) || !strings.Contains(err.Error(), "signed off") {
+		t.Errorf("posted another text than was signed: %v", err)
+	}
+	sign()
+	spec.Days = 10
+	if _, err := post(); !errors.Is(err, incident.ErrInvalid) {
+		t.Errorf("posted for less than the law asks: %v", err)
+	}
+	spec.Days = 0
+	event, err := post()
+	if err != nil {
+		t.Fatal(err)
+	}
+	posting := func() *incident.Posting {
+		t.Helper()
+		in, err := w.book.Incident(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &in.Postings[0]
+	}
+	see := func(after time.Duration) {
+		t.Helper()
+		w.now = w.now.Add(after)
+		if err := w.book.SawPosting(t.Context(), n, event, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := w.now
+	for range 10 {
+		see(time.Minute)
+	}
+	see(3 * time.Minute) // one look was late
+	if p := posting(); len(p.Gaps) != 0 || !p.Until.Equal(first.AddDate(0, 0, 30)) || p.Stood(w.now) != 13*time.Minute {
+		t.Errorf("%+v has stood %s", p, p.Stood(w.now))
+	}
+	see(5 * time.Hour)
+	see(time.Minute)
+	if p := posting(); len(p.Gaps) != 1 || p.Gaps[0].Until.Sub(p.Gaps[0].From) != 5*time.Hour || !p.Until.Equal(first.AddDate(0, 0, 30).Add(5*time.Hour)) || p.Stood(w.now) != 14*time.Minute {
+		t.Errorf("%+v has stood %s", p, p.Stood(w.now))
+	}
+	see(-time.Hour) // the clock was put back
+	see(time.Hour)
+	if len(posting().Gaps) != 1 {
+		t.Error("a clock that was put back is a gap")
+	}
+	// Nobody looked when it is taken down: that is a gap too, and the reason is asked for all the same.
+	w.now = w.now.Add(6 * 24 * time.Hour)
+	if err := w.book.Remove(t.Context(), n, "staff:kim", event, " "); !errors.Is(err, incident.ErrInvalid) || !strings.Contains(err.Error(), "30 more days") {
+		t.Errorf("taken down without a reason: %v", err)
+	}
+	if p := posting(); len(p.Gaps) != 2 || p.Removed != nil {
+		t.Errorf("%+v", p)
+	}
+	if err := w.book.Remove(t.Context(), n, "staff:kim", event, "a figure was wrong"); err != nil {
+		t.Fatal(err)
+	}
+	if p := posting(); p.Removed == nil || !p.Early || p.Why != "a figure was wrong" {
+		t.Errorf("%+v", p)
+	}
+	if err := w.book.Remove(t.Context(), n, "staff:kim", event, "again"); !errors.Is(err, incident.ErrInvalid) {
+		t.Errorf("taken down twice: %v", err)
+	}
+	// Its days over, no reason is needed, and what is not seen any more is no gap.
+	law.Duties[0].Stands, spec.Days = 0, 1
+	if event, err = post(); err != nil {
+		t.Fatal(err)
+	}
+	until := w.now.AddDate(0, 0, 1)
+	for w.now.Before(until) {
+		see(3 * time.Minute)
+	}
+	see(48 * time.Hour)
+	if err := w.book.Remove(t.Context(), n, "staff:kim", event, ""); err != nil {
+		t.Fatal(err)
+	}
+	in, err := w.book.Incident(t.Context(), n)
+	if err != nil || in.Postings[1].Early || len(in.Postings[1].Gaps) != 0 || len(in.Told) != 2 {
+		t.Errorf("%+v, %v", in.Postings[1], err)
+	}
+	for _, kind := range []incident.Kind{incident.Posted, incident.Missed, incident.Removed} {
+		if _, err := w.book.Record(t.Context(), n, "staff:kim", kind, incident.Body{Of: event, When: &w.now, Until: &w.now}); !errors.Is(err, incident.ErrInvalid) {
+			t.Errorf("%s is recorded by hand: %v", kind, err)
+		}
 	}
 }

@@ -172,6 +172,12 @@ func (b *Book) Remove(ctx context.Context, incident int64, who string, posting i
 	if err := b.SawPosting(ctx, incident, posting, false); err != nil {
 		return err
 	}
+	if in, err = b.Incident(ctx, incident); err != nil {
+		return err
+	}
+	if p, err = in.posting(posting); err != nil {
+		return err
+	}
 	if now.Before(p.Until) && strings.TrimSpace(why) == "" {
 		return invalid(fmt.Errorf("removed: it has to stand until %s, %d more days: give a reason, which is recorded", p.Until.Format(time.RFC3339),
 			int((p.Until.Sub(now)+24*time.Hour-1)/(24*time.Hour))))

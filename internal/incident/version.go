@@ -31,6 +31,8 @@ type Version struct {
 	Answer whosaw.ScopeAnswer `json:"answer"`
 	// List is the SHA-256 of the list, uncompressed, in hex: a JSON object a line, as `whosaw scope --list jsonl` writes it.
 	List string `json:"list"`
+	// Purged: retention removed the list. What it was stays under its hash.
+	Purged bool `json:"purged,omitempty"`
 	// Difference from the version before; nil for the first.
 	Difference *Difference `json:"difference,omitempty"`
 }
@@ -84,9 +86,12 @@ func (b *Book) MakeVersion(ctx context.Context, incident int64, who string, engi
 	return v, nil
 }
 
+// ListSuffix ends the names of lists.
+const ListSuffix = ".jsonl.zst"
+
 // listPath is by the list's hash, so that a version which was not recorded after all leaves nothing that another could be taken for.
 func (b *Book) listPath(incident int64, list string) string {
-	return filepath.Join(b.cfg.Dir, fmt.Sprintf("%d", incident), list+".jsonl.zst")
+	return filepath.Join(b.cfg.Dir, fmt.Sprintf("%d", incident), list+ListSuffix)
 }
 
 func (b *Book) keepList(ctx context.Context, incident int64, v *Version, engine *scope.Engine, filter whosaw.Filter) (rows int64, err error) {
@@ -175,6 +180,9 @@ type listReader struct {
 
 func (b *Book) openList(incident int64, v *Version) (*listReader, error) {
 	what := fmt.Sprintf("list of scope version %d of incident %d", v.Number, incident)
+	if v.Purged {
+		return nil, invalid(fmt.Errorf("%s: retention removed it; a backup may have it", what))
+	}
 	f, err := os.Open(b.listPath(incident, v.List))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: its file is gone: take it from a backup, or make a new version", what)

@@ -15,10 +15,12 @@ import (
 
 // BackupConfig says where a backup goes and what is in it beside the ledger.
 type BackupConfig struct {
-	To       string // its directory: empty, not there, or with an earlier backup of this ledger
-	Whosaw   string // the version of whosaw
-	When     time.Time
-	Extra    []Extra                 // taken before the ledger's sequence is fixed: they know of nothing that it lacks
+	To     string // its directory: empty, not there, or with an earlier backup of this ledger
+	Whosaw string // the version of whosaw
+	When   time.Time
+	Extra  []Extra // taken before the ledger's sequence is fixed: they know of nothing that it lacks
+	// More gives files that those of Extra may name. It is asked when they are copied, so that none of them is missing.
+	More     func() ([]Extra, error)
 	Progress func(done, total int64) // if set, is told of bytes
 
 	disk disk // nil: the operating system's
@@ -26,7 +28,7 @@ type BackupConfig struct {
 
 // Extra is a file that lies beside the ledger in the data directory.
 type Extra struct {
-	Name string // in the data directory, as state.db
+	Name string // in the data directory, as state.db; it may be in directories, as incident/1/people
 	// Write makes a copy that is consistent in itself at a path where nothing is.
 	Write func(ctx context.Context, path string) error
 }
@@ -146,10 +148,8 @@ func (b *backup) checkPlace() error {
 	if b.cfg.To == "" {
 		return errors.New("no directory is named for the backup: name one with --to")
 	}
-	for i, e := range b.cfg.Extra {
-		if !extraName(e.Name) || slices.ContainsFunc(b.cfg.Extra[:i], func(o Extra) bool { return o.Name == e.Name }) {
-			return fmt.Errorf("%q cannot be a file beside the ledger: give it a plain name, once", e.Name)
-		}
+	if err := checkExtras(b.cfg.Extra); err != nil {
+		return err
 	}
 	to, err := realPath(b.cfg.To)
 	if err != nil {
@@ -174,6 +174,15 @@ func (b *backup) checkPlace() error {
 		case backupParts, backupOther, manifestName, manifestName + tempSuffix, lockName, "lost+found":
 		default:
 			return fmt.Errorf("%s holds %s, which is no part of a backup: name an empty directory with --to", b.cfg.To, e.Name())
+		}
+	}
+	return nil
+}
+
+func checkExtras(list []Extra) error {
+	for i, e := range list {
+		if !extraName(e.Name) || slices.ContainsFunc(list[:i], func(o Extra) bool { return o.Name == e.Name }) {
+			return fmt.Errorf("%q cannot be a file beside the ledger: give it a plain name, once", e.Name)
 		}
 	}
 	return nil

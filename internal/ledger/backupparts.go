@@ -382,9 +382,25 @@ func (p *pieceRecords) next() ([]byte, error) {
 // extras has what lies beside the ledger copied and gives the manifest's lines. A file that is as it
 // was keeps its name, which has its checksum.
 func (b *backup) extras(ctx context.Context) ([]BackupFile, error) {
+	files, err := b.copyExtras(ctx, b.cfg.Extra)
+	if err != nil || b.cfg.More == nil {
+		return files, err
+	}
+	list, err := b.cfg.More()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkExtras(slices.Concat(b.cfg.Extra, list)); err != nil {
+		return nil, err
+	}
+	more, err := b.copyExtras(ctx, list)
+	return append(files, more...), err
+}
+
+func (b *backup) copyExtras(ctx context.Context, list []Extra) ([]BackupFile, error) {
 	var files []BackupFile
-	for _, e := range b.cfg.Extra {
-		temp := b.in(backupOther + "/" + e.Name + tempSuffix)
+	for _, e := range list {
+		temp := b.in(backupOther + "/" + flat(e.Name) + tempSuffix)
 		if err := e.Write(ctx, temp); err != nil {
 			_ = b.disk.Remove(temp)
 			return nil, fmt.Errorf("copy %s: %w%s", e.Name, err, backupCure(err))

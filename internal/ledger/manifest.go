@@ -73,19 +73,28 @@ func (f *BackupFile) path() string {
 	case f.sealed():
 		return backupParts + "/" + filepath.Base(f.As)
 	}
-	return backupOther + "/" + f.SHA256[:16] + "-" + filepath.Base(f.As)
+	return backupOther + "/" + f.SHA256[:16] + "-" + flat(f.As)
+}
+
+// flat is the name of a file beside the ledger, its directories too, as one name.
+func flat(as string) string { return strings.ReplaceAll(as, "/", "-") }
+
+// topOf is the directory or file of a name that lies in the data directory itself.
+func topOf(as string) string {
+	name, _, _ := strings.Cut(as, "/")
+	return name
 }
 
 var (
 	partPattern  = regexp.MustCompile(`^[0-9]{20}\.(seg|gone|log\.[0-9]+-[0-9]+)$`)
 	otherPattern = regexp.MustCompile(`^[0-9a-f]{16}-[A-Za-z0-9][A-Za-z0-9._-]*$`)
-	extraPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+	extraPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,2}$`)
 	sumPattern   = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
 // extraName says whether a file of this name may lie beside the ledger in a backup.
 func extraName(name string) bool {
-	switch name {
+	switch topOf(name) {
 	case "ledger", lockName, restoringName, holdsName:
 		return false
 	}

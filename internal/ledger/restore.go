@@ -222,7 +222,7 @@ func (r *restore) checkPlace(m *Manifest) error {
 	for _, e := range entries {
 		switch name := e.Name(); {
 		case name == restoringName, name == lockName, name == "lost+found":
-		case unfinished && slices.ContainsFunc(m.Files, func(f BackupFile) bool { return f.As == name }):
+		case unfinished && slices.ContainsFunc(m.Files, func(f BackupFile) bool { return topOf(f.As) == name }):
 		default:
 			return fmt.Errorf("%s is not empty: it holds %s; name an empty directory with --data, or move what is there away", r.cfg.To, name)
 		}
@@ -238,7 +238,7 @@ func (r *restore) clear(m *Manifest) error {
 	}
 	for i := range m.Files {
 		if f := &m.Files[i]; !f.ledgers() {
-			if err := os.RemoveAll(filepath.Join(r.cfg.To, f.As)); err != nil {
+			if err := os.RemoveAll(filepath.Join(r.cfg.To, topOf(f.As))); err != nil {
 				return fmt.Errorf("remove unfinished restore: %w%s", err, restoreCure(err))
 			}
 		}
@@ -252,6 +252,14 @@ func (r *restore) clear(m *Manifest) error {
 // file makes one file of the data directory of its pieces.
 func (r *restore) file(ctx context.Context, work string, pieces []BackupFile) error {
 	name := filepath.Join(work, filepath.FromSlash(pieces[0].As))
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return fmt.Errorf("write %s: %w%s", name, err, restoreCure(err))
+	}
+	for dir := filepath.Dir(name); dir != work && !pieces[0].ledgers(); dir = filepath.Dir(dir) {
+		if err := r.disk.SyncDir(filepath.Dir(dir)); err != nil {
+			return fmt.Errorf("write %s: %w%s", name, err, restoreCure(err))
+		}
+	}
 	var own error
 	f, err := placeFile(r.disk, name, func(f file) error {
 		for i := range pieces {
@@ -301,11 +309,14 @@ func (r *restore) commit(m *Manifest, work string) error {
 		}
 		return nil
 	}
+	var moved []string
 	for i := range m.Files {
-		if f := &m.Files[i]; !f.ledgers() {
-			if err := move(f.As); err != nil {
+		// A directory goes with all that is in it.
+		if name := topOf(m.Files[i].As); !m.Files[i].ledgers() && !slices.Contains(moved, name) {
+			if err := move(name); err != nil {
 				return err
 			}
+			moved = append(moved, name)
 		}
 	}
 	if err := r.disk.SyncDir(r.cfg.To); err != nil {

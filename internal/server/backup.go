@@ -2,14 +2,23 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/public"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
+
+// IncidentDir is where a data directory keeps the lists of scope versions, what is made of them, and the key of look-ups.
+const IncidentDir = "incident"
 
 // BackupConfig says what is copied, and where to.
 type BackupConfig struct {
@@ -40,5 +49,52 @@ func Backup(ctx context.Context, c BackupConfig) (ledger.Backup, error) {
 			cfg.Extra = append(cfg.Extra, e)
 		}
 	}
+	cfg.More = func() ([]ledger.Extra, error) { return kept(c.Ledger.Dir()) }
 	return c.Ledger.Backup(ctx, cfg)
+}
+
+// kept are the files that the state names, and the key of look-ups. They are written once, under names by their hash or for good, so they can be
+// copied as they lie. Look-ups themselves are made again from the lists.
+func kept(dir string) ([]ledger.Extra, error) {
+	var out []ledger.Extra
+	err := filepath.WalkDir(filepath.Join(dir, IncidentDir), func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // no incident, or a list that retention has just removed
+		}
+		if err != nil {
+			return fmt.Errorf("back up: %w", err)
+		}
+		name := d.Name()
+		if !d.Type().IsRegular() || name != public.KeyName && !strings.HasSuffix(name, incident.ListSuffix) || strings.HasPrefix(name, ".") {
+			return nil
+		}
+		as, err := filepath.Rel(dir, path)
+		if err != nil {
+			return fmt.Errorf("back up: %w", err)
+		}
+		out = append(out, ledger.Extra{Name: filepath.ToSlash(as), Write: func(ctx context.Context, to string) error { return copyFile(ctx, path, to) }})
+		return nil
+	})
+	return out, err
+}
+
+// copyFile copies a file that may be large.
+func copyFile(ctx context.Context, from, to string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return fmt.Errorf("%w: if retention removed it while the backup ran, start again", err)
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	for err == nil && ctx.Err() == nil {
+		_, err = io.CopyN(out, in, 8<<20)
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return errors.Join(err, context.Cause(ctx))
 }

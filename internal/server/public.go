@@ -47,7 +47,7 @@ func (s *Server) openPublic(ac *api.Config) error {
 	if s.own.Quiet || cfg.Listen == "" {
 		return nil
 	}
-	lookups, err := public.OpenLookups(s.incidents, filepath.Join(s.dir, "incident"), s.log)
+	lookups, err := public.OpenLookups(s.incidents, filepath.Join(s.dir, IncidentDir), s.log)
 	if err != nil {
 		return err
 	}

@@ -304,7 +304,7 @@ func (s *Server) openAPI() error {
 		return err
 	}
 	s.incidents = api.OpenIncidents(s.live, incident.Config{
-		DB: s.db, Dir: filepath.Join(s.dir, "incident"), Now: s.now, Changed: func() { s.everybody.nudge(); s.look() },
+		DB: s.db, Dir: filepath.Join(s.dir, IncidentDir), Now: s.now, Changed: func() { s.everybody.nudge(); s.look() },
 	})
 	ac.Incidents = api.Incidents{Book: s.incidents, Laws: laws, Jurisdictions: s.cfg.Incident.Jurisdictions, Open: api.OpenRule(s.cfg.Incident.Open)}
 	s.notices, err = notice.NewBook(notice.BookConfig{
@@ -371,6 +371,10 @@ func (s *Server) Run(ctx context.Context) error {
 		// What a crash left without its act in the ledger.
 		if err := s.incidents.Anchor(background); err != nil && background.Err() == nil {
 			s.log.Error("events of incidents are not in the ledger yet", "error", err)
+		}
+		// And lists that are on record as removed.
+		if err := s.incidents.Sweep(background); err != nil && background.Err() == nil {
+			s.log.Error("lists that retention removed are still there", "error", err)
 		}
 	})
 	running.Go(func() { s.notices.Run(background) })
