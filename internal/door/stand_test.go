@@ -58,6 +58,7 @@ type stand struct {
 	guard *guard.Guard // nil: off
 	key   *ecdsa.PrivateKey
 	cfg   guard.Config
+	db    *sqlite.DB
 
 	service *httptest.Server
 	through func(r *http.Request) (status int) // sends a request by the door
@@ -164,6 +165,7 @@ func (s *stand) openGuard(cat *catalog.Catalog, kind guard.Kind, lc *pipeline.Li
 	db, err := sqlite.Open(t.Context(), filepath.Join(s.dir, "state.db"))
 	check(t, err)
 	t.Cleanup(func() { db.Close() })
+	s.db = db
 	s.guard, err = guard.New(t.Context(), guard.Options{
 		Config: s.cfg, Catalog: cat, DB: db, Logger: lc.Logger, Now: s.now,
 		Write: func(ctx context.Context, r []whosaw.Record) (uint64, error) { return s.live.WriteAll(ctx, r) },
