@@ -286,18 +286,18 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-var dkim struct {
+var dkimPair struct {
 	sync.Once
 	key *rsa.PrivateKey
 }
 
 func dkimKey(t testing.TB) []byte {
-	dkim.Do(func() {
+	dkimPair.Do(func() {
 		var err error
-		dkim.key, err = rsa.GenerateKey(rand.Reader, 2048)
+		dkimPair.key, err = rsa.GenerateKey(rand.Reader, 2048)
 		check(t, err)
 	})
-	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(dkim.key)})
+	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(dkimPair.key)})
 }
 
 func (w *world) file(name string, data []byte) string {
@@ -496,4 +496,14 @@ func (w *world) contact(id, email, lang string) {
 	w.shop.mu.Lock()
 	defer w.shop.mu.Unlock()
 	w.shop.contacts[id] = map[string]any{"email": email, "language": lang, "name": "Name of " + id}
+}
+
+// visit gives the acts, for the incident's verification.
+func (w *world) visit(visit func(uint64, *whosaw.Reference) error) error {
+	for i := range w.acts {
+		if err := visit(uint64(i+1), &w.acts[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
