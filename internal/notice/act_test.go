@@ -122,7 +122,7 @@ func TestWaves(t *testing.T) {
 	if !slices.Equal(did, want) {
 		t.Errorf("on record is %q", did)
 	}
-	if err := w.inc.Verify(t.Context(), w.visit); err != nil {
+	if _, err := w.inc.Verify(t.Context(), w.visit); err != nil {
 		t.Error(err)
 	}
 }
