@@ -24,6 +24,7 @@ type Config struct {
 	Customers int           // of the shop. 0: 5,000
 	Seed      uint64        // what customers and visits follow from
 	Span      time.Duration // of a harvest. 0: a minute
+	Days      int           // of the shop's past. 0: 15, which a season is of
 	Zone      string        // of days and clocks, as in Asia/Seoul; "": the machine's
 	Version   string
 	Operator  string // the account that runs it
@@ -70,6 +71,9 @@ func Open(cfg Config) (*Demo, error) {
 	}
 	if cfg.Span == 0 {
 		cfg.Span = defaultSpan
+	}
+	if cfg.Days == 0 {
+		cfg.Days = pastDays
 	}
 	if cfg.Zone == "" {
 		cfg.Zone = "Local"

@@ -33,7 +33,7 @@ func check(t testing.TB, err error) {
 func start(t *testing.T, change ...func(*demo.Config)) (d *demo.Demo, end func() error) {
 	t.Helper()
 	cfg := demo.Config{
-		Listen: "127.0.0.1:0", Customers: 260, Seed: 7, Span: 6 * time.Second, Zone: "UTC", Version: "test", Operator: "test", Now: time.Now,
+		Listen: "127.0.0.1:0", Customers: 260, Seed: 7, Span: 6 * time.Second, Days: 4, Zone: "UTC", Version: "test", Operator: "test", Now: time.Now,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 	}
 	for _, fn := range change {

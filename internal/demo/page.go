@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -161,7 +162,7 @@ func (p *pages) view(sp console.Speech, at int) *view {
 			for j, other := range stages {
 				doing = doing || other == st.name && i == j
 			}
-			s := stageView{Name: sp.T("opening." + name), Doing: doing, Done: before(stages, name, st.name)}
+			s := stageView{Name: sp.T("opening."+name, strconv.Itoa(p.d.cfg.Days)), Doing: doing, Done: before(stages, name, st.name)}
 			if doing && st.total > 0 {
 				s.Part = sp.T("opening.part", figure.Int(int64(st.done)), figure.Int(int64(st.total)))
 			}

@@ -59,7 +59,7 @@ func (w *world) showCalm(v *view) []panel {
 		Facts: []fact{
 			{Label: v.T("calm.plate"), Value: word, Of: console.Safe(says)},
 			{Label: v.T("calm.customers"), Value: figure.Int(w.people)},
-			{Label: v.T("calm.accesses", strconv.Itoa(pastDays)), Value: figure.Int(c.accesses)},
+			{Label: v.T("calm.accesses", strconv.Itoa(w.cfg.Days)), Value: figure.Int(c.accesses)},
 			{Label: v.T("calm.requests"), Value: figure.Int(people.requests)},
 			{Label: v.T("fact.honest"), Value: figure.Int(people.refused), Of: v.T("fact.of", figure.Int(people.requests))},
 		},

@@ -13,7 +13,8 @@ import (
 	"github.com/whosaw/whosaw/internal/pipeline"
 )
 
-// pastDays is how many days the ledger knows of when the demo begins: the season of the console and what the detectors know of customers are of them.
+// pastDays is how many days the ledger knows of when the demo begins, unless told otherwise: the season of the console and what the detectors know of
+// customers are of them.
 const pastDays = 15
 
 // The time, before now, in which the main key could not be used and the backup key signed what log-ins issued. Sessions last twelve hours, so
@@ -28,6 +29,7 @@ type past struct {
 	*habits
 	mainKey, backupKey string
 	life               time.Duration // of a session
+	days               int
 	now                time.Time
 	issued, position   int64
 	list               []whosaw.Record
@@ -35,13 +37,13 @@ type past struct {
 
 // write makes all of it and hands it in, day by day.
 func (p *past) write(ctx context.Context, live *pipeline.Live, say func(done, total int)) error {
-	from := p.now.Add(-pastDays * 24 * time.Hour).Truncate(time.Minute)
+	from := p.now.AddDate(0, 0, -p.days).Truncate(time.Minute)
 	p.list = make([]whosaw.Record, 0, 1<<15)
 	p.feeds(from)
-	for day := range pastDays {
+	for day := range p.days {
 		begin := from.AddDate(0, 0, day)
 		until := begin.AddDate(0, 0, 1)
-		if day == pastDays-1 {
+		if day == p.days-1 {
 			until = p.now
 		}
 		for i, at := 0, begin; at.Before(until); i, at = i+1, at.Add(time.Minute) {
@@ -58,7 +60,7 @@ func (p *past) write(ctx context.Context, live *pipeline.Live, say func(done, to
 		if err := p.hand(ctx, live, until); err != nil {
 			return err
 		}
-		say(day+1, pastDays)
+		say(day+1, p.days)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func TestPictures(t *testing.T) {
 		t.Skip("only with -demo.pictures=DIR")
 	}
 	b := openTab(t)
-	d, _ := start(t, func(c *demo.Config) { c.Customers, c.Seed, c.Span = 3_000, 1, 30*time.Second })
+	d, _ := start(t, func(c *demo.Config) { c.Customers, c.Seed, c.Span, c.Days = 3_000, 1, 30*time.Second, 0 })
 	ready(t, d)
 	take := func(name string, width int64, dark bool) {
 		b.look(width, dark)

@@ -250,7 +250,7 @@ func (w *world) writePast(ctx context.Context, say func(string, int, int)) error
 		return err
 	}
 	w.honest = newHonest(w, logins, desk, w.zone)
-	p := &past{habits: w.honest.habits, mainKey: shop.MainKey, backupKey: shop.BackupKey, life: sessionLife, now: w.cfg.Now()}
+	p := &past{habits: w.honest.habits, mainKey: shop.MainKey, backupKey: shop.BackupKey, life: sessionLife, days: w.cfg.Days, now: w.cfg.Now()}
 	return p.write(ctx, w.srv.Live(), func(done, total int) { say("past", done, total) })
 }
 
