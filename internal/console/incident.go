@@ -429,6 +429,18 @@ func (f *frame) eventSays(e *incident.Event) string {
 		return says(kind, safe(e.Law+"/"+e.Duty), f.Full(e.When.UnixMilli()))
 	case incident.Linked:
 		return says(kind, e.Incident, safe(e.Note))
+	case incident.Offered:
+		return says(kind, safe(e.Title))
+	case incident.Ended:
+		return says(kind, safe(e.Note))
+	case incident.Posted:
+		return says(kind, safe(e.Title), e.Version, e.Days)
+	case incident.Missed:
+		return says(kind, e.Of, f.Full(e.When.UnixMilli()), f.Full(e.Until.UnixMilli()))
+	case incident.Removed:
+		return says(kind, e.Of, safe(e.Note))
+	case incident.Purged:
+		return says(kind, e.Version, safe(e.Note))
 	}
 	return safe(kind) + " " + safe(e.Note) + " · " + safe(e.Who)
 }
