@@ -1,16 +1,20 @@
 package scope
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/whosaw/whosaw/internal/index"
+)
+
+// A hit has the time since lines.base, which is below lineLength, above what it has of its subject and set.
+const _ = uint(index.HitTime-lowBits) + uint(lowBits-index.HitTime)
 
 // What a list costs is to find each subject in memory. So hits are not added one by one but dealt out by ranges of subjects, and
 // those of a range are added together: its lines lie in the processor's cache by then.
 const (
-	pieceShift = 14 // of a subject: its piece
+	pieceShift = index.HitSubject // of a subject: its piece
 	piecePages = 1 << (pieceShift - lineShift)
 	pieceLocks = 64
-
-	dealSetBits = lowBits - pieceShift // of sets' numbers that are dealt: with the subject's share they leave the bits of a time
-	dealShift   = lowBits
 
 	dealBytes = 32 << 20 // of hits that wait, for each worker
 	dealMost  = 1 << 14  // and for each piece, in hits
@@ -20,15 +24,9 @@ const (
 // deal is hits that wait to be added to the lines of one realm. It is one worker's.
 type deal struct {
 	to     *lines
-	pieces []piece
+	pieces []index.Piece
 	room   int // hits of each piece
 	taken  int // bytes of the question's budget
-}
-
-// piece is the hits of some subjects: the time since lines.base, the subject within the piece, the number of the set.
-type piece struct {
-	n    int
-	hits []uint64
 }
 
 // lock gives what is held while a piece's lines are added to.
@@ -42,7 +40,7 @@ func (w *liner) dealer(to *lines, largest uint64) *deal {
 		w.deals[to] = d
 	}
 	if n := int(largest>>pieceShift) + 1; n > len(d.pieces) {
-		d.pieces = append(d.pieces, make([]piece, n-len(d.pieces))...)
+		d.pieces = append(d.pieces, make([]index.Piece, n-len(d.pieces))...)
 		bytes := max(0, int(min(w.budget.left.Load()/16, dealBytes)))
 		d.room = max(dealLeast, min(dealMost, bytes/8/n))
 	}
@@ -52,29 +50,29 @@ func (w *liner) dealer(to *lines, largest uint64) *deal {
 // hitRoom has what pieces keep hits in: a list is often one of many, and memory that was just used costs less.
 var hitRoom = sync.Pool{New: func() any { return new([dealMost]uint64) }}
 
-// add deals a hit out. t is counted from the base, set is below 1<<dealSetBits.
+// add deals a hit out. t is counted from the base, set is below 1<<index.HitSet.
 func (d *deal) add(w *liner, subject, t, set uint64) {
 	p := &d.pieces[subject>>pieceShift]
-	if p.n == len(p.hits) {
+	if p.N == len(p.Hits) {
 		w.full(d, subject>>pieceShift)
 	}
-	p.hits[p.n] = t<<dealShift | (subject&(1<<pieceShift-1))<<dealSetBits | set
-	p.n++
+	p.Hits[p.N] = t<<index.HitTime | (subject&(1<<pieceShift-1))<<index.HitSet | set
+	p.N++
 }
 
 // full makes room in a piece: it adds its hits, or gives it its memory.
 func (w *liner) full(d *deal, at uint64) {
 	p := &d.pieces[at]
-	if p.hits != nil {
+	if p.Hits != nil {
 		w.settle(d, at)
 		return
 	}
 	w.budget.take(8 * d.room)
 	d.taken += 8 * d.room
 	if d.room == dealMost {
-		p.hits = hitRoom.Get().(*[dealMost]uint64)[:]
+		p.Hits = hitRoom.Get().(*[dealMost]uint64)[:]
 	} else {
-		p.hits = make([]uint64, d.room)
+		p.Hits = make([]uint64, d.room)
 	}
 }
 
@@ -86,15 +84,15 @@ func (w *liner) settle(d *deal, at uint64) {
 	defer mu.Unlock()
 	first := at << pieceShift
 	var of [piecePages]*[linePage]line
-	for _, h := range p.hits[:p.n] {
-		subject := h >> dealSetBits & (1<<pieceShift - 1)
+	for _, h := range p.Hits[:p.N] {
+		subject := h >> index.HitSet & (1<<pieceShift - 1)
 		lines := of[subject>>lineShift]
 		if lines == nil {
 			lines = w.page(d.to, first|subject)
 			of[subject>>lineShift] = lines
 		}
 		x := &lines[subject&(linePage-1)]
-		t, set, old := h>>dealShift, h&(1<<dealSetBits-1), x.last&low
+		t, set, old := h>>index.HitTime, h&(1<<index.HitSet-1), x.last&low
 		// What put does, without branches that nobody can foretell.
 		pair := uint64(0)
 		if old|set < smallSets {
@@ -109,7 +107,7 @@ func (w *liner) settle(d *deal, at uint64) {
 		x.first = max(x.first>>lowBits, lineLength-1-t)<<lowBits | accesses
 		x.last = max(x.last>>lowBits, t)<<lowBits | (pair - 1)
 	}
-	p.n = 0
+	p.N = 0
 }
 
 // paired keeps the union of two sets with small numbers.
@@ -126,11 +124,11 @@ func (w *liner) settleAll() {
 	for _, d := range w.deals {
 		for at := range d.pieces {
 			p := &d.pieces[at]
-			if p.n > 0 {
+			if p.N > 0 {
 				w.settle(d, uint64(at))
 			}
-			if len(p.hits) == dealMost {
-				hitRoom.Put((*[dealMost]uint64)(p.hits))
+			if len(p.Hits) == dealMost {
+				hitRoom.Put((*[dealMost]uint64)(p.Hits))
 			}
 		}
 		w.budget.left.Add(int64(d.taken))

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/whosaw/whosaw/internal/index"
 )
 
 // Subjects that are small integers are listed from arrays with a place for each: no hashing, and they are in order.
@@ -217,8 +219,7 @@ type liner struct {
 	sets    map[uint64][]int64 // by terms that can match: for each shape the set that its rows show, -1 if none
 	byRealm map[uint32]*lines
 
-	batch  rowBatch
-	picked [batchRows]uint16 // of the rows of a batch that are wanted, their places in it
+	batch rowBatch
 }
 
 func newLiner(l *lineup) *liner {
@@ -294,11 +295,9 @@ func (w *liner) group(j *joined32) {
 
 // bulk is group for rows of which the shape decides everything but what bounds of time and issuances do.
 func (w *liner) bulk(j *joined32, sets []int64, to *lines) {
-	shown, small := make([]uint8, len(sets)), true
-	for shape, set := range sets {
-		if set >= 0 {
-			shown[shape], small = 1, small && set < 1<<dealSetBits
-		}
+	small := true
+	for _, set := range sets {
+		small = small && set < 1<<index.HitSet
 	}
 	from, until := w.from, w.to
 	asked, issued := false, false
@@ -315,30 +314,31 @@ func (w *liner) bulk(j *joined32, sets []int64, to *lines) {
 	least, length := uint64(from-w.from), uint64(until-from)
 	base := uint64(w.from - w.lineup.base)
 	shift, shapes := w.b.ShapeBits(), uint64(1)<<w.b.ShapeBits()-1
-	times, d := w.b.Times(), w.dealer(to, w.b.LargestSubject())
+	d := w.dealer(to, w.b.LargestSubject())
+	if small && !asked {
+		for lo := j.lo; lo < j.hi; {
+			if lo = w.b.Deal(lo, j.hi, sets, least, length, base, d.pieces); lo < j.hi {
+				w.full(d, w.who.At(lo)>>shift>>pieceShift)
+			}
+		}
+		return
+	}
+	times := w.b.Times()
 	for lo := j.lo; lo < j.hi; lo += batchRows {
 		rows := w.batch.who[:min(batchRows, j.hi-lo)]
 		w.who.Fill(rows, lo)
-		n := 0
-		for i, who := range rows { // no branches: nobody can foretell them
-			w.picked[n] = uint16(i)
-			n += int(shown[who&shapes])
-		}
 		at := w.batch.times[:len(rows)]
-		if n > 0 {
-			times.Fill(at, lo)
-		}
-		for _, i := range w.picked[:n] {
-			t, who := at[i], rows[i]
-			if t-least > length || asked && w.issued.Row(lo+int(i)) != issued {
+		times.Fill(at, lo)
+		for i, who := range rows {
+			t, set := at[i], sets[who&shapes]
+			if set < 0 || t-least > length || asked && w.issued.Row(lo+i) != issued {
 				continue
 			}
-			subject, set := who>>shift, uint64(sets[who&shapes])
-			if !small {
-				w.put1(to, subject, t+base, uint32(set))
-				continue
+			if small {
+				d.add(w, who>>shift, t+base, uint64(set))
+			} else {
+				w.put1(to, who>>shift, t+base, uint32(set))
 			}
-			d.add(w, subject, t+base, set)
 		}
 	}
 }
