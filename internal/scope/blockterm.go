@@ -66,15 +66,14 @@ func (t *term) origins(b *index.Block, spans []span32) ([]span32, error) {
 		if err != nil {
 			return nil, err
 		}
-		test := originTest{column, t.nets.codes(&dict)}
-		few, ok, err := test.few(b, spans, keys)
+		few, ok, err := t.nets.few(b, &column, &dict, spans, keys)
 		switch {
 		case err != nil:
 			return nil, err
 		case ok:
 			spans = intersect(spans, few)
 		default:
-			tests = append(tests, test)
+			tests = append(tests, originTest{column, t.nets.codes(&dict)})
 		}
 	}
 	// What is read fastest comes first: the others look at what it leaves.
@@ -192,7 +191,7 @@ func keySpans(column *index.Column, allow []bool) (out []span32, codes []int) {
 const searchCost = 10
 
 // few gives the origins of a few addresses by searching for each, key by key; ok is false if looking at all is faster.
-func (x *originTest) few(b *index.Block, spans []span32, keys []int) (out []span32, ok bool, err error) {
+func (n *networks) few(b *index.Block, ips *index.Column, addrs *index.Addrs, spans []span32, keys []int) (out []span32, ok bool, err error) {
 	column, dict, err := b.Key()
 	if err != nil {
 		return nil, false, err
@@ -206,26 +205,54 @@ func (x *originTest) few(b *index.Block, spans []span32, keys []int) (out []span
 	for _, s := range spans {
 		look += s.to - s.from
 	}
-	var codes []int
-	for code, allowed := range x.allow {
-		if !allowed {
-			continue
-		}
-		if codes = append(codes, code); len(codes)*len(keys)*searchCost > look {
-			return nil, false, nil
-		}
+	codes, ok := n.list(addrs, look/searchCost/max(1, len(keys)))
+	if !ok {
+		return nil, false, nil
 	}
 	for _, key := range keys {
 		if from, to := column.Range(key); from >= to {
 			continue
 		}
 		for _, code := range codes {
-			if from, to := x.column.Pair(key, code); from < to {
+			if from, to := ips.Pair(key, code); from < to {
 				out = joined(out, span32{from, to})
 			}
 		}
 	}
 	return out, true, nil
+}
+
+// list gives the codes of a dictionary of addresses that the networks accept, in order; ok is false if there are more than most.
+func (n *networks) list(dict *index.Addrs, most int) (codes []int, ok bool) {
+	if len(n.yes.nets) == 0 || len(n.no.nets) > 0 || len(n.yes.v6) > 0 {
+		for code, allowed := range n.codes(dict) {
+			if allowed {
+				codes = append(codes, code)
+			}
+			if len(codes) > most {
+				return nil, false
+			}
+		}
+		return codes, true
+	}
+	take := func(r addrRange) bool {
+		from, to := dict.Between(r.first, r.last)
+		if to-from > most-len(codes) {
+			return false
+		}
+		for code := from; code < to; code++ {
+			codes = append(codes, code)
+		}
+		return true
+	}
+	from, until := dict.Between(mappedFirst, mappedLast)
+	for _, r := range n.yes.ranges {
+		if !take(r) || from < until && !take(addrRange{netip.AddrFrom16(r.first.As16()), netip.AddrFrom16(r.last.As16())}) {
+			return nil, false
+		}
+	}
+	slices.Sort(codes)
+	return slices.Compact(codes), true
 }
 
 // intersect gives the origins that are in both.
