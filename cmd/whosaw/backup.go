@@ -16,6 +16,7 @@ import (
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/notice"
 	"github.com/whosaw/whosaw/internal/report"
 	"github.com/whosaw/whosaw/internal/server"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
@@ -209,7 +210,7 @@ func (m *Main) restore(ctx context.Context, from, data string, asJSON, quiet boo
 	}
 	led, err := ledger.Open(ledger.Config{Dir: data})
 	if err == nil {
-		err = errors.Join(m.recordCopy(ctx, led, "restore", from), led.Close())
+		err = errors.Join(m.recordCopy(ctx, led, "restore", from), m.holdNotices(ctx, data), led.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("%s is restored, but that could not be recorded in it: %w", data, err)
@@ -219,6 +220,26 @@ func (m *Main) restore(ctx context.Context, from, data string, asJSON, quiet boo
 	}
 	fmt.Fprintf(m.Stdout, "restored %s up to sequence %d, as it was at %s; this restore is on record as sequence %d\n", report.Safe(data),
 		manifest.Sequence, manifest.When.Format(time.RFC3339), manifest.Sequence+1)
+	return nil
+}
+
+// holdNotices keeps notices from being sent on by a state that may not know who had one already.
+func (m *Main) holdNotices(ctx context.Context, dir string) error {
+	path := filepath.Join(dir, server.StateName)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	db, err := sqlite.Open(ctx, path)
+	if err != nil {
+		return err
+	}
+	n, err := notice.AfterRestore(ctx, db)
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	if n > 0 {
+		fmt.Fprintf(m.Stderr, "whosaw: %s paused: whosaw notice list says why\n", figure.Of(n, "notice is", "notices are"))
+	}
 	return nil
 }
 

@@ -325,6 +325,31 @@ func TestNoticeKillSink(t *testing.T) {
 	k.killed(nil)
 }
 
+// A backup has the people of notices and what became of each; what is restored sends nothing by itself, since it may not know who had a notice after it.
+func TestNoticeRestore(t *testing.T) {
+	box := newInbox(t)
+	k := newNoticeKit(t, 60, box.port, "", "", quickKey(t))
+	k.call("POST", "/v1/notices/1/send", api.WaveSpec{Size: 30}, nil)
+	if n := k.settled(time.Minute); n.Outcomes["sent"] != 30 {
+		t.Fatalf("%+v", n)
+	}
+	k.call("POST", "/v1/notices/1/send", api.WaveSpec{Rate: 5}, nil) // it is being sent while it is copied
+	to, again := filepath.Join(t.TempDir(), "backup"), filepath.Join(t.TempDir(), "again")
+	must(t, "backup", "--data", k.dir, "--to", to)
+	k.server.kill()
+	must(t, "restore", "--from", to, "--data", again)
+	k.dir = again
+	k.server = startServer(t, again, k.config)
+	n := k.notice()
+	if n.State != notice.Paused || !strings.Contains(n.Why, "restored from a backup") || n.Outcomes["sent"] < 30 || n.People != 60 {
+		t.Fatalf("%+v", n)
+	}
+	k.call("POST", "/v1/notices/1/acts", api.NoticeAct{Do: "resume"}, nil)
+	if n = k.settled(time.Minute); n.Outcomes["sent"]+n.Outcomes["in_doubt"] != 60 {
+		t.Errorf("%+v", n)
+	}
+}
+
 // TestNoticeSpeed measures how many notices an hour a real postfix takes from a real server. It is held to 500,000 where there are people enough to measure.
 func TestNoticeSpeed(t *testing.T) {
 	cert, key := relayCertificate(t)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/notice"
 	"github.com/whosaw/whosaw/internal/public"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
@@ -49,8 +50,32 @@ func Backup(ctx context.Context, c BackupConfig) (ledger.Backup, error) {
 			cfg.Extra = append(cfg.Extra, e)
 		}
 	}
-	cfg.More = func() ([]ledger.Extra, error) { return kept(c.Ledger.Dir()) }
+	cfg.More = func() ([]ledger.Extra, error) {
+		lists, err := kept(c.Ledger.Dir())
+		if err != nil {
+			return nil, err
+		}
+		people, err := rosters(c.Ledger.Dir())
+		return append(lists, people...), err
+	}
 	return c.Ledger.Backup(ctx, cfg)
+}
+
+// NoticeDir is where a data directory keeps the people of notices, with what became of each.
+const NoticeDir = "notice"
+
+// rosters are the people of notices. They are copied after the state, so that they know of every notice in it.
+func rosters(dir string) ([]ledger.Extra, error) {
+	names, err := notice.Rosters(filepath.Join(dir, NoticeDir))
+	if err != nil {
+		return nil, fmt.Errorf("back up: %w", err)
+	}
+	var out []ledger.Extra
+	for _, name := range names {
+		from := filepath.Join(dir, NoticeDir, name)
+		out = append(out, ledger.Extra{Name: NoticeDir + "/" + name, Write: func(ctx context.Context, to string) error { return notice.CopyRoster(ctx, from, to) }})
+	}
+	return out, nil
 }
 
 // kept are the files that the state names, and the key of look-ups. They are written once, under names by their hash or for good, so they can be
