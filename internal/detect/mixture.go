@@ -15,7 +15,7 @@ type program struct {
 const (
 	// maxMixture bounds the classes of a key. Of those that came too late nothing is known, and a finding is as narrow as without.
 	maxMixture = 256
-	// A program that a key met not a day before the evidence began, after a week without it, has no honest past there.
+	// A program is new to a key that met it not a day before the evidence began, after a week without it.
 	newProgram = day
 	withoutFor = 7 * day
 )
@@ -46,18 +46,19 @@ func (u *unit) tells(v *view) bool {
 	return p == nil && u.total > 0 || p != nil && p.n < u.total
 }
 
-// wholeClass reports whether more than half of all that is known of the key with the agent class of the raising access is accused, but for what
-// a new program did before the test left zero.
+// wholeClass reports whether more than half of all that is known of the key with the agent class of the raising access is accused; of a new program
+// more than a third. Programs are new to a spare key when it is put to use, too: then the honest are many.
 func (u *unit) wholeClass(ev []entry, j int, v *view, got evidence) bool {
 	p, ok := u.mix[v.class.hash]
 	if !ok || u.pastUnknown {
 		return false
 	}
-	if began := ev[0].time; began-p.first < newProgram && p.first-u.first >= withoutFor {
-		return true
-	}
 	here := weigh(ev, j, v, slice{class: true}, nil)
-	return 2*got.accused > got.accesses+max(0, p.n-here.accesses)
+	all, times := got.accesses+max(0, p.n-here.accesses), int64(2)
+	if began := ev[0].time; began-p.first < newProgram && p.first-u.first >= withoutFor {
+		times = 3 // some of it was his too: a test is at zero while he finds who exists
+	}
+	return times*got.accused > all
 }
 
 func (m *mixture) state(c *snapshot.Codec) {
