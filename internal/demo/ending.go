@@ -16,8 +16,8 @@ import (
 
 // scoped is the harvest counted twice: as whoever starts from complaints would, and by its cause.
 type scoped struct {
-	complaints int // customers who said that somebody had written to them
-	addresses  int // that their forged accesses came from
+	complaints int      // customers who said that somebody had written to them
+	ips        []string // that their forged accesses came from
 	from, to   time.Time
 	few, all   whosaw.ScopeAnswer
 	// Addresses on the server's pages.
@@ -69,7 +69,7 @@ func (w *world) countScope(ctx context.Context) error {
 	}
 	slices.Sort(ips)
 	// A person would say "between 20:54:31 and 20:54:35".
-	s.addresses, s.from, s.to = len(ips), time.UnixMilli(int64(first)).Truncate(time.Second), time.UnixMilli(int64(last)).Truncate(time.Second).Add(time.Second)
+	s.ips, s.from, s.to = ips, time.UnixMilli(int64(first)).Truncate(time.Second), time.UnixMilli(int64(last)).Truncate(time.Second).Add(time.Second)
 	few := whosaw.Filter{{IP: ips, From: whosaw.Time(s.from.UnixMilli()), To: whosaw.Time(s.to.UnixMilli())}}
 	if s.few, err = w.count(ctx, few); err != nil {
 		return err

@@ -45,6 +45,49 @@ func (d *Demo) Failed() (honest, thief int64) {
 	return w.honest.failed.Load(), thief
 }
 
+// Books are those of the thief's customers in all steps whose list of addresses they were shown.
+func (d *Demo) Books() map[int64]bool {
+	out := map[int64]bool{}
+	for _, id := range []string{"tried", "harvest", "guard"} {
+		if a := d.attemptOf(id); a != nil {
+			a.mu.Lock()
+			for n, s := range a.got {
+				if s.book {
+					out[n] = true
+				}
+			}
+			a.mu.Unlock()
+		}
+	}
+	return out
+}
+
+// Complained gives the bounds of what counting by complaint can come to, by the thief's own list: who was surely shown to those addresses in that time,
+// and who may have been. An access is on record between the question and the answer.
+func (d *Demo) Complained() (least, most int) {
+	w, _ := d.now()
+	w.mu.Lock()
+	s, list := w.scoped, []*attempt{w.tried, w.off, w.on}
+	w.mu.Unlock()
+	surely, maybe := map[int64]bool{}, map[int64]bool{}
+	for _, a := range list {
+		a.mu.Lock()
+		for n, x := range a.got {
+			if !slices.Contains(s.ips, addressOf(n)) {
+				continue
+			}
+			if !x.asked.Before(s.from) && x.answered.Before(s.to) {
+				surely[n] = true
+			}
+			if !x.answered.Before(s.from) && x.asked.Before(s.to) {
+				maybe[n] = true
+			}
+		}
+		a.mu.Unlock()
+	}
+	return len(surely), len(maybe)
+}
+
 // Refused is how many requests of honest people were refused.
 func (d *Demo) Refused() int64 {
 	w, _ := d.now()

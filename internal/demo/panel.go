@@ -241,7 +241,7 @@ func (w *world) showScope(v *view) []panel {
 		return []panel{few, all}
 	}
 	few.Sign, few.Figure, few.Label = sign(&s.few), figure.Int(s.few.Subjects), v.NRich("scope.label", s.few.Subjects)
-	few.Says = v.Rich("scope.fewsays", strconv.Itoa(s.complaints), strconv.Itoa(s.addresses), s.from.In(w.zone).Format("15:04:05"), s.to.In(w.zone).Format("15:04:05"))
+	few.Says = v.Rich("scope.fewsays", strconv.Itoa(s.complaints), strconv.Itoa(len(s.ips)), s.from.In(w.zone).Format("15:04:05"), s.to.In(w.zone).Format("15:04:05"))
 	few.Facts = append(v.fields(&s.few), fact{Label: v.T("scope.missed"), Value: figure.Int(s.all.Subjects - s.few.Subjects), Bad: true})
 	few.Gaps, all.Gaps = gapsOf(&s.few), gapsOf(&s.all)
 	few.Links = []way{{inConsole(s.fewPath), v.T("way.scope")}, {inConsole(s.subjectPath), v.T("way.subject")}}

@@ -107,8 +107,13 @@ func TestStory(t *testing.T) {
 	}
 	few, err := strconv.Atoi(strings.Fields(b.figureOf(0))[1])
 	check(t, err)
-	if few < 5 || few*2 > everyone {
-		t.Errorf("by complaint: %d of %d", few, everyone)
+	if least, most := d.Complained(); few < least || few > most || few < 5 || few*2 > everyone {
+		t.Errorf("by complaint: %d of %d, by the thief's list %d to %d", few, everyone, least, most)
+	}
+	for label, want := range map[string]int{"name": everyone, "e-mail": everyone, "telephone number": len(d.Books()), "address": len(d.Books()), "door code, masked": len(d.Books())} {
+		if got := b.factOf(1, label); got != figure.Int(int64(want)) {
+			t.Errorf("by the cause %s of %s were shown, the thief has %d", label, got, want)
+		}
 	}
 	if got, want := b.factOf(0, "customers nobody would have told"), strconv.Itoa(everyone-few); got != want {
 		t.Errorf("nobody would have told %s, want %s", got, want)

@@ -48,14 +48,20 @@ type attempt struct {
 	refused int64
 	absent  int64
 	failed  int64
-	got     map[int64]time.Time // customers whose data the thief holds
-	tail    []glimpse           // the latest, in order of number
-	people  tally               // honest requests before it
-	after   tally               // and when it ended
-	codes   map[string]int64    // what refusals said
-	lost    int64               // counted by whosaw: customers shown
-	exact   bool                // all of it is counted
+	got     map[int64]seen   // customers whose data the thief holds
+	tail    []glimpse        // the latest, in order of number
+	people  tally            // honest requests before it
+	after   tally            // and when it ended
+	codes   map[string]int64 // what refusals said
+	lost    int64            // counted by whosaw: customers shown
+	exact   bool             // all of it is counted
 	points  []point
+}
+
+// seen is what the thief was shown of a customer, and between when.
+type seen struct {
+	asked, answered time.Time
+	book            bool // the list of addresses too
 }
 
 // glimpse is one number's answer.
@@ -75,7 +81,7 @@ type point struct {
 // run tries the numbers, evenly over the span, until all are tried or ctx ends.
 func (t *thief) run(ctx context.Context, a *attempt) {
 	a.mu.Lock()
-	a.began, a.got, a.codes, a.people = t.w.cfg.Now(), map[int64]time.Time{}, map[string]int64{}, t.w.honest.tally()
+	a.began, a.got, a.codes, a.people = t.w.cfg.Now(), map[int64]seen{}, map[string]int64{}, t.w.honest.tally()
 	began := a.began
 	a.mu.Unlock()
 	numbers := make(chan int64)
@@ -137,8 +143,12 @@ func (t *thief) try(ctx context.Context, a *attempt, number int64) {
 	}
 	a.note(number, at, t.w.cfg.Now(), status, said)
 	if status == http.StatusOK && number%addressesOf == 0 {
-		if _, _, err := t.open(ctx, "/me/addresses", token, number); err != nil {
+		switch status, _, err := t.open(ctx, "/me/addresses", token, number); {
+		case err != nil:
+			a.fail()
 			t.w.log.Warn("the thief got no answer", "error", err)
+		case status == http.StatusOK:
+			a.book(number, t.w.cfg.Now())
 		}
 	}
 }
@@ -150,7 +160,7 @@ func (t *thief) open(ctx context.Context, path, token string, number int64) (int
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("User-Agent", browsers[0])
-	req.Header.Set(addressHeader, netip.AddrFrom4([4]byte{203, 0, 113, byte(16 + number%thiefAddresses)}).String()) // RFC 5737
+	req.Header.Set(addressHeader, addressOf(number))
 	res, err := t.http.Do(req)
 	if err != nil {
 		var wrapped *url.Error
@@ -167,11 +177,25 @@ func (t *thief) open(ctx context.Context, path, token string, number int64) (int
 	return res.StatusCode, body, nil
 }
 
+// addressOf is from where the thief asks for a number: RFC 5737.
+func addressOf(number int64) string {
+	return netip.AddrFrom4([4]byte{203, 0, 113, byte(16 + number%thiefAddresses)}).String()
+}
+
+// fail counts a request that had no answer.
 func (a *attempt) fail() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.tried++
 	a.failed++
+}
+
+// book notes that a customer's list of addresses was shown too.
+func (a *attempt) book(number int64, answered time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.got[number]
+	s.book, s.answered = true, answered
+	a.got[number] = s
 }
 
 // tailLength is how many of the latest answers are shown.
@@ -184,7 +208,7 @@ func (a *attempt) note(number int64, at, answered time.Time, status int, code st
 	switch status {
 	case http.StatusOK:
 		a.let++
-		a.got[number] = answered
+		a.got[number] = seen{asked: at, answered: answered}
 	case http.StatusNotFound:
 		a.let++
 		a.absent++
