@@ -178,7 +178,7 @@ func (h *house) showCrowd(people []person) int {
 // everybody in a look-up as password checkers have it, so it is not that he is too stupid.
 func TestTheLookUpIsNoOracle(t *testing.T) {
 	h := newHouse(t)
-	people := crowd(24_000)
+	people := crowd(12_000)
 	n := h.open()
 	affected := h.showCrowd(people)
 	if v := h.count(n); v.Answer.Subjects != int64(affected) {

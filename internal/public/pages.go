@@ -134,7 +134,7 @@ func (p *Pages) on(l *limit, fn func(w http.ResponseWriter, r *http.Request) err
 // address is who asks.
 func (p *Pages) address(r *http.Request) netip.Addr {
 	if p.cfg.Forwarded {
-		list := strings.Split(r.Header.Get("X-Forwarded-For"), ",")
+		list := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",") // what the proxy added comes last
 		if a, err := netip.ParseAddr(strings.TrimSpace(list[len(list)-1])); err == nil {
 			return a
 		}
