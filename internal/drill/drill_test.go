@@ -50,6 +50,41 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// TestBehindADoor: a list is shown before a record says so, and is lost; a door that holds the answer which exceeds a budget lets nothing of it pass.
+func TestBehindADoor(t *testing.T) {
+	cfg := drill.Config{Scenario: "bulk-job", Seed: 3, Customers: 1000, Days: 5}
+	if raceOn {
+		cfg.Customers = 300
+	}
+	lost := map[bool]int64{}
+	for _, capped := range []bool{false, true} {
+		if cfg.Detect.Budgets = nil; capped {
+			cfg.Detect.Budgets = drill.Budgets()
+		}
+		o, err := drill.Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Alarms() > 0 {
+			t.Errorf("with budgets %t: %d false alarms", capped, o.Alarms())
+		}
+		a := &o.Attackers[0]
+		lost[capped] = a.Door
+		if !capped && a.Door != a.All.Lost {
+			t.Errorf("without a budget a door lets %d pass, and %d are lost", a.Door, a.All.Lost)
+		}
+		if capped && (a.Door > 100 || a.Door >= a.All.Lost) {
+			t.Errorf("with a budget of a hundred a door lets %d pass of %d", a.Door, a.All.Lost)
+		}
+		if s := drill.Summarize(cfg, []*drill.Outcome{o}); s.Attackers[0].Door.Worst != a.Door {
+			t.Errorf("summed up it is %+v, want %d", s.Attackers[0].Door, a.Door)
+		}
+	}
+	if lost[false] <= lost[true] {
+		t.Errorf("lost without %d, with %d: the test shows nothing", lost[false], lost[true])
+	}
+}
+
 // TestUpperLimit holds the limit against the table in Garwood (1936), one-sided 95 %.
 func TestUpperLimit(t *testing.T) {
 	for n, want := range map[int64]float64{0: 3, 1: 4.744, 2: 6.296, 3: 7.754, 5: 10.513, 10: 16.962, 30: 40.691, 1000: 1053.6} {
