@@ -131,17 +131,26 @@ type lookups struct {
 }
 
 // add sets the values of the rows from row on to the first n values in the block, "" for missing.
+// Where likely holds codes already, they are guesses, 0 being none: a value is looked up only where its guess is wrong.
 // fresh, if not nil, is called for each new value with its place in the block.
-func (c *interned) add(row, n int, at *lookups, a *arena, fresh func(i int)) {
+func (c *interned) add(row, n int, at *lookups, guessed bool, a *arena, fresh func(i int)) {
 	if c.same(row, n, at) {
 		return
 	}
 	c.table.reserve(n)
+	if !guessed {
+		clear(at.likely[:n])
+	}
 	for i, v := range at.values[:n] {
-		at.hashes[i] = uint32(hashString(v))
+		if at.hashes[i] = 0; at.likely[i] == 0 {
+			at.hashes[i] = uint32(hashString(v))
+		}
 	}
 	mask := uint32(len(c.table.slots) - 1)
 	for i, h := range at.hashes[:n] {
+		if at.likely[i] != 0 {
+			continue
+		}
 		for j := h & mask; ; j = (j + 1) & mask {
 			s := c.table.slots[j]
 			if s != 0 && uint32(s>>32) != h {
@@ -168,7 +177,11 @@ func (c *interned) add(row, n int, at *lookups, a *arena, fresh func(i int)) {
 			codes[i] = code
 			continue
 		}
-		code, isNew := c.code(v, at.hashes[i], a)
+		h := at.hashes[i]
+		if h == 0 { // the guess was wrong
+			h = uint32(hashString(v))
+		}
+		code, isNew := c.code(v, h, a)
 		if codes[i] = code; isNew && fresh != nil {
 			fresh(i)
 		}

@@ -37,7 +37,53 @@ type openPart struct {
 	known   identities
 	arena   arena
 	lookups lookups
+	holders []holder // by the codes of credential; only while rows come
 	scratch []byte
+}
+
+// holder is what a credential was used with last: the codes of its principal, address, agent and country there, which it mostly tells.
+// To compare a value with the one guessed takes a wait for memory less than to look it up, and no hash.
+type holder [4]uint32
+
+func (o *openPart) told() [len(holder{})]*interned {
+	return [...]*interned{&o.principal, &o.ip, &o.agent, &o.country}
+}
+
+// guess sets the likely codes of rows in a column by their credentials, which must be there already. It reports false for a column of which
+// nothing is foretold.
+func (o *openPart) guess(c *interned, row, n int) bool {
+	told := o.told()
+	which := slices.Index(told[:], c)
+	if which < 0 || len(o.credential.codes) == 0 || len(c.codes) == 0 {
+		return false
+	}
+	for i, code := range o.credential.codes[row : row+n] {
+		if o.lookups.likely[i] = 0; int(code) < len(o.holders) { // else it is new in this block
+			o.lookups.likely[i] = o.holders[code][which]
+		}
+	}
+	return true
+}
+
+// remember keeps what the credentials of rows were used with.
+func (o *openPart) remember(row, n int) {
+	if len(o.credential.codes) == 0 {
+		return
+	}
+	if known := len(o.holders); known < len(o.credential.values) {
+		o.holders = extend(o.holders, known, len(o.credential.values)-known)
+	}
+	for which, c := range o.told() {
+		if len(c.codes) == 0 {
+			continue
+		}
+		codes := c.codes[row : row+n]
+		for i, code := range o.credential.codes[row : row+n] {
+			if code != 0 {
+				o.holders[code][which] = codes[i]
+			}
+		}
+	}
 }
 
 // refRow is a record that is not an access.
@@ -60,6 +106,7 @@ func newOpenPart(first uint64, like *openPart) *openPart {
 		o.subjectStart, o.subjectIDs = roomFor(like.subjectStart), roomFor(like.subjectIDs)
 		o.refs, o.addrs = roomFor(like.refs), roomFor(like.addrs)
 		o.known.hashes = roomFor(like.known.hashes)
+		o.holders = roomFor(like.holders)
 	}
 	o.subjectStart = append(o.subjectStart, 0)
 	o.addrs = append(o.addrs, netip.Addr{})
@@ -125,19 +172,20 @@ func (o *openPart) addRows(rows []*whosaw.Record) {
 	o.addIPs(row, rows)
 	o.addSets(row, rows, &o.fields, &o.fieldSets, func(r *whosaw.Record) []string { return r.Fields })
 	o.addSets(row, rows, &o.masked, &o.maskedSets, func(r *whosaw.Record) []string { return r.Masked })
+	o.remember(row, n)
 	clear(o.lookups.values[:n]) // they lie in memory that is not ours
 }
 
-// stringColumns says which member of a record each column of strings holds.
+// stringColumns says which member of a record each column of strings holds. The credential comes first: it foretells others.
 var stringColumns = [...]struct {
 	column func(*openPart) *interned
 	member uintptr
 }{
+	{func(o *openPart) *interned { return &o.credential }, unsafe.Offsetof(whosaw.Record{}.Credential)},
 	{func(o *openPart) *interned { return &o.realm }, unsafe.Offsetof(whosaw.Record{}.Realm)},
 	{func(o *openPart) *interned { return &o.source }, unsafe.Offsetof(whosaw.Record{}.Source)},
 	{func(o *openPart) *interned { return &o.route }, unsafe.Offsetof(whosaw.Record{}.Route)},
 	{func(o *openPart) *interned { return &o.principal }, unsafe.Offsetof(whosaw.Record{}.Principal)},
-	{func(o *openPart) *interned { return &o.credential }, unsafe.Offsetof(whosaw.Record{}.Credential)},
 	{func(o *openPart) *interned { return &o.key }, unsafe.Offsetof(whosaw.Record{}.Key)},
 	{func(o *openPart) *interned { return &o.client }, unsafe.Offsetof(whosaw.Record{}.Client)},
 	{func(o *openPart) *interned { return &o.country }, unsafe.Offsetof(whosaw.Record{}.Country)},
@@ -155,7 +203,8 @@ func (o *openPart) addStrings(row int, rows []*whosaw.Record) {
 		for i, r := range rows {
 			o.lookups.values[i] = *(*string)(unsafe.Add(unsafe.Pointer(r), c.member))
 		}
-		c.column(o).add(row, len(rows), &o.lookups, &o.arena, nil)
+		column := c.column(o)
+		column.add(row, len(rows), &o.lookups, o.guess(column, row, len(rows)), &o.arena, nil)
 	}
 }
 
@@ -171,7 +220,7 @@ func (o *openPart) addIPs(row int, rows []*whosaw.Record) {
 		}
 		o.lookups.values[i] = text(keys[i][:n])
 	}
-	o.ip.add(row, len(rows), &o.lookups, &o.arena, func(i int) { o.addrs = push(o.addrs, rows[i].IP) })
+	o.ip.add(row, len(rows), &o.lookups, o.guess(&o.ip, row, len(rows)), &o.arena, func(i int) { o.addrs = push(o.addrs, rows[i].IP) })
 }
 
 func (o *openPart) addSets(row int, rows []*whosaw.Record, c *interned, sets *[][]string, of func(*whosaw.Record) []string) {
@@ -188,7 +237,7 @@ func (o *openPart) addSets(row int, rows []*whosaw.Record, c *interned, sets *[]
 		o.lookups.values[i] = text(o.scratch[start:end])
 		start = end
 	}
-	c.add(row, len(rows), &o.lookups, &o.arena, func(i int) {
+	c.add(row, len(rows), &o.lookups, false, &o.arena, func(i int) {
 		set := of(rows[i])
 		kept := make([]string, len(set))
 		for j, s := range set {

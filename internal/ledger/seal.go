@@ -24,6 +24,7 @@ func (l *Ledger) rotate(more bool) error {
 		like = full.openPart
 	}
 	l.open, l.log = newOpenPart(next, like), log
+	full.holders = nil
 	l.mu.Lock()
 	l.frozen, l.opened = full, nil
 	l.mu.Unlock()
