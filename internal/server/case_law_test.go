@@ -51,16 +51,16 @@ func (s *story) tell(law, duty string) {
 // theClock gives a clock of the incident, the first of its duty or the nth for what was found later.
 func (s *story) theClock(law, duty string, later int) *regime.Clock {
 	s.t.Helper()
+	first := later == 0
 	for _, c := range s.incident().Clocks {
-		if c.Law == law && c.Duty == duty {
-			if later == 0 && c.Later == nil {
-				return &c
-			}
-			if c.Later != nil {
-				if later--; later == 0 {
-					return &c
-				}
-			}
+		if c.Law != law || c.Duty != duty {
+			continue
+		}
+		if c.Later != nil {
+			later--
+		}
+		if (c.Later == nil) == first && (first || later == 0) {
+			return &c
 		}
 	}
 	s.t.Fatalf("there is no clock of %s/%s", law, duty)

@@ -335,10 +335,5 @@ func (s *story) inTheEnd() {
 			s.t.Errorf("%s/%s is %s in the end, want %s", law, duty, c.State, want)
 		}
 	}
-	for _, line := range s.told() {
-		if strings.HasPrefix(line, "11-2") && !strings.HasPrefix(line, "11-20") && !strings.HasPrefix(line, "11-29") {
-			s.t.Errorf("told without need: %s", line)
-		}
-	}
 	s.nothingIsPurged()
 }

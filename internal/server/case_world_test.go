@@ -200,7 +200,7 @@ func (h *house) until(what string, is func() bool) {
 	h.t.Helper()
 	over := time.NewTimer(5 * time.Minute) // on a machine that is busy otherwise
 	defer over.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
 	for !is() {
 		select {
