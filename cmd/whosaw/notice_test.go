@@ -325,6 +325,61 @@ func TestNoticeKillSink(t *testing.T) {
 	k.killed(nil)
 }
 
+// The commands, as a privacy officer and a second person use them.
+func TestNoticeCommands(t *testing.T) {
+	box := newInbox(t)
+	k := newNoticeKit(t, 200, box.port, "", "", quickKey(t)) // its notice 1 is approved
+	data := []string{"--data", k.dir}
+	says := func(want string, args ...string) string {
+		t.Helper()
+		out := must(t, append(args, data...)...)
+		if !strings.Contains(out, want) {
+			t.Errorf("whosaw %s: no %q in\n%s", strings.Join(args, " "), want, out)
+		}
+		return out
+	}
+	says("Notice 2, of incident 1, scope version 1: made", "notice", "make", "1")
+	says("공동현관", "notice", "preview", "2", "--lang", "ko")
+	says(`dir="rtl"`, "notice", "preview", "2", "--lang", "ar", "--html")
+	says(`"mailable":`, "notice", "dry", "2", "--people", "50")
+	var n notice.Notice
+	k.call("GET", "/v1/notices/2", nil, &n)
+	if _, stderr, code := whosawRun(t, append([]string{"notice", "approve", "2", "--hash", n.Hash}, data...)...); code == 0 || !strings.Contains(stderr, "a second person approves it") {
+		t.Errorf("who made it approved it: %d %s", code, stderr)
+	}
+	var made api.NewToken
+	k.call("POST", "/v1/tokens", map[string]any{"name": "third", "role": auth.RoleAdmin}, &made)
+	file := filepath.Join(t.TempDir(), "token")
+	fatal(t, os.WriteFile(file, []byte(made.Secret+"\n"), 0o600))
+	if out := must(t, "notice", "approve", "2", "--hash", n.Hash, "--server", k.server.url, "--token-file", file); !strings.Contains(out, "approved by token:third") {
+		t.Errorf("approve over HTTP: %s", out)
+	}
+	says("approved", "notice", "sample", "2", "--to", "test@shop.example", "--lang", "bn")
+	says("wave_over", "notice", "send", "2", "--size", "50", "--watch")
+	says("done", "notice", "send", "2", "--watch")
+	out := says("have no address that the shop knows", "notice", "show", "2")
+	if !strings.Contains(out, "198 were sent") {
+		t.Errorf("%s", out)
+	}
+	says("approved", "notice", "list")
+	says(`"outcome": "sent"`, "notice", "person", "2", "7")
+	out = says("no_contact", "notice", "export", "2")
+	if strings.Count(out, "https://shop.example/notice") != 2 {
+		t.Errorf("exported\n%s", out)
+	}
+	box.mu.Lock()
+	id := box.got[addressOf("7")][0]
+	box.mu.Unlock()
+	m := &Main{Stdin: strings.NewReader("Message-ID: " + id + "\nTo: c7@customer.example\n"), Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer), Now: time.Now}
+	if code := m.Run(t.Context(), append([]string{"notice", "bounced", "2"}, data...)); code != 0 || !strings.Contains(m.Stdout.(*bytes.Buffer).String(), "1 came back") {
+		t.Errorf("bounced: %d %s%s", code, m.Stdout, m.Stderr)
+	}
+	says("people are to be tried again", "notice", "again", "2", "--outcome", "bounced", "--note", "the mailbox is mended")
+	says("Notice 2", "notice", "resume", "2")
+	says("done", "notice", "watch", "2")
+	says("stopped", "notice", "stop", "1", "--note", "notice 2 is the right one")
+}
+
 // A backup has the people of notices and what became of each; what is restored sends nothing by itself, since it may not know who had a notice after it.
 func TestNoticeRestore(t *testing.T) {
 	box := newInbox(t)
@@ -412,9 +467,13 @@ func (k *noticeKit) killed(relay *postfix) {
 	if n.Outcomes["no_contact"] != int64(missing) || n.Outcomes["sent"]+doubt+int64(missing) != int64(k.people) || int64(len(unsure)) != doubt {
 		t.Fatalf("the outcomes do not add up to %d people: %v", k.people, n.Outcomes)
 	}
-	arrived := k.inbox.until(int(n.Outcomes["sent"]), 5*time.Minute)
 	took := time.Since(began)
+	// The relay has what it took; it delivers it in its own time. Mails of those in doubt come among the others, so mails are not counted but people.
+	arrived := k.inbox.until(int(n.Outcomes["sent"]), 5*time.Minute)
 	lost, twice, ofDoubt := k.count(unsure)
+	for deadline := time.Now().Add(5 * time.Minute); lost > 0 && time.Now().Before(deadline); lost, twice, ofDoubt = k.count(unsure) {
+		arrived = k.inbox.until(arrived+1, time.Second)
+	}
 	if lost > 0 || twice > 0 {
 		t.Errorf("%d of those who were sent one got none, and %d got more than one", lost, twice)
 	}
