@@ -19,6 +19,7 @@ type planner struct {
 	next  uint32
 	kinds map[string]int // of realm, other and fields
 	whats []what         // ids begin with 1
+	known int64          // customers who wait among the people of address books
 }
 
 // List gives rows, those of a scope version or of what was shown with address books.
@@ -39,6 +40,9 @@ func (r *roster) fill(ctx context.Context, customers, books List, ask func(ctx c
 			return fmt.Errorf("make roster: %w", err)
 		}
 		defer p.put.Close()
+		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM entry WHERE other = 0").Scan(&p.known); err != nil {
+			return fmt.Errorf("make roster: %w", err)
+		}
 		if err := customers(func(row whosaw.ListRow) error { return p.customer(ctx, row) }); err != nil {
 			return err
 		}
@@ -53,11 +57,12 @@ func (r *roster) fill(ctx context.Context, customers, books List, ask func(ctx c
 // customer adds a customer of the scope. Somebody who is in an address book too gets one notice, with both.
 func (p *planner) customer(ctx context.Context, row whosaw.ListRow) error {
 	fields := row.Fields
-	if p.anyEntry(ctx) {
+	if p.known > 0 {
 		var more string
 		err := p.tx.QueryRowContext(ctx, "DELETE FROM entry WHERE other = 0 AND realm = ? AND id = ? RETURNING fields", row.Realm, keep(row.Subject)).Scan(&more)
 		if err == nil {
 			fields = union(fields, splitFields(more))
+			p.known--
 		} else if !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("make roster: %w", err)
 		}
@@ -66,12 +71,6 @@ func (p *planner) customer(ctx context.Context, row whosaw.ListRow) error {
 		return nil // what was shown of them was masked only
 	}
 	return p.add(ctx, row.Subject, what{Realm: row.Realm, Fields: fields})
-}
-
-// anyEntry reports whether people of address books are waiting at all.
-func (p *planner) anyEntry(ctx context.Context) bool {
-	var one int
-	return p.tx.QueryRowContext(ctx, "SELECT 1 FROM entry WHERE other = 0 LIMIT 1").Scan(&one) == nil
 }
 
 func (p *planner) add(ctx context.Context, subject string, w what) error {
