@@ -220,8 +220,10 @@ func (r *run) await(most time.Duration) {
 // settled notes that rows of a batch have an outcome on disk.
 func (r *run) settled(x *batch, rows ...uint32) {
 	r.mu.Lock()
-	for _, n := range rows {
-		delete(r.claimed, n)
+	if !x.fresh { // one that was waiting may have been taken up again since its outcome came on disk: that claim is another's
+		for _, n := range rows {
+			delete(r.claimed, n)
+		}
 	}
 	if x.left.Add(-int64(len(rows))) == 0 && x.fresh {
 		delete(r.open, x.first)
