@@ -70,7 +70,7 @@ func (s *story) lateRecords() {
 	s.ship("gw-2", s.kept)
 	check(s.t, s.srv.Live().CaughtUp(s.t.Context()))
 	v := s.scopeIs(nil, "the records of a gateway that nobody had asked for", count(s.sent, func(a *access) bool { return a.forged }))
-	if d := v.Difference; d.Added != lateOnes || d.Removed+d.Widened != 0 || !slices.Contains(d.Causes, "records") {
+	if d := v.Difference; d.Added != int64(lateOnes) || d.Removed+d.Widened != 0 || !slices.Contains(d.Causes, "records") {
 		s.t.Errorf("%d customers came late: %+v", lateOnes, d)
 	}
 	s.mark(regime.Found, "", "165,455 more at full size")
