@@ -48,3 +48,14 @@ func TestNowHarvest(t *testing.T) {
 		b.clean("now-harvest-"+l.name, "id:10479912", "forged-")
 	}
 }
+
+// TestStreamAgain: a stream that was lost for good, which htmx does not take up again, is begun anew.
+func TestStreamAgain(t *testing.T) {
+	b := newSite(t).open()
+	b.look(1440, false)
+	b.visit("/")
+	b.wait(`document.body.dataset.ready && document.getElementById("stream")`)
+	b.wait(`(document.getElementById("stream").remove(), true)`)
+	b.wait(`document.body.classList.contains("offline")`)
+	b.wait(`!document.body.classList.contains("offline") && document.getElementById("stream")`)
+}

@@ -1,5 +1,7 @@
 // What the pages do beside htmx: keys, the connection, copying. No state is kept here that the server does not have.
 
+import { renew } from "./stream.js";
+
 const body = document.body;
 const $ = (sel, root = document) => root.querySelector(sel);
 
@@ -67,6 +69,7 @@ if (document.getElementById("stream")) {
   document.addEventListener("htmx:sse:after:message", () => { level(); clock = document.getElementById("clock")?.querySelector("b").textContent.trim() ?? ""; });
   setInterval(() => {
     const silent = Date.now() - heard;
+    renew(heard);
     if (silent > patience && !lost) setLost(true);
     if (lost) {
       const bar = document.querySelector("#offline span");

@@ -1,5 +1,7 @@
 // What the demo's page does beside htmx: arrow keys, going where the story is, saying that the demo has ended.
 
+import { renew } from "/static/stream.js";
+
 const says = document.getElementById("says");
 let heard = Date.now();
 let hundreds = 0;
@@ -24,6 +26,7 @@ document.addEventListener("htmx:sse:before:message", () => { heard = Date.now();
 document.addEventListener("htmx:sse:after:message", follow);
 setInterval(() => {
   const silent = Date.now() - heard;
+  renew(heard);
   const bar = document.getElementById("offline");
   bar.hidden = silent < 8000;
   if (!bar.hidden) bar.firstElementChild.textContent = document.body.dataset.lost.replace("{0}", Math.round(silent / 1000));
