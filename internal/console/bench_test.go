@@ -1,10 +1,15 @@
 package console_test
 
 import (
+	"bufio"
+	"context"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -80,4 +85,60 @@ func processor() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkWatched takes accesses in while nobody, and while two hundred, watch Now: accesses a processor-second and by the clock, and how often each
+// watcher was told. Making the accesses is in.
+func BenchmarkWatched(b *testing.B) {
+	for _, watchers := range []int{0, 200} {
+		b.Run(fmt.Sprint(watchers), func(b *testing.B) {
+			s := newSite(b)
+			s.signIn()
+			ctx, cancel := context.WithCancel(b.Context())
+			var events atomic.Int64
+			var watching sync.WaitGroup
+			for range watchers {
+				watching.Go(func() {
+					req, err := http.NewRequestWithContext(ctx, "GET", s.url+"/live?page=now", nil)
+					if err != nil {
+						return
+					}
+					res, err := s.client.Do(req)
+					if err != nil {
+						return
+					}
+					defer res.Body.Close()
+					in := bufio.NewScanner(res.Body)
+					in.Buffer(nil, 1<<20)
+					for in.Scan() {
+						if in.Text() == "" {
+							events.Add(1)
+						}
+					}
+				})
+			}
+			s.eventually("everybody watches", func() bool { return events.Load() >= int64(watchers) })
+			n, told, began, before := int64(0), events.Load(), time.Now(), processor()
+			for b.Loop() {
+				list := make([]whosaw.Record, 0, 8192)
+				for range cap(list) {
+					n++
+					id := fmt.Sprint(10_000_000 + n%40_000)
+					list = append(list, whosaw.Record{
+						Time: s.now().UnixMilli(), Source: "gateway-1", Position: n, Route: "GET /me", Status: 200, Fields: meFields, Subjects: []string{id},
+						Principal: "customer:" + id, Credential: "c" + id, Key: "login-main", IP: netip.AddrFrom4([4]byte{100, 64, byte(n % 40_000 >> 8), byte(n)}),
+					})
+				}
+				s.take("gateway-1", list)
+			}
+			took := time.Since(began)
+			b.ReportMetric(float64(n)/took.Seconds(), "accesses/s")
+			b.ReportMetric(float64(n)/(processor()-before).Seconds(), "accesses/cpu-s")
+			if watchers > 0 {
+				b.ReportMetric(float64(events.Load()-told)/float64(watchers)/took.Seconds(), "told/s")
+			}
+			cancel()
+			watching.Wait()
+		})
+	}
 }
