@@ -112,8 +112,15 @@ func (s *site) open() *tab {
 
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Do(b.ctx, steps...); err != nil {
-		b.t.Fatalf("%v\npage: %s", err, b.text())
+	for _, step := range steps {
+		err := chromedp.Do(b.ctx, step)
+		// The page came, or a part was swapped, between looking up and acting: nothing was done yet.
+		for tries := 0; err != nil && strings.Contains(err.Error(), "Could not find node with given id") && tries < 5; tries++ {
+			err = chromedp.Do(b.ctx, step)
+		}
+		if err != nil {
+			b.t.Fatalf("%v\npage: %s", err, b.text())
+		}
 	}
 }
 

@@ -147,7 +147,8 @@ document.addEventListener("click", (e) => {
   document.querySelectorAll("details.add[open]").forEach((d) => { if (!d.contains(e.target)) d.open = false; });
 });
 document.addEventListener("toggle", (e) => {
-  if (e.target.matches?.("details.add[open]")) e.target.querySelector("input,select")?.focus();
+  // The event comes later than the click: whoever types already is not taken away from the field.
+  if (e.target.matches?.("details.add[open]") && !e.target.querySelector(".pop")?.contains(document.activeElement)) e.target.querySelector("input,select")?.focus();
 }, true);
 
 // The button repeats the figures of what is chosen.
