@@ -427,19 +427,11 @@ func (b *Book) pay(ctx context.Context) error {
 	for i := 0; err == nil && i < len(list); i++ {
 		s := list[i]
 		if s.recorded == 0 {
-			if s.recorded, err = b.write(ctx, []whosaw.Record{s.entry(false)}); err != nil {
-				break
-			}
+			s.recorded, err = b.enter(ctx, s, false)
 		}
-		if s.Undone != 0 && s.unrecorded == 0 {
-			if s.unrecorded, err = b.write(ctx, []whosaw.Record{s.entry(true)}); err != nil {
-				break
-			}
+		if err == nil && s.Undone != 0 && s.unrecorded == 0 {
+			s.unrecorded, err = b.enter(ctx, s, true)
 		}
-		err = b.db.Write(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, `UPDATE guard_decision SET recorded = ?, unrecord = ? WHERE id = ?`, int64(s.recorded), int64(s.unrecorded), s.ID)
-			return err
-		})
 	}
 	if err != nil {
 		b.mu.Lock()
@@ -447,6 +439,23 @@ func (b *Book) pay(ctx context.Context) error {
 		b.mu.Unlock()
 	}
 	return err
+}
+
+// enter writes one record of a decision into the ledger and marks it as written. Once it is there the mark is made even where a stop comes
+// between: the ledger would know the record again by its id, but need not be asked to.
+func (b *Book) enter(ctx context.Context, s *Standing, end bool) (sequence uint64, err error) {
+	if sequence, err = b.write(ctx, []whosaw.Record{s.entry(end)}); err != nil {
+		return 0, err
+	}
+	mark := `UPDATE guard_decision SET recorded = ? WHERE id = ?`
+	if end {
+		mark = `UPDATE guard_decision SET unrecord = ? WHERE id = ?`
+	}
+	ctx = context.WithoutCancel(ctx)
+	return sequence, b.db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, mark, int64(sequence), s.ID)
+		return err
+	})
 }
 
 // What a decision record is about, in its member use.
