@@ -73,7 +73,7 @@ notices: ## 100,000 notices through a real postfix with kill -9 at random moment
 	$(GO) test ./cmd/whosaw -run 'TestNoticeKill$$|TestNoticeSpeed' -count=1 -v -timeout 0 -whosaw.notices=$(NOTICES) -whosaw.noticekills=40
 
 example: ## makes examples/ again from the generator
-	$(GO) test ./internal/market -run Example -count=1 -update
+	$(GO) test ./internal/sim -run Example -count=1 -update
 
 clean:
 	rm -rf bin out

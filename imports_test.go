@@ -55,7 +55,6 @@ var importTable = map[string][]string{
 	"internal/notice":    {"", "internal/figure", "internal/incident", "internal/store/sqlite", "github.com/goccy/go-yaml", "github.com/wneessen/go-mail"},
 	"internal/public":    {"", "internal/incident"},
 	"internal/regime":    {"internal/figure", "github.com/goccy/go-yaml"},
-	"internal/market":    {"internal/draw"},
 	"internal/post":      {"github.com/klauspost/compress"},
 	"internal/sim":       {"internal/draw", "github.com/goccy/go-yaml"},
 

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/whosaw/whosaw/internal/market"
+	"github.com/whosaw/whosaw/internal/sim"
 )
 
 // benchLog is a log of the simulated shop with some 0.9 million records, made once a run, plain and gzipped.
@@ -25,7 +25,7 @@ var benchLog = sync.OnceValues(func() (dir string, err error) {
 		return "", err
 	}
 	w := bufio.NewWriterSize(plain, 1<<20)
-	if _, err := market.Run(market.Config{Seed: 5, Customers: 40_000, Days: 7, Start: market.Example().Start}, w); err != nil {
+	if _, err := sim.Run(sim.Config{Scenario: "stolen-key", Seed: 5, Customers: 18_000, Days: 7, Start: sim.Example().Start}, w); err != nil {
 		return "", err
 	}
 	if err := w.Flush(); err != nil {

@@ -25,7 +25,7 @@ func TestExplainBothWays(t *testing.T) {
 		}
 		return stdout
 	}
-	offline, learnt := ask("explain", "17838"), ask("baseline", "show", "--detector", "unexplained")
+	offline, learnt := ask("explain", "35820"), ask("baseline", "show", "--detector", "unexplained")
 	var x pipeline.Explained
 	if err := json.Unmarshal([]byte(offline), &x); err != nil || x.What == nil || len(x.What.Passes) != 2 {
 		t.Fatalf("%v\n%s", err, offline)
@@ -40,7 +40,7 @@ func TestExplainBothWays(t *testing.T) {
 	}
 	asked := 0
 	err = view.References(t.Context(), func(_ uint64, r *whosaw.Record) error {
-		if r.Type == whosaw.TypeAct && r.Ref.Kind == "explain" && strings.HasPrefix(r.Principal, "staff:") && r.Ref.Note == `{"sequence":17838}` {
+		if r.Type == whosaw.TypeAct && r.Ref.Kind == "explain" && strings.HasPrefix(r.Principal, "staff:") && r.Ref.Note == `{"sequence":35820}` {
 			asked++
 		}
 		return nil
@@ -51,7 +51,7 @@ func TestExplainBothWays(t *testing.T) {
 		t.Errorf("%d questions on record, %v", asked, err)
 	}
 	startServer(t, dir, "")
-	if online := ask("explain", "17838"); online != offline {
+	if online := ask("explain", "35820"); online != offline {
 		t.Errorf("the server answers\n%s\nand the command alone\n%s", online, offline)
 	}
 	rest := func(s string) string { _, after, _ := strings.Cut(s, `"baselines"`); return after }

@@ -18,7 +18,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/ledger"
-	"github.com/whosaw/whosaw/internal/market"
+	"github.com/whosaw/whosaw/internal/sim"
 )
 
 var kills = flag.Int("whosaw.kills", 12, "kills of TestKill")
@@ -42,7 +42,7 @@ func TestKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	buf := bufio.NewWriter(file)
-	if _, err := market.Run(market.Config{Seed: 7, Customers: 4000, Days: 7, Start: market.Example().Start}, buf); err != nil {
+	if _, err := sim.Run(sim.Config{Scenario: "stolen-key", Seed: 7, Customers: 1600, Days: 7, Start: sim.Example().Start, Share: 100_000}, buf); err != nil {
 		t.Fatal(err)
 	}
 	if err := buf.Flush(); err != nil {

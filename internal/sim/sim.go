@@ -42,9 +42,10 @@ type Label struct {
 	Disclosed bool     // data of them was shown
 }
 
-// Example is a small shop and a theft, for trying things out.
+// Example is the shop in examples/shop: two calm weeks of 620 customers, and the one from Monday 2 March 2026, in which a key is
+// used that was stolen.
 func Example() Config {
-	return Config{Scenario: stolenKey.name, Seed: 1, Customers: 2000, Days: 7, Start: 1772409600000}
+	return Config{Scenario: stolenKey.name, Seed: 7, Customers: 620, Days: 7, Start: 1772409600000, Share: 300_000}
 }
 
 // WarmUpDays is how many days of honest traffic come before Config.Start.
