@@ -130,7 +130,7 @@ func (e *Engine) tryAbsent(v *view, a *asking, s string, en entry, near *[nKinds
 		}
 		fresh = fresh || t.valid != 0
 		if e.drive(u, v, t, en) {
-			e.crossed[k] = u
+			e.crossed[nonexistent] |= 1 << k
 		}
 	}
 	if fresh {

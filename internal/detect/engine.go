@@ -102,7 +102,7 @@ type Engine struct {
 	seq                           uint64                // of the record in hand
 	steps                         []GrowthStep          `state:"-"` // that nobody has taken
 	findings                      []whosaw.Finding      `state:"-"`
-	crossed                       [nKinds]*unit         `state:"-"` // at or above the threshold at the record in hand
+	crossed                       [nSequential]uint8    `state:"-"` // bit per kind: its unit stood at or above the threshold at the access in hand
 	scratch                       []entry               `state:"-"`
 	near                          [nKinds]nearness      `state:"-"`
 	asking                        asking                `state:"-"`
@@ -384,13 +384,19 @@ func (e *Engine) bystander(v *view) {
 	e.variety(v)
 }
 
-// settle raises the best finding among the units that crossed at this record. What its filter matches drives the detector
-// no more, so all units of the record begin anew; a narrow one says little, and stops nobody else.
+// settle raises the best finding among the units that crossed for the detector at this access. What its filter matches drives the detector
+// no more, so all units of the record begin anew; a narrow one says little, and stops nobody else. A unit that crossed within a list, and whose
+// last subjects took it below again, is not accused: the order of a list is the server's.
 func (e *Engine) settle(d detector, v *view) {
+	crossed := e.crossed[d]
+	if crossed == 0 {
+		return
+	}
+	e.crossed[d] = 0
 	var best *accusation
 	var of *unit
 	for _, k := range e.rule[d].watched {
-		if u := e.crossed[k]; u != nil {
+		if u := v.units[k]; crossed>>k&1 == 1 {
 			if a := e.accuse(d, u, v); a != nil && (best == nil || a.rank < best.rank) {
 				best, of = a, u
 			}
@@ -401,11 +407,10 @@ func (e *Engine) settle(d detector, v *view) {
 	}
 	climb, climbed := e.climb(d, of)
 	for k, u := range v.units {
-		if u != nil && (!best.narrow || e.crossed[k] != nil) {
+		if u != nil && (!best.narrow || crossed>>k&1 == 1) {
 			e.endExcursion(u, d)
 		}
 	}
-	e.crossed = [nKinds]*unit{}
 	if best.narrow && e.hushed(d, v) {
 		return
 	}

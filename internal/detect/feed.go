@@ -372,7 +372,7 @@ func (e *Engine) decide(h *held) {
 			continue
 		}
 		if e.drive(u, v, trial{d: unissued, w: w, valid: w.use, hits: w.use}, entries[0]) {
-			e.crossed[k] = u
+			e.crossed[unissued] |= 1 << k
 		}
 		for _, en := range entries[1:] {
 			e.witness(u, unissued, v, en)

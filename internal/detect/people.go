@@ -61,7 +61,7 @@ func (e *Engine) ask(d detector, v *view, name string, en entry, wide, fine *wei
 			continue
 		}
 		if e.drive(u, v, t, en) {
-			e.crossed[k] = u
+			e.crossed[d] |= 1 << k
 		}
 		if t.hits == 0 {
 			continue

@@ -66,7 +66,7 @@ func (e *Engine) refused(v *view) {
 		if !hit {
 			e.miss(u, v, t)
 		} else if e.drive(u, v, t, en) {
-			e.crossed[k] = u
+			e.crossed[refused] |= 1 << k
 		}
 	}
 	e.settle(refused, v)

@@ -58,7 +58,7 @@ func (e *Engine) tryOrder(v *view, s subject, en entry, near *[nKinds]nearness) 
 			}
 		}
 		if e.drive(u, v, t, en) {
-			e.crossed[k] = u
+			e.crossed[traversal] |= 1 << k
 		}
 	}
 	if tried {

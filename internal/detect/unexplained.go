@@ -366,7 +366,7 @@ func (e *Engine) tryReason(v *view, s *stratum, w *weights, o *ownRate, name str
 		}
 		t := trial{d: unexplained, w: steps, valid: steps.use, hits: steps.use, once: uint64(id)}
 		if u := v.units[k]; u != nil && e.drive(u, v, t, en) {
-			e.crossed[k] = u
+			e.crossed[unexplained] |= 1 << k
 		}
 	}
 }
