@@ -212,6 +212,7 @@ type tally struct {
 	Noticed        bool
 	Seen           whosaw.Time
 	Lost, Findings int64
+	Later          int64
 	Missed, Caught int64
 }
 
@@ -221,6 +222,8 @@ type counted struct {
 	events      map[string]int64
 	attacks     map[string]int64
 	lost        map[string]map[string]int64 // attacker, subject, first disclosed
+	began       map[string]int64            // attacker, first time somebody was disclosed
+	first       map[string]map[string]bool  // attacker, whom that access showed
 	found       []map[string]int64          // by finding: accesses matched up to it, by attacker
 	tallies     map[[2]string]*tally        // attacker, detector
 }
@@ -229,7 +232,7 @@ type counted struct {
 func (b *brute) check(t *testing.T, o *drill.Outcome) {
 	t.Helper()
 	c := &counted{
-		events: map[string]int64{}, attacks: map[string]int64{}, lost: map[string]map[string]int64{},
+		events: map[string]int64{}, began: map[string]int64{}, first: map[string]map[string]bool{}, attacks: map[string]int64{}, lost: map[string]map[string]int64{},
 		found: make([]map[string]int64, len(o.Findings)), tallies: map[[2]string]*tally{},
 	}
 	own := map[[2]string][]int{} // findings of a tally
@@ -290,6 +293,12 @@ func (c *counted) add(b *brute, l *line) {
 	if !l.disclosed {
 		return
 	}
+	if at, ok := c.began[l.attack]; !ok || l.Time.UnixMilli() < at {
+		c.began[l.attack], c.first[l.attack] = l.Time.UnixMilli(), map[string]bool{}
+		for _, s := range l.labelSubjects {
+			c.first[l.attack][s] = true
+		}
+	}
 	for _, s := range l.labelSubjects {
 		if at, ok := c.lost[l.attack][s]; !b.canary[s] && (!ok || l.Time.UnixMilli() < at) {
 			c.lost[l.attack][s] = l.Time.UnixMilli()
@@ -329,7 +338,7 @@ func (c *counted) compare(t *testing.T, o *drill.Outcome) {
 			t.Errorf("%s was shown %d customers, counted %d", a.Name, a.Customers, n)
 		}
 		for _, s := range append(slices.Clone(a.Scores), a.All) {
-			got := tally{Noticed: s.Noticed, Lost: s.Lost, Findings: int64(s.Findings), Missed: s.Missed, Caught: s.Caught}
+			got := tally{Noticed: s.Noticed, Lost: s.Lost, Later: s.Later, Findings: int64(s.Findings), Missed: s.Missed, Caught: s.Caught}
 			if s.Seen != nil {
 				got.Seen = *s.Seen
 				if *s.After != int64(*s.Seen)-int64(a.First) {
@@ -337,9 +346,12 @@ func (c *counted) compare(t *testing.T, o *drill.Outcome) {
 				}
 			}
 			want := *c.tallies[[2]string{a.Name, s.Detector}]
-			for _, at := range c.lost[a.Name] {
+			for s, at := range c.lost[a.Name] {
 				if !want.Noticed || at <= int64(want.Seen) {
 					want.Lost++
+					if !c.first[a.Name][s] {
+						want.Later++
+					}
 				}
 			}
 			if d := cmp.Diff(want, got); d != "" {

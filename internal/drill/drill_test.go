@@ -101,7 +101,7 @@ func TestSummary(t *testing.T) {
 	run := func(seed uint64, lost *int64) *drill.Outcome {
 		s := drill.Score{Detector: "unissued", Lost: 900}
 		if lost != nil {
-			s.Noticed, s.Lost, s.After, s.First, s.Findings, s.Missed = true, *lost, i64(*lost*10), "unissued", 1, *lost+1
+			s.Noticed, s.Lost, s.Later, s.After, s.First, s.Findings, s.Missed = true, *lost, *lost-1, i64(*lost*10), "unissued", 1, *lost+1
 		}
 		all := s
 		all.Detector = ""
@@ -114,7 +114,7 @@ func TestSummary(t *testing.T) {
 	}
 	s := drill.Summarize(drill.Config{Scenario: "x"}, []*drill.Outcome{run(6, i64(4)), run(7, nil), run(8, i64(2))})
 	row := s.Attackers[0].Rows[0]
-	if row.Noticed != 2 || row.Of != 3 || *row.LostMedian != 4 || row.LostWorst != nil || *row.AfterMedian != 40 || row.AfterWorst != nil ||
+	if row.Noticed != 2 || row.Of != 3 || *row.LostMedian != 4 || row.LostWorst != nil || *row.LaterMedian != 3 || row.LaterWorst != nil || *row.AfterMedian != 40 || row.AfterWorst != nil ||
 		row.Missed != (drill.Spread{Median: 5, Worst: 5}) {
 		t.Errorf("row %+v", row)
 	}

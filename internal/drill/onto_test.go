@@ -68,7 +68,7 @@ func checkNulls(t *testing.T, answer any) {
 	}
 	for _, m := range regexp.MustCompile(`"(\w+)":null`).FindAllStringSubmatch(string(text), -1) {
 		switch m[1] {
-		case "seen", "after", "lost_median", "lost_worst", "after_median_ms", "after_worst_ms", "finding", "first", "from", "to":
+		case "seen", "after", "lost_median", "lost_worst", "later_median", "later_worst", "after_median_ms", "after_worst_ms", "finding", "first", "from", "to":
 		default:
 			t.Errorf("%s is null", m[1])
 		}

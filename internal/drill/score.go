@@ -20,7 +20,9 @@ type Score struct {
 	Seen  *whosaw.Time `json:"seen"`
 	After *int64       `json:"after"`
 	// Lost are the real customers shown to the attacker up to Seen; all of them if nobody noticed.
-	Lost     int64 `json:"lost"`
+	Lost int64 `json:"lost"`
+	// Later are those of them whom a later answer showed than the first that showed anybody: before that one is given nothing tells.
+	Later    int64 `json:"later"`
 	Findings int   `json:"findings"`
 	// Missed are the attacker's accesses that the filters of the findings do not match, Caught the honest ones they do: all
 	// over the run, each access once.
@@ -143,7 +145,9 @@ func (o *Outcome) rate(ctx context.Context, engine *scope.Engine, t *truth, dete
 			}
 		}
 		filters := make([]whosaw.Filter, len(cells))
+		opening := t.opening(t.attackers[i])
 		for k := range cells {
+			cells[k].score.Later = max(0, cells[k].score.Lost-opening)
 			filters[k] = cells[k].filter
 		}
 		a.Door = a.All.Lost

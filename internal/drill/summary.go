@@ -48,6 +48,8 @@ type Row struct {
 	// Lost and After are null where the middle, or the worst, run never noticed.
 	LostMedian  *int64 `json:"lost_median"`
 	LostWorst   *int64 `json:"lost_worst"`
+	LaterMedian *int64 `json:"later_median"` // of them after its first answer that showed anybody
+	LaterWorst  *int64 `json:"later_worst"`
 	AfterMedian *int64 `json:"after_median_ms"`
 	AfterWorst  *int64 `json:"after_worst_ms"`
 	// Missed and Caught are of the runs in which it was noticed.
@@ -157,19 +159,20 @@ func summarizeAttacker(name string, outcomes []*Outcome) AttackerSummary {
 
 func newRow(scores []Score) Row {
 	r := Row{Detector: scores[0].Detector, Of: len(scores)}
-	var lost, after []*int64
+	var lost, later, after []*int64
 	var missed, caught []int64
 	for i := range scores {
 		s := &scores[i]
 		if !s.Noticed {
-			lost, after = append(lost, nil), append(after, nil)
+			lost, later, after = append(lost, nil), append(later, nil), append(after, nil)
 			continue
 		}
 		r.Noticed++
-		lost, after = append(lost, &s.Lost), append(after, s.After)
+		lost, later, after = append(lost, &s.Lost), append(later, &s.Later), append(after, s.After)
 		missed, caught = append(missed, s.Missed), append(caught, s.Caught)
 	}
 	r.LostMedian, r.LostWorst = spreadOrNever(lost)
+	r.LaterMedian, r.LaterWorst = spreadOrNever(later)
 	r.AfterMedian, r.AfterWorst = spreadOrNever(after)
 	r.Missed, r.Caught = spread(missed), spread(caught)
 	return r

@@ -13,8 +13,8 @@ import (
 // the honest part and the awkward events.
 func WriteTable(w io.Writer, all []Summary) error {
 	var b strings.Builder
-	b.WriteString("| scenario | its share of accesses | customers shown in all | noticed | customers lost, median (worst) | behind a door with its budget | after, median (worst) | first | accesses missed | honest caught |\n")
-	b.WriteString("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("| scenario | its share of accesses | customers shown in all | noticed | customers lost, median (worst) | of them after its first answer | behind a door with its budget | after, median (worst) | first | accesses missed | honest caught |\n")
+	b.WriteString("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	var detectors []string
 	for i := range all {
 		s := &all[i]
@@ -23,9 +23,9 @@ func WriteTable(w io.Writer, all []Summary) error {
 			r := &a.All
 			cells := []string{a.title(s), share(a.Accesses.Median, s.Accesses.Median), figure.Int(a.Customers.Median)}
 			if r.Noticed == 0 {
-				cells = append(cells, "never", "all", a.door(), "", "", "", "")
+				cells = append(cells, "never", "all", "", a.door(), "", "", "", "")
 			} else {
-				cells = append(cells, fmt.Sprintf("%d of %d", r.Noticed, r.Of), r.lost(), a.door(), pair(r.AfterMedian, r.AfterWorst, length),
+				cells = append(cells, fmt.Sprintf("%d of %d", r.Noticed, r.Of), r.lost(), pair(r.LaterMedian, r.LaterWorst, figure.Int), a.door(), pair(r.AfterMedian, r.AfterWorst, length),
 					firstWords(r.First), figure.Int(r.Missed.Median), figure.Int(r.Caught.Median))
 			}
 			row(&b, cells)

@@ -28,6 +28,7 @@ func (s *Summary) WriteText(w io.Writer, o report.TextOptions) error {
 		m.Verdict(a.verdict(), a.All.LostMedian == nil)
 		m.Para(fmt.Sprintf("Left alone it was shown the data of %s, in %s.", figure.Of(a.Customers.Median, "customer", "customers"),
 			figure.Of(a.Accesses.Median, "access", "accesses")))
+		m.Para(a.laterSays())
 		m.Para(fmt.Sprintf("Behind a door that sees answers and holds the first that exceeds a budget: %s (worst run: %s).",
 			figure.Of(a.Door.Median, "customer", "customers"), figure.Int(a.Door.Worst)))
 		m.Blank()
@@ -104,6 +105,16 @@ func (a *AttackerSummary) verdict() string {
 		}
 	}
 	return text + ", first by " + firsts(r.First) + "."
+}
+
+// laterSays tells what detection could have spared from what the first answer showed.
+func (a *AttackerSummary) laterSays() string {
+	r := &a.All
+	if r.LaterMedian == nil || r.LaterWorst == nil {
+		return ""
+	}
+	return fmt.Sprintf("After the first answer that showed anybody, before which nothing tells it from work: %s more (worst run: %s).",
+		figure.Of(*r.LaterMedian, "customer", "customers"), figure.Int(*r.LaterWorst))
 }
 
 // dayOf numbers the days since the attack began.

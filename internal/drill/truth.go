@@ -24,6 +24,8 @@ type truth struct {
 type taking struct {
 	name  string
 	first int64            // event time of the first access
+	began int64            // and of the first that disclosed somebody
+	shown []string         // whom that one disclosed: no detector can be earlier
 	lost  map[string]int64 // subject, within its realm, to when it was first disclosed
 }
 
@@ -56,6 +58,12 @@ func (t *truth) take(name string, r *whosaw.Record, subjects []string, disclosed
 	if !disclosed {
 		return
 	}
+	if len(subjects) > 0 && (a.began == 0 || r.Time < a.began) {
+		a.began, a.shown = r.Time, a.shown[:0]
+		for _, s := range subjects {
+			a.shown = append(a.shown, subjectName(r.Realm, s))
+		}
+	}
 	for _, s := range subjects {
 		s = subjectName(r.Realm, s)
 		if at, ok := a.lost[s]; !ok || r.Time < at {
@@ -84,6 +92,17 @@ func (t *truth) customers(a *taking, by int64) int64 {
 		}
 	}
 	return n
+}
+
+// opening counts the real customers whom the attacker's first answer showed.
+func (t *truth) opening(a *taking) int64 {
+	shown := make(map[string]struct{}, len(a.shown))
+	for _, s := range a.shown {
+		if !t.canaries[s] {
+			shown[s] = struct{}{}
+		}
+	}
+	return int64(len(shown))
 }
 
 // customersBefore counts the real customers whom the attacker had seen before a time.
