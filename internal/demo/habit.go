@@ -50,11 +50,12 @@ func newHabits(seed uint64, customers, agents []string, zone *time.Location) *ha
 	return h
 }
 
-// busy is how busy the shop is at a time, 0.35 at four in the morning to 1 at four in the afternoon.
+// busy is how busy the shop is at a time, 0.6 at four in the morning to 1 at four in the afternoon: whoever tries the demo at night sees people
+// too.
 func (h *habits) busy(t time.Time) float64 {
 	t = t.In(h.zone)
 	hour := float64(t.Hour()) + float64(t.Minute())/60
-	return 0.675 - 0.325*math.Cos((hour-4)*math.Pi/12)
+	return 0.8 - 0.2*math.Cos((hour-4)*math.Pi/12)
 }
 
 // page is what somebody opens at the shop.

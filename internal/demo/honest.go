@@ -32,6 +32,7 @@ type honest struct {
 	http   *http.Client
 
 	requests, refused, failed atomic.Int64
+	visits                    atomic.Int64 // that go on now
 
 	mu     sync.Mutex
 	latest []deed
@@ -113,13 +114,15 @@ func (h *honest) run(ctx context.Context) {
 	for second := 0; ; second++ {
 		d := draw.New(h.seed, drawLive, second, 0)
 		begin := times(&d, visitsPeak*h.busy(h.w.cfg.Now())/60)
-		if second == 0 {
-			begin = thereAtFirst
-		}
+		begin = max(begin, thereAlways-int(h.visits.Load()))
 		for range begin {
 			v := h.visit(&d)
 			own := draw.New(h.seed, drawLook, second, v.customer)
-			there.Go(func() { h.visited(ctx, &v, own) })
+			h.visits.Add(1)
+			there.Go(func() {
+				defer h.visits.Add(-1)
+				h.visited(ctx, &v, own)
+			})
 		}
 		select {
 		case <-tick.C:
@@ -129,8 +132,8 @@ func (h *honest) run(ctx context.Context) {
 	}
 }
 
-// thereAtFirst are the visits that go on when the demo begins.
-const thereAtFirst = 6
+// thereAlways is how many visits go on at least: who watches a minute of a night sees the shop go on too.
+const thereAlways = 5
 
 // wait waits, and reports whether there is more to do.
 func wait(ctx context.Context, d time.Duration) bool {
@@ -162,7 +165,7 @@ func (h *honest) visited(ctx context.Context, v *visit, d draw.Draw) {
 		return
 	}
 	for i := range v.pages {
-		looks := d.Between(1, 4)
+		looks := d.Between(3, 9)
 		for range looks {
 			if !wait(ctx, v.pauses[i]/time.Duration(looks+1)) {
 				return
