@@ -62,7 +62,7 @@ var importTable = map[string][]string{
 	"internal/shop": {"", "guard", "github.com/go-jose/go-jose/v4", "golang.org/x/crypto", "modernc.org/sqlite"},
 
 	// The guard: it follows the ledger, and hands nothing to what judges afterwards.
-	"internal/guard": {"", "internal/catalog", "internal/reference", "internal/store/sqlite", "github.com/cespare/xxhash/v2", "github.com/go-jose/go-jose/v4"},
+	"internal/guard": {"", "internal/catalog", "internal/reference", "internal/rules", "internal/store/sqlite", "github.com/cespare/xxhash/v2", "github.com/go-jose/go-jose/v4"},
 
 	"internal/door": {
 		"", "internal/guard", "github.com/envoyproxy/go-control-plane/envoy", "google.golang.org/grpc", "google.golang.org/genproto/googleapis/rpc",

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/whosaw/whosaw/internal/rules"
 )
 
 // Config is the section guard of whosaw.yaml.
@@ -479,7 +481,7 @@ func (c *Config) checkRoute(f *faults, i int) {
 func (c *Config) checkBudget(f *faults, i int) {
 	b := &c.Budgets[i]
 	key := fmt.Sprintf("budgets[%d]", i)
-	if err := b.check(); err != nil {
+	if err := (rules.Budget{Of: b.Of, Day: b.Day, Month: b.Month}).Check(); err != nil {
 		f.add(key, "%v", err)
 	}
 	for k := range c.Budgets[:i] {

@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -96,21 +95,6 @@ func prefixed(prefix, sub string) string {
 		prefix = defaultPrefix
 	}
 	return prefix + sub
-}
-
-func (b *Budget) check() error {
-	what, name, _ := strings.Cut(b.Of, ":")
-	switch {
-	case what != "principal" && what != "client" && what != "key" || name == "":
-		return fmt.Errorf("of: %q: give principal:CLASS, client:NAME or key:NAME", b.Of)
-	case what == "principal" && strings.Contains(name, ":"):
-		return fmt.Errorf("of: %q: give the class alone, the word before the colon, such as principal:staff", b.Of)
-	case b.Day < 0 || b.Month < 0 || b.Day+b.Month == 0:
-		return errors.New("give day, month or both, above zero")
-	case b.Month != 0 && b.Month < b.Day:
-		return errors.New("month must not be below day")
-	}
-	return nil
 }
 
 // checkListen takes unix sockets and loopback: what the doors say decides who is let in.

@@ -63,14 +63,7 @@ func try(cfg detect.Config, r *rules.Rule, c *rules.Case) Result {
 	if err == nil && c.Catalog != nil {
 		cat, err = catalog.Parse(fmt.Sprintf("the catalog of case %q", c.Name), c.Catalog)
 	}
-	cfg.Budgets = nil
-	for _, b := range c.Budgets {
-		own := detect.Budget{Of: b.Of, Day: b.Day, Month: b.Month, Unexplained: b.Unexplained}
-		if err == nil {
-			err = own.Check()
-		}
-		cfg.Budgets = append(cfg.Budgets, own)
-	}
+	cfg.Budgets = c.Budgets
 	if err != nil {
 		out.Error = err.Error()
 		return out

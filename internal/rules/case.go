@@ -21,21 +21,12 @@ type Case struct {
 	Name    string
 	Fires   bool
 	Unit    string // what the finding must be about; "": any
-	Budgets []Cap
+	Budgets []Budget
 	Catalog []byte // YAML of a catalog that somebody wrote; nil: none
 	Line    int
 
 	steps []step
 	count int64
-}
-
-// Cap is a budget that holds in a case, as in whosaw.yaml.
-type Cap struct {
-	Of    string `yaml:"of"`
-	Day   int64  `yaml:"day"`
-	Month int64  `yaml:"month"`
-	// Unexplained: only customers whom no reason explains count.
-	Unexplained bool `yaml:"unexplained"`
 }
 
 // CaseStart is when cases begin: 2025-04-14, a Monday, midnight UTC.
@@ -73,12 +64,12 @@ func (c *Case) Records() ([]whosaw.Record, error) {
 
 // caseFile is a case as it is written.
 type caseFile struct {
-	Case    string `yaml:"case"`
-	Fires   *bool  `yaml:"fires"`
-	Unit    string `yaml:"unit"`
-	Budgets []Cap  `yaml:"budgets"`
-	Catalog node   `yaml:"catalog"`
-	Records []node `yaml:"records"`
+	Case    string   `yaml:"case"`
+	Fires   *bool    `yaml:"fires"`
+	Unit    string   `yaml:"unit"`
+	Budgets []Budget `yaml:"budgets"`
+	Catalog node     `yaml:"catalog"`
+	Records []node   `yaml:"records"`
 }
 
 // node keeps a part of the tree.
@@ -106,6 +97,11 @@ func (c *Case) UnmarshalYAML(n ast.Node) error {
 		return at(n, "case %q has no records", c.Name)
 	}
 	c.Fires = *f.Fires
+	for _, b := range c.Budgets {
+		if err := b.Check(); err != nil {
+			return at(n, "case %q: budgets: %v", c.Name, err)
+		}
+	}
 	if f.Catalog.Node != nil {
 		c.Catalog = []byte(f.Catalog.String() + "\n")
 	}

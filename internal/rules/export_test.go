@@ -8,7 +8,7 @@ import (
 // Members names everything that may stand in a rule file.
 func Members() []string {
 	out := []string{"at", "repeat", "every"}
-	for _, v := range []any{file{}, fileP0{}, caseFile{}, Cap{}} {
+	for _, v := range []any{file{}, fileP0{}, caseFile{}, Budget{}} {
 		t := reflect.TypeOf(v)
 		for i := range t.NumField() {
 			name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")

@@ -46,6 +46,7 @@ func TestFaults(t *testing.T) {
 		"no firing case":   {"rule: nonexistent\ncases:\n  - case: a\n    fires: false\n    records:\n      - {subject: 7}", "0 fire and 1 do not"},
 		"fires not said":   {"rule: nonexistent\ncases:\n  - case: a\n    records:\n      - {subject: 7}", "say fires: true"},
 		"no records":       {"rule: nonexistent\ncases:\n  - case: a\n    fires: true\n    records: []", "has no records"},
+		"budget of nobody": {"rule: nonexistent\ncases:\n  - case: a\n    fires: true\n    budgets: [{of: staff, day: 1}]\n    records:\n      - {subject: 7}", `case "a": budgets: of: "staff"`},
 		"unknown in case":  {"rule: nonexistent\ncases:\n  - case: a\n    fire: true\n    records:\n      - {subject: 7}", "r.yaml:4: unknown field"},
 		"unknown in a record": {"rule: nonexistent\ncases:\n  - case: a\n    fires: true\n    records:\n      - {subject: 7}\n      - {subject: 7, colour: red}",
 			"r.yaml:7: colour: no record of this type has it"},
