@@ -58,6 +58,9 @@ var importTable = map[string][]string{
 	"internal/post":      {"github.com/klauspost/compress"},
 	"internal/sim":       {"internal/draw", "github.com/goccy/go-yaml"},
 
+	// Imported by tests, and therefore by nothing here.
+	"internal/browsertest": {"github.com/chromedp/cdproto", "github.com/chromedp/chromedp"},
+
 	// A service that is watched. It stands on what any service would: the public packages.
 	"internal/shop": {"", "guard", "github.com/go-jose/go-jose/v4", "golang.org/x/crypto", "modernc.org/sqlite"},
 

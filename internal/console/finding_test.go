@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/console"
 	"github.com/whosaw/whosaw/internal/pipeline"
@@ -62,58 +60,60 @@ func TestFinding(t *testing.T) {
 	s.tell(story{days: 1, busy: 3, theft: 21 * time.Minute, pace: 280 * time.Millisecond})
 	b := s.open()
 	b.look(1440, false)
-	b.visit("/")
-	b.shows("customers shown so far")
-	b.do(click(`a.btn[data-key="Enter"]`))
-	b.shows("customers were shown")
-	path, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`location.pathname`))
-	check(t, err)
+	b.Visit("/")
+	b.Shows("customers shown so far")
+	b.Click(`a.btn[data-key="Enter"]`)
+	b.Shows("customers were shown")
+	path := b.Eval(`location.pathname`)
 	b.clean("finding-light", "id:10479912", "forged-1")
 
 	// The one whose statistic climbed.
-	b.do(click(`//a[text()="nonexistent"]`))
-	b.shows("threshold")
-	b.shows("absent")
+	b.Click(`//a[text()="nonexistent"]`)
+	b.Shows("threshold")
+	b.Shows("absent")
 	for _, l := range looks {
 		b.look(l.width, l.dark)
-		b.do(chromedp.Reload())
-		b.shows("customers were shown")
-		b.shows("Course")
+		b.Reload()
+		b.Shows("customers were shown")
+		b.Shows("Course")
 		b.clean("finding-climb-"+l.name, "forged-1")
 	}
 	b.look(1440, false)
-	b.do(chromedp.Reload())
-	b.shows("customers were shown")
+	b.Reload()
+	b.Shows("customers were shown")
 
 	// Taken by a key, judged by clicks, contained by the key of acts with the preview in view.
-	b.key("t")
-	b.shows("taken by staff:admin")
-	b.do(click(`input[name=cut][value=networks]`))
-	b.shows("stops 4,063, hits 38")
-	b.do(click(`input[name=cut][value=unissued]`), click(`#cutgo`))
-	b.shows("In force since")
+	b.Key("t")
+	b.Shows("taken by staff:admin")
+	b.Click(`input[name=cut][value=networks]`)
+	b.Shows("stops 4,063, hits 38")
+	b.Click(`input[name=cut][value=unissued]`)
+	b.Click(`#cutgo`)
+	b.Shows("In force since")
 	guard.mu.Lock()
 	if guard.cut != "unissued" || !strings.HasPrefix(guard.who, "staff:") {
 		t.Errorf("the guard was told %q by %q", guard.cut, guard.who)
 	}
 	guard.mu.Unlock()
-	b.do(click(`button[name=undo]`))
-	b.wait(`!document.body.innerText.includes("In force since")`)
-	b.shows("Origin")
-	b.shows("stops 4,383, hits 0")
-	b.do(click(`input[name=verdict][value=harvest]`), chromedp.SendKeys(chromedp.CSS(`#reason`), "seen in the drill"), click(`//button[contains(., "Record the verdict")]`))
-	b.shows("Judged: harvest")
-	b.visit("/findings")
-	b.shows("harvest")
+	b.Click(`button[name=undo]`)
+	b.Wait(`!document.body.innerText.includes("In force since")`)
+	b.Shows("Origin")
+	b.Shows("stops 4,383, hits 0")
+	b.Click(`input[name=verdict][value=harvest]`)
+	b.Type(`#reason`, "seen in the drill")
+	b.Click(`//button[contains(., "Record the verdict")]`)
+	b.Shows("Judged: harvest")
+	b.Visit("/findings")
+	b.Shows("harvest")
 	b.clean("findings-light", "forged-1")
 	b.look(390, true)
 	b.clean("findings-390-dark")
 
 	// In Korean, by the switch of the sentence.
 	b.look(1440, true)
-	b.visit(path)
-	b.do(click(`button[name=lang][value=ko].lnk`))
-	b.shows("표시되었습니다")
+	b.Visit(path)
+	b.Click(`button[name=lang][value=ko].lnk`)
+	b.Shows("표시되었습니다")
 	b.clean("finding-ko-dark", "노출")
 }
 
@@ -123,11 +123,11 @@ func TestFindingsEmpty(t *testing.T) {
 	s.tell(story{days: 0})
 	b := s.open()
 	b.look(1440, false)
-	b.visit("/findings")
-	b.shows("accesses were looked at")
+	b.Visit("/findings")
+	b.Shows("accesses were looked at")
 	b.clean("findings-empty")
-	b.visit("/findings/7")
-	b.shows("there is no such finding")
+	b.Visit("/findings/7")
+	b.Shows("there is no such finding")
 	b.clean("fault")
 }
 

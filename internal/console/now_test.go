@@ -16,9 +16,9 @@ func TestNowEmpty(t *testing.T) {
 	b := newSite(t).open()
 	for _, l := range looks[:3] {
 		b.look(l.width, l.dark)
-		b.visit("/")
-		b.shows("Blind")
-		b.shows("Nothing has come in yet")
+		b.Visit("/")
+		b.Shows("Blind")
+		b.Shows("Nothing has come in yet")
 		b.clean("now-empty-" + l.name)
 	}
 }
@@ -29,8 +29,8 @@ func TestNowCalm(t *testing.T) {
 	b := s.open()
 	for _, l := range looks {
 		b.look(l.width, l.dark)
-		b.visit("/")
-		b.shows("No finding is open")
+		b.Visit("/")
+		b.Shows("No finding is open")
 		b.clean("now-calm-" + l.name)
 	}
 }
@@ -41,10 +41,10 @@ func TestNowHarvest(t *testing.T) {
 	b := s.open()
 	for _, l := range looks {
 		b.look(l.width, l.dark)
-		b.visit("/")
-		b.shows("customers shown so far")
-		b.wait(`document.title.startsWith("■ Harvest")`)
-		b.wait(`document.body.dataset.level === "harvest"`)
+		b.Visit("/")
+		b.Shows("customers shown so far")
+		b.Wait(`document.title.startsWith("■ Harvest")`)
+		b.Wait(`document.body.dataset.level === "harvest"`)
 		b.clean("now-harvest-"+l.name, "id:10479912", "forged-")
 	}
 }
@@ -53,9 +53,9 @@ func TestNowHarvest(t *testing.T) {
 func TestStreamAgain(t *testing.T) {
 	b := newSite(t).open()
 	b.look(1440, false)
-	b.visit("/")
-	b.wait(`document.body.dataset.ready && document.getElementById("stream")`)
-	b.wait(`(document.getElementById("stream").remove(), true)`)
-	b.wait(`document.body.classList.contains("offline")`)
-	b.wait(`!document.body.classList.contains("offline") && document.getElementById("stream")`)
+	b.Visit("/")
+	b.Wait(`document.body.dataset.ready && document.getElementById("stream")`)
+	b.Wait(`(document.getElementById("stream").remove(), true)`)
+	b.Wait(`document.body.classList.contains("offline")`)
+	b.Wait(`!document.body.classList.contains("offline") && document.getElementById("stream")`)
 }

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/auth"
@@ -38,14 +36,12 @@ func TestPictures(t *testing.T) {
 	b := calm.open()
 	take := func(b *tab, name string, width int64, dark bool, path string, shows ...string) {
 		b.look(width, dark)
-		b.visit(path)
+		b.Visit(path)
 		for _, s := range shows {
-			b.shows(s)
+			b.Shows(s)
 		}
-		b.wait(`document.body.dataset.ready && !document.querySelector(".load")`)
-		data, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-		check(t, err)
-		check(t, os.WriteFile(filepath.Join(*pictures, name+".png"), small(t, data), 0o644))
+		b.Wait(`document.body.dataset.ready && !document.querySelector(".load")`)
+		check(t, os.WriteFile(filepath.Join(*pictures, name+".png"), small(t, b.Picture()), 0o644))
 	}
 	take(b, "console-now-calm-dark", 1440, true, "/", "No finding is open")
 	guard := &stopper{}
@@ -57,9 +53,9 @@ func TestPictures(t *testing.T) {
 	take(b, "console-now-harvest-390-dark", 390, true, "/", "customers shown so far")
 	last := "/findings/3"
 	take(b, "console-finding-light", 1440, false, last, "customers were shown", "threshold", "Origin", "Deny")
-	b.do(click(`button[name=lang][value=ko].lnk`))
+	b.Click(`button[name=lang][value=ko].lnk`)
 	take(b, "console-finding-ko-dark", 1440, true, last, "표시되었습니다", "임계값", "출처", "거부")
-	b.do(click(`.rail button[value=en]`))
+	b.Click(`.rail button[value=en]`)
 	kim := api.Who{Name: "staff:kim", Role: auth.RoleAdmin}
 	found, _, err := s.alarms.Findings(t.Context(), alarmAll)
 	check(t, err)
@@ -68,18 +64,18 @@ func TestPictures(t *testing.T) {
 	at := s.now()
 	check(t, s.api.RecordEvent(t.Context(), kim, n, api.EventSpec{Kind: incident.Marked, Body: incident.Body{Moment: "aware", When: &at, Note: "the responder read the finding"}}))
 	check(t, s.api.RecordEvent(t.Context(), kim, n, api.EventSpec{Kind: incident.Owned, Body: incident.Body{Person: "staff:kim"}}))
-	b.visit("/incidents/1")
-	b.do(chromedp.SendKeys(chromedp.CSS("#vreason"), "first count, by cause"), click(`button[data-key=v]`))
-	b.shows("scope version 1")
+	b.Visit("/incidents/1")
+	b.Type("#vreason", "first count, by cause")
+	b.Click(`button[data-key=v]`)
+	b.Shows("scope version 1")
 	take(b, "console-incident-light", 1440, false, "/incidents/1", "scope version 1")
 	id, err := s.console.HandleOf(t.Context(), whosaw.Filter{{Key: []string{"login-2024-b"}, Outcome: []string{"disclosed"}}})
 	check(t, err)
 	take(b, "console-scope-light", 1440, false, "/scope/"+id, "Counted in", "1 – 20 of", "GET /me")
-	b.visit("/subject")
-	b.do(chromedp.SendKeys(chromedp.CSS("#subject"), s.honest+"\r"))
-	b.shows("Every access")
-	path, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`location.pathname`))
-	check(t, err)
+	b.Visit("/subject")
+	b.Type("#subject", s.honest+"\r")
+	b.Shows("Every access")
+	path := b.Eval(`location.pathname`)
 	take(b, "console-subject-dark", 1440, true, path, "Every access")
 	take(b, "console-keys-light", 1440, false, "/keys", "Signing keys")
 }

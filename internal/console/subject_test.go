@@ -3,8 +3,6 @@ package console_test
 import (
 	"testing"
 	"time"
-
-	"github.com/chromedp/chromedp"
 )
 
 // TestSubject asks who saw a customer's data, in clicks from a scope's list.
@@ -13,32 +11,31 @@ func TestSubject(t *testing.T) {
 	s.tell(story{days: 2, busy: 3, theft: 21 * time.Minute, pace: 280 * time.Millisecond})
 	b := s.open()
 	b.look(1440, false)
-	b.visit("/findings/1")
-	b.shows("customers were shown")
-	b.key("s")
-	b.shows("1 – 20 of")
-	id, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.querySelector("#list tbody td").innerText.trim()`))
-	check(t, err)
-	b.do(click(`#list tbody button`))
-	b.shows("Subject " + id)
-	b.shows("claims to be customer:" + id)
-	b.shows("never issued")
+	b.Visit("/findings/1")
+	b.Shows("customers were shown")
+	b.Key("s")
+	b.Shows("1 – 20 of")
+	id := b.Eval(`document.querySelector("#list tbody td").innerText.trim()`)
+	b.Click(`#list tbody button`)
+	b.Shows("Subject " + id)
+	b.Shows("claims to be customer:" + id)
+	b.Shows("never issued")
 	for _, l := range looks {
 		b.look(l.width, l.dark)
-		b.do(chromedp.Reload())
-		b.shows("Subject " + id)
+		b.Reload()
+		b.Shows("Subject " + id)
 		b.clean("subject-"+l.name, "id:"+id, "forged-")
 	}
 	b.look(1440, false)
-	b.do(chromedp.Reload())
-	b.shows("Every access")
-	b.key("x")
-	b.shows("All accesses")
+	b.Reload()
+	b.Shows("Every access")
+	b.Key("x")
+	b.Shows("All accesses")
 
 	// An honest customer, by the form.
-	b.key("u")
-	b.shows("That you looked is recorded")
-	b.do(chromedp.SendKeys(chromedp.CSS("#subject"), s.honest+"\r"))
-	b.shows("All of it is explained")
+	b.Key("u")
+	b.Shows("That you looked is recorded")
+	b.Type("#subject", s.honest+"\r")
+	b.Shows("All of it is explained")
 	b.clean("subject-honest", "id:"+s.honest)
 }

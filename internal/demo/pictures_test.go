@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/whosaw/whosaw/internal/demo"
 )
 
@@ -24,11 +22,10 @@ func TestPictures(t *testing.T) {
 	b := openTab(t)
 	d, _ := start(t, func(c *demo.Config) { c.Customers, c.Seed, c.Span, c.Days = 3_000, 1, 30*time.Second, 0 })
 	ready(t, d)
+	b.own(d)
 	take := func(name string, width int64, dark bool) {
 		b.look(width, dark)
-		data, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-		check(t, err)
-		img, err := png.Decode(bytes.NewReader(data))
+		img, err := png.Decode(bytes.NewReader(b.Picture()))
 		check(t, err)
 		var out bytes.Buffer
 		enc := png.Encoder{CompressionLevel: png.BestCompression}
@@ -38,15 +35,15 @@ func TestPictures(t *testing.T) {
 	b.look(1440, false)
 	b.visit(d.URL())
 	for _, heading := range []string{"Somebody has kept", "Every customer", "The same thief"} {
-		b.click("[data-next]")
-		b.shows(heading)
-		b.wait(`[...document.querySelectorAll(".panel .sign")].every(e => e.textContent === "=")`)
+		b.Click("[data-next]")
+		b.Shows(heading)
+		b.Wait(`[...document.querySelectorAll(".panel .sign")].every(e => e.textContent === "=")`)
 	}
 	take("demo", 1440, false)
 	take("demo-dark", 1440, true)
 	b.look(1440, false)
-	b.click("[data-next]")
-	b.shows("Two ways to count")
-	b.wait(`[...document.querySelectorAll(".panel .sign")].every(e => e.textContent === "=")`)
+	b.Click("[data-next]")
+	b.Shows("Two ways to count")
+	b.Wait(`[...document.querySelectorAll(".panel .sign")].every(e => e.textContent === "=")`)
 	take("demo-scope", 1440, false)
 }

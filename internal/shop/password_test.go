@@ -1,19 +1,19 @@
 package shop_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"github.com/whosaw/whosaw/internal/browsertest"
 	"github.com/whosaw/whosaw/internal/shop"
 )
 
 // TestMain has passwords of tests that are not about them kept cheaply: under the race detector each takes a second otherwise.
 func TestMain(m *testing.M) {
 	shop.Cheap(true)
-	os.Exit(m.Run())
+	browsertest.Main(m)
 }
 
 func TestPasswords(t *testing.T) {
