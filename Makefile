@@ -69,7 +69,7 @@ torture: ## kill -9 under load for TORTURE (10m) each: the ledger, every record 
 	$(GO) test ./internal/ledger -run 'TestTorture$$' -count=1 -v -timeout 0 -ledger.torture=$(TORTURE)
 	$(GO) test ./cmd/whosaw -run TestServeTorture -count=1 -v -timeout 0 -whosaw.torture=$(TORTURE)
 
-notices: ## 100,000 notices through a real postfix with kill -9 at random moments, and how many it takes an hour: half an hour
+notices: ## 100,000 notices through a real postfix with kill -9 at random moments, and how many it takes an hour: a quarter of an hour
 	$(GO) test ./cmd/whosaw -run 'TestNoticeKill$$|TestNoticeSpeed' -count=1 -v -timeout 0 -whosaw.notices=$(NOTICES) -whosaw.noticekills=40
 
 example: ## makes examples/ again from the generator

@@ -35,6 +35,7 @@ import (
 
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/auth"
+	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/notice"
 )
@@ -42,6 +43,7 @@ import (
 var (
 	noticePeople    = flag.Int("whosaw.notices", 400, "people of the tests of notices")
 	noticeTransport = flag.String("whosaw.noticetransport", "discard:", "where the postfix of TestNoticeSpeed gives the mails on to")
+	noticeDKIM      = flag.String("whosaw.noticedkim", "rsa", "what TestNoticeSpeed signs with: rsa, ed25519 or both")
 	noticeKills     = flag.Int("whosaw.noticekills", 6, "kills of TestNoticeKill")
 )
 
@@ -176,15 +178,20 @@ func relayCertificate(t *testing.T) (cert, key string) {
 	return cert, key
 }
 
-// newNoticeKit starts a server, gives it accesses of so many people, and brings the notice to its approval.
-func newNoticeKit(t *testing.T, people, relayPort int, ca, more string, key crypto.Signer) *noticeKit {
+// newNoticeKit starts a server, gives it accesses of so many people, and brings the notice to its approval. A second key signs beside the first.
+func newNoticeKit(t *testing.T, people, relayPort int, ca, more string, keys ...crypto.Signer) *noticeKit {
 	t.Helper()
 	k := &noticeKit{t: t, dir: filepath.Join(t.TempDir(), "data"), people: people}
 	files := t.TempDir()
 	fatal(t, os.WriteFile(filepath.Join(files, "secret"), []byte("s3cret\n"), 0o600))
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	fatal(t, err)
-	fatal(t, os.WriteFile(filepath.Join(files, "dkim.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
+	dkim := "domain: shop.example"
+	for i, key := range keys {
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		fatal(t, err)
+		file := filepath.Join(files, fmt.Sprintf("dkim%d.pem", i))
+		fatal(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
+		dkim += fmt.Sprintf(", %[1]sselector: n%[2]d, %[1]skey_file: %[3]s", []string{"", "also_"}[i], i+1, file)
+	}
 	security := "security: none"
 	if ca != "" {
 		security = "security: starttls\n    ca_file: " + ca
@@ -201,8 +208,8 @@ func newNoticeKit(t *testing.T, people, relayPort int, ca, more string, key cryp
     port: %d
     %s
     from: Example Shop <notice@shop.example>
-%s    dkim: {domain: shop.example, selector: n1, key_file: %s}
-`, shopOf(t).URL, filepath.Join(files, "secret"), relayPort, security, more, filepath.Join(files, "dkim.pem"))
+%s    dkim: {%s}
+`, shopOf(t).URL, filepath.Join(files, "secret"), relayPort, security, more, dkim)
 	k.server = startServer(t, k.dir, k.config)
 	k.fill()
 	k.approve()
@@ -271,16 +278,21 @@ func (k *noticeKit) notice() *notice.Notice {
 	return &n
 }
 
-// settled waits until nothing is being sent.
+// settled waits until nothing is being sent, and says every ten seconds how far it is.
 func (k *noticeKit) settled(most time.Duration) *notice.Notice {
 	k.t.Helper()
-	deadline := time.Now().Add(most)
+	began := time.Now()
+	deadline, say := began.Add(most), began.Add(10*time.Second)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		n := k.notice()
 		if n.State != notice.Sending {
 			return n
+		}
+		if now := time.Now(); now.After(say) {
+			k.t.Logf("%s: %d of %d people have an outcome, %d were sent it, %.0f a second now", now.Sub(began).Round(time.Second), n.People-n.Outcomes["waiting"]-n.Outcomes["in_flight"], n.People, n.Outcomes["sent"], n.PerSecond)
+			say = now.Add(10 * time.Second)
 		}
 		if time.Now().After(deadline) {
 			k.t.Fatalf("after %s: %+v\n%s", most, n, k.server.log())
@@ -412,7 +424,11 @@ func TestNoticeSpeed(t *testing.T) {
 	// As most domains sign: it is half of what a mail costs here.
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	fatal(t, err)
-	k := newNoticeKit(t, *noticePeople, relay.port, cert, "    connections: 40\n", rsaKey)
+	keys, ok := map[string][]crypto.Signer{"rsa": {rsaKey}, "ed25519": {quickKey(t)}, "both": {rsaKey, quickKey(t)}}[*noticeDKIM]
+	if !ok {
+		t.Fatalf("-whosaw.noticedkim=%s: give rsa, ed25519 or both", *noticeDKIM)
+	}
+	k := newNoticeKit(t, *noticePeople, relay.port, cert, "    connections: 40\n", keys...)
 	fatal(t, k.server.terminate()) // so that its processor time is that of the sending
 	k.server = startServer(t, k.dir, k.config)
 	began := time.Now()
@@ -424,15 +440,31 @@ func TestNoticeSpeed(t *testing.T) {
 		return (d / time.Duration(n.Outcomes["sent"])).Round(time.Microsecond)
 	}
 	state := k.server.cmd.ProcessState
-	t.Logf("processor time of each notice: whosaw %s, postfix %s", each(state.UserTime()+state.SystemTime()), each(relay.stop()))
 	hour := float64(n.Outcomes["sent"]) / took.Seconds() * 3600
-	t.Logf("%d people, %d sent through postfix (then %s) in %s: %.0f an hour", k.people, n.Outcomes["sent"], *noticeTransport, took.Round(time.Millisecond), hour)
+	t.Log(table(
+		"people", figure.Int(int64(k.people)),
+		"taken by postfix", fmt.Sprintf("%s in %s (then %s)", figure.Int(n.Outcomes["sent"]), took.Round(time.Millisecond), *noticeTransport),
+		"no address", figure.Int(n.Outcomes["no_contact"]),
+		"in doubt", figure.Int(n.Outcomes["in_doubt"]),
+		"an hour", figure.Int(int64(hour)),
+		"signed with", *noticeDKIM,
+		"processor time each", fmt.Sprintf("whosaw %s, postfix %s", each(state.UserTime()+state.SystemTime()), each(relay.stop())),
+	))
 	if n.State != notice.Done || n.Outcomes["sent"] != int64(k.people-k.people/97) {
 		t.Errorf("%s: %v", n.State, n.Outcomes)
 	}
 	if k.people >= 10_000 && hour < 500_000 {
 		t.Errorf("%.0f an hour is less than 500,000", hour)
 	}
+}
+
+// table sets names and what they are below one another.
+func table(cells ...string) string {
+	var b strings.Builder
+	for i := 0; i+1 < len(cells); i += 2 {
+		fmt.Fprintf(&b, "\n    %-46s %s", cells[i], cells[i+1])
+	}
+	return b.String()
 }
 
 func (k *noticeKit) killed(relay *postfix) {
@@ -477,7 +509,16 @@ func (k *noticeKit) killed(relay *postfix) {
 	if lost > 0 || twice > 0 {
 		t.Errorf("%d of those who were sent one got none, and %d got more than one", lost, twice)
 	}
-	t.Logf("%d people, %d kills: %d sent, %d in doubt (of these %d had it), %d without an address; %d mails arrived in %s", k.people, kills, n.Outcomes["sent"], doubt, ofDoubt, missing, arrived, took.Round(time.Second))
+	said := []string{
+		"people", figure.Int(int64(k.people)),
+		"kill -9 while it was sent", figure.Int(int64(kills)),
+		"sent", figure.Int(n.Outcomes["sent"]),
+		"no address", figure.Int(int64(missing)),
+		"in doubt", fmt.Sprintf("%s, of whom %s had it", figure.Int(doubt), figure.Int(int64(ofDoubt))),
+		"sent, but it never came", figure.Int(int64(lost)),
+		"came twice", figure.Int(int64(twice)),
+		"mails that arrived, after", fmt.Sprintf("%s, %s", figure.Int(int64(arrived)), took.Round(time.Second)),
+	}
 
 	// Sent again by choice: everybody has it, at most those in doubt twice, and then under the same id.
 	if doubt > 0 {
@@ -489,26 +530,42 @@ func (k *noticeKit) killed(relay *postfix) {
 		t.Fatalf("%s: %v", n.State, n.Outcomes)
 	}
 	k.inbox.until(k.people-missing+ofDoubt, time.Minute)
+	again, none, wrong := k.everybody(unsure)
+	t.Log(table(append(said,
+		"then those in doubt sent again: had it twice", fmt.Sprintf("%d, each under one Message-ID", again),
+		"then had none though there is an address", figure.Int(int64(none)),
+		"then had two and was never in doubt", figure.Int(int64(wrong)))...))
+	if relay != nil && t.Failed() {
+		t.Log(relay.log())
+	}
+	k.onRecord(kills)
+}
+
+// everybody looks at what each person got in the end: how many of those who were in doubt got it twice, who got none, who got two though nobody chose that.
+func (k *noticeKit) everybody(unsure map[string]bool) (again, none, wrong int) {
+	t := k.t
 	k.inbox.mu.Lock()
 	defer k.inbox.mu.Unlock()
 	for i := 1; i <= k.people; i++ {
 		id := strconv.Itoa(i)
 		got := k.inbox.got[addressOf(id)]
+		if unsure[id] && len(got) > 1 {
+			again++
+		}
 		switch {
 		case i%97 == 0 && len(got) > 0:
 			t.Errorf("%s has no address and got %d", id, len(got))
 		case i%97 != 0 && len(got) == 0:
+			none++
 			t.Errorf("%s got none", id)
 		case len(got) > 1 && !unsure[id]:
+			wrong++
 			t.Errorf("%s got %d and was never in doubt", id, len(got))
 		case len(slices.Compact(slices.Clone(got))) > 1:
 			t.Errorf("%s got mails with several ids: %q", id, got)
 		}
 	}
-	if relay != nil && t.Failed() {
-		t.Log(relay.log())
-	}
-	k.onRecord(kills)
+	return again, none, wrong
 }
 
 // count gives how many who are not in doubt got none, or more than one, and how many of those in doubt got it.

@@ -171,7 +171,7 @@ func (c *Config) checkIncident(f *faults) {
 // Notices is the section notice, with its paths as seen from here.
 func (c *Config) Notices() notice.Config {
 	n := c.Notice
-	for _, path := range []*string{&n.Texts, &n.Lookup.SecretFile, &n.Lookup.CAFile, &n.Mail.PasswordFile, &n.Mail.CAFile, &n.Mail.DKIM.KeyFile} {
+	for _, path := range []*string{&n.Texts, &n.Lookup.SecretFile, &n.Lookup.CAFile, &n.Mail.PasswordFile, &n.Mail.CAFile, &n.Mail.DKIM.KeyFile, &n.Mail.DKIM.AlsoKeyFile} {
 		*path = c.Path(*path)
 	}
 	return n

@@ -16,13 +16,20 @@ var errNotRunning = errors.New("no server runs: notices are sent by whosaw serve
 // grace is how long a stop lets mails that are on the way come to an end.
 const grace = 10 * time.Second
 
-// Run sends what is to be sent until ctx ends: what was being sent when the process ended goes on, and what was on the way then is in doubt.
-func (b *Book) Run(ctx context.Context) {
+// Begin has waves begin and go on from now on. run sends what is to be sent until ctx ends: what was being sent when the process ended goes on, and what was
+// on the way then is in doubt.
+func (b *Book) Begin(ctx context.Context) (run func()) {
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
 	b.mu.Lock()
 	b.begin = func(number int64) error { return b.start(hard, number) }
 	b.mu.Unlock()
+	return func() {
+		defer cut()
+		b.run(ctx, cut)
+	}
+}
+
+func (b *Book) run(ctx context.Context, cut context.CancelFunc) {
 	numbers, err := b.numbers(ctx)
 	for _, number := range numbers {
 		if e := b.recover(ctx, number); e != nil {

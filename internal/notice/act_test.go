@@ -2,9 +2,12 @@ package notice_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/csv"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -65,6 +68,48 @@ func TestDKIM(t *testing.T) {
 		bad = bytes.Replace(bad, []byte("Subject: Ex"), []byte("Subject: Ax"), 1)
 		if checks, err := dkim.VerifyWithOptions(bytes.NewReader(bad), &dkim.VerifyOptions{LookupTXT: lookup}); err == nil && len(checks) == 1 && checks[0].Err == nil {
 			t.Error("a changed mail is good too")
+		}
+	}
+}
+
+// With a second key each mail bears both signatures, and each is good for a receiver who knows that kind only.
+func TestDKIMBoth(t *testing.T) {
+	w := newWorld(t)
+	w.many(3)
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	check(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	check(t, err)
+	w.cfg.Mail.DKIM.AlsoSelector, w.cfg.Mail.DKIM.AlsoKeyFile = "e1", w.file("ed.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	check(t, w.cfg.Check())
+	w.open()
+	n := w.made(notice.Spec{})
+	check(t, w.book.Send(t.Context(), n.Number, "staff:kim", 0, 0))
+	w.until(n.Number, inState(notice.Done))
+	rsaPublic, err := x509.MarshalPKIXPublicKey(&dkimPair.key.PublicKey)
+	check(t, err)
+	keys := map[string]string{
+		"n1._domainkey.shop.example": "v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(rsaPublic),
+		"e1._domainkey.shop.example": "v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(public),
+	}
+	for _, m := range w.sink.mails() {
+		for _, known := range [][]string{{"n1"}, {"e1"}, {"n1", "e1"}} {
+			checks, err := dkim.VerifyWithOptions(bytes.NewReader(m.raw), &dkim.VerifyOptions{LookupTXT: func(name string) ([]string, error) {
+				if selector, _, _ := strings.Cut(name, "."); slices.Contains(known, selector) {
+					return []string{keys[name]}, nil
+				}
+				return nil, errors.New("no such name")
+			}})
+			check(t, err)
+			good := 0
+			for _, c := range checks {
+				if c.Err == nil && c.Domain == "shop.example" {
+					good++
+				}
+			}
+			if len(checks) != 2 || good != len(known) {
+				t.Errorf("who knows %v finds %d of %d good", known, good, len(checks))
+			}
 		}
 	}
 }
@@ -324,7 +369,11 @@ func TestConfigCheck(t *testing.T) {
 		"notice.mail.security":        func(c *notice.Config) { c.Mail.Security, c.Mail.Host = "none", "relay.shop.example" },
 		"notice.mail.user":            func(c *notice.Config) { c.Mail.User = "x" },
 		"notice.mail.dkim.key_file":   func(c *notice.Config) { c.Mail.DKIM.KeyFile = w.file("key", []byte("no key")) },
-		"notice.mail.dkim: give":      func(c *notice.Config) { c.Mail.DKIM.Selector = "" },
+		"notice.mail.dkim: give both": func(c *notice.Config) { c.Mail.DKIM.AlsoSelector = "e1" },
+		"a selector of its own": func(c *notice.Config) {
+			c.Mail.DKIM.AlsoSelector, c.Mail.DKIM.AlsoKeyFile = c.Mail.DKIM.Selector, c.Mail.DKIM.KeyFile
+		},
+		"notice.mail.dkim: give dom":  func(c *notice.Config) { c.Mail.DKIM.Selector = "" },
 		"notice.mail: connections":    func(c *notice.Config) { c.Mail.Connections = 1000 },
 		"notice.mail.reply_to: it is": func(c *notice.Config) { c.Mail.ReplyTo = "nobody" },
 	} {

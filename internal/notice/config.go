@@ -90,8 +90,13 @@ type DKIMConfig struct {
 	Domain string `yaml:"domain"`
 	// Selector names the key below SELECTOR._domainkey.DOMAIN in DNS.
 	Selector string `yaml:"selector"`
-	// KeyFile holds the private key, RSA or Ed25519, PEM.
+	// KeyFile holds the private key, RSA or Ed25519, PEM. RSA of 2048 bits is what every receiver checks; Ed25519 (RFC 8463) signs in a twentieth of the time, and
+	// receivers that do not know it take the mail as unsigned.
 	KeyFile string `yaml:"key_file"`
+	// AlsoSelector names a second key of the domain: each mail bears a signature of both, as of RSA and of Ed25519.
+	AlsoSelector string `yaml:"also_selector"`
+	// AlsoKeyFile holds the second private key.
+	AlsoKeyFile string `yaml:"also_key_file"`
 }
 
 func (c *Config) languages() []string {
@@ -164,6 +169,7 @@ func (c *Config) Check() error {
 	}
 	for _, f := range []struct{ key, name string }{
 		{"lookup.secret_file", l.SecretFile}, {"lookup.ca_file", l.CAFile}, {"mail.password_file", c.Mail.PasswordFile}, {"mail.ca_file", c.Mail.CAFile}, {"mail.dkim.key_file", c.Mail.DKIM.KeyFile},
+		{"mail.dkim.also_key_file", c.Mail.DKIM.AlsoKeyFile},
 	} {
 		if f.name != "" {
 			if _, err := readSecret(f.name); err != nil {
@@ -207,10 +213,17 @@ func (c *Config) checkMail(add func(key, format string, args ...any)) {
 		add("mail", "connections is at most 200, port at most 65535, per_connection not below zero")
 	}
 	d := &m.DKIM
-	if given := d.Domain != "" || d.Selector != "" || d.KeyFile != ""; given {
-		if d.Domain == "" || d.Selector == "" || d.KeyFile == "" {
-			add("mail.dkim", "give domain, selector and key_file")
-		} else if _, err := signer(d); err != nil {
+	given := d.Domain != "" || d.Selector != "" || d.KeyFile != "" || d.AlsoSelector != "" || d.AlsoKeyFile != ""
+	switch {
+	case !given:
+	case d.Domain == "" || d.Selector == "" || d.KeyFile == "":
+		add("mail.dkim", "give domain, selector and key_file")
+	case (d.AlsoSelector == "") != (d.AlsoKeyFile == ""):
+		add("mail.dkim", "give both also_selector and also_key_file")
+	case d.AlsoSelector == d.Selector:
+		add("mail.dkim.also_selector", "the second key needs a selector of its own")
+	default:
+		if _, err := signers(d); err != nil {
 			add("mail.dkim.key_file", "%v", err)
 		}
 	}

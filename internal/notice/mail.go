@@ -25,16 +25,29 @@ type composer struct {
 	from     *netmail.Address
 	replyTo  string
 	host     string // of message ids
-	signer   *gomail.DKIMSigner
+	signers  []*gomail.DKIMSigner
 	notice   uint32
 	secret   []byte
 	letter   *Letter
 	isSample bool
 }
 
+// signers reads the DKIM keys: none where no domain signs.
+func signers(cfg *DKIMConfig) ([]*gomail.DKIMSigner, error) {
+	if cfg.Domain == "" {
+		return nil, nil
+	}
+	first, err := signer(cfg.Domain, cfg.Selector, cfg.KeyFile)
+	if err != nil || cfg.AlsoKeyFile == "" {
+		return []*gomail.DKIMSigner{first}, err
+	}
+	also, err := signer(cfg.Domain, cfg.AlsoSelector, cfg.AlsoKeyFile)
+	return []*gomail.DKIMSigner{first, also}, err
+}
+
 // signer reads a DKIM key. Its errors hold nothing of it.
-func signer(cfg *DKIMConfig) (*gomail.DKIMSigner, error) {
-	text, err := readSecret(cfg.KeyFile)
+func signer(domain, selector, file string) (*gomail.DKIMSigner, error) {
+	text, err := readSecret(file)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +55,7 @@ func signer(cfg *DKIMConfig) (*gomail.DKIMSigner, error) {
 	if err != nil {
 		return nil, errors.New("the file holds no private key: give RSA or Ed25519 in PEM, as from openssl genpkey")
 	}
-	s := gomail.NewDKIMSigner(cfg.Domain, cfg.Selector, key)
+	s := gomail.NewDKIMSigner(domain, selector, key)
 	if err := s.ValidateConfig(); err != nil {
 		return nil, errors.New("the key is neither RSA nor Ed25519")
 	}
@@ -56,10 +69,8 @@ func newComposer(cfg *MailConfig, notice uint32, secret []byte, letter *Letter) 
 	}
 	c := &composer{from: from, replyTo: cfg.ReplyTo, notice: notice, secret: secret, letter: letter}
 	_, c.host, _ = strings.Cut(from.Address, "@")
-	if cfg.DKIM.Domain != "" {
-		if c.signer, err = signer(&cfg.DKIM); err != nil {
-			return nil, fmt.Errorf("compose mail: %w", err)
-		}
+	if c.signers, err = signers(&cfg.DKIM); err != nil {
+		return nil, fmt.Errorf("compose mail: %w", err)
 	}
 	return c, nil
 }
@@ -93,13 +104,37 @@ func (c *composer) compose(r *Recipient, now time.Time) (*mail, error) {
 	}
 	msg.SetBodyString(gomail.TypeTextPlain, strings.ReplaceAll(m.Text, "\n", "\r\n"), gomail.WithPartEncoding(encoding))
 	msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML, gomail.WithPartEncoding(encoding))
-	if c.signer != nil {
-		msg.SetDKIM(c.signer)
-	}
 	var b bytes.Buffer
 	b.Grow(16 << 10)
 	if _, err := msg.WriteTo(&b); err != nil {
 		return nil, fmt.Errorf("compose mail: %w", err)
 	}
-	return &mail{to: r.Email, lang: m.Lang, data: b.Bytes()}, nil
+	data, err := c.sign(b.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	return &mail{to: r.Email, lang: m.Lang, data: data}, nil
+}
+
+// sign puts a signature of each key before a mail. None covers another, so that a receiver who knows one kind only finds it good.
+func (c *composer) sign(data []byte) ([]byte, error) {
+	if len(c.signers) == 0 {
+		return data, nil
+	}
+	head, body, ok := bytes.Cut(data, []byte("\r\n\r\n"))
+	if !ok {
+		return nil, errors.New("BUG: a mail without a body")
+	}
+	head = data[:len(head)+2] // with the end of its last line
+	var out bytes.Buffer
+	out.Grow(len(data) + 2<<10)
+	for _, s := range c.signers {
+		line, err := s.Sign(head, body)
+		if err != nil {
+			return nil, fmt.Errorf("sign mail: %w", err)
+		}
+		out.WriteString(line)
+	}
+	out.Write(data)
+	return out.Bytes(), nil
 }

@@ -74,7 +74,7 @@ type Book struct {
 	mu      sync.Mutex // of what follows
 	rosters map[int64]*roster
 	runs    map[int64]*run
-	begin   func(number int64) error // set while Run runs
+	begin   func(number int64) error // set from Begin until its end
 	act     map[int64]*sync.Mutex    // one act of a person on a notice at a time
 }
 
@@ -88,7 +88,7 @@ func NewBook(cfg BookConfig) (*Book, error) {
 	return &Book{cfg: cfg, texts: texts, rosters: map[int64]*roster{}, runs: map[int64]*run{}, act: map[int64]*sync.Mutex{}}, nil
 }
 
-// Close closes the rosters. Run must have ended.
+// Close closes the rosters. What Begin gave must have ended.
 func (b *Book) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -317,7 +317,8 @@ func (w *world) open() {
 	check(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { defer close(done); w.book.Run(ctx) }()
+	run := w.book.Begin(ctx)
+	go func() { defer close(done); run() }()
 	var once sync.Once
 	book := w.book
 	w.stop = func() {

@@ -377,7 +377,7 @@ func (s *Server) Run(ctx context.Context) error {
 			s.log.Error("lists that retention removed are still there", "error", err)
 		}
 	})
-	running.Go(func() { s.notices.Run(background) })
+	running.Go(s.notices.Begin(background)) // before anybody can ask for a wave
 	running.Go(func() { s.api.Run(background) })
 	running.Go(func() { s.nag(background) })
 	running.Go(func() { s.attend(background) })
