@@ -76,7 +76,8 @@ func (w *world) openNotices(db *sqlite.DB, inc *incident.Book, logger *slog.Logg
 	check(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan struct{})
-	go func() { defer close(over); book.Run(ctx) }()
+	run := book.Begin(ctx)
+	go func() { defer close(over); run() }()
 	w.t.Cleanup(func() { cancel(); <-over; check(w.t, book.Close()) })
 	return book
 }
