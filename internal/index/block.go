@@ -23,8 +23,6 @@ type Block struct {
 	v4      monotoneSection
 	who     Packed
 	times   Packed
-	buckets Packed // see find.go
-	places  Packed
 	rest    [rowColumns]Runs // see rest.go
 	tieRows Packed
 	tieSeqs Packed
@@ -35,8 +33,6 @@ func (b *Block) open() {
 	h := &b.head
 	b.who = b.packed(sectionWho, h.rows)
 	b.times = b.packed(sectionTime, h.rows)
-	b.buckets = b.packed(sectionBuckets, bucketsFor(h.rows)+1)
-	b.places = b.packed(sectionPlaces, h.places)
 	for c := range rowColumns {
 		b.rest[c] = b.runs(c)
 	}

@@ -62,6 +62,7 @@ type builder struct {
 	sortedOrigins []uint32
 	ownBase       uint64 // of principals, see rest.go
 	accesses      int
+	finds         []uint64 // see findsOf
 }
 
 type row struct {
@@ -70,17 +71,18 @@ type row struct {
 	time    int64
 }
 
-// build gives the bytes of a chunk's block.
-func build(segment ledger.SegmentID, c *ledger.Chunk) ([]byte, error) {
+// build gives the bytes of a chunk's block, and where its subjects are.
+func build(segment ledger.SegmentID, c *ledger.Chunk) (block []byte, finds []uint64, err error) {
 	b := &builder{c: c, shapes: map[string]uint32{}}
 	if c.N == 0 || len(c.SubjectIDs)+c.N > maxRows {
-		return nil, errCannot
+		return nil, nil, errCannot
 	}
 	subjects := b.subjects()
 	if err := b.read(subjects); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return b.write(segment, subjects), nil
+	block = b.write(segment, subjects)
+	return block, b.finds, nil
 }
 
 // subjectTable says how a block tells subjects.
@@ -435,10 +437,9 @@ func (b *builder) write(segment ledger.SegmentID, subjects *subjectTable) []byte
 	monotone(w, sectionStarts, starts, uint64(len(b.rows)))
 	packed(w, sectionWho, who, shapeBits+widthOf(max(subjects.limit, 1)-1))
 	packed(w, sectionTime, times, widthOf(uint64(maxTime-minTime)))
-	buckets, places := subjectPlaces(who, shapeBits, func(shape uint64) bool { return b.blobs[shape][0]&shapeSubject != 0 })
-	w.head.places = len(places)
-	packed(w, sectionBuckets, buckets, widthOf(uint64(len(places))))
-	packed(w, sectionPlaces, places, printBits+widthOf(uint64(len(b.rows)>>stretchBits)))
+	w.end(sectionBuckets, 0)
+	w.end(sectionPlaces, 0)
+	b.finds = b.findsOf(subjects, who, shapeBits)
 	b.restOf(w, subjects, b.accessOfRows(), who, times, starts)
 	return w.finish()
 }

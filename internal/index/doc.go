@@ -18,7 +18,7 @@
 //     system may drop from memory at any time.
 //
 // Beside a block lie a digest (digest.go: what every question must know of a segment) and, once it is asked for, a side table
-// (issued.go: which credentials were issued, as of a sequence).
+// (issued.go: which credentials were issued, as of a sequence). For many segments together, finders tell where subjects are (finder.go, finders.go).
 //
 // It trusts the ledger that a segment never changes. It is not in backups: it is built again.
 //

@@ -39,7 +39,7 @@ const (
 	sectionStarts             = sectionTexts + 1
 	sectionWho                = sectionStarts + 1
 	sectionTime               = sectionWho + 1
-	sectionBuckets            = sectionTime + 1
+	sectionBuckets            = sectionTime + 1 // where subjects are; that is in finders now, and what older blocks have is not read
 	sectionPlaces             = sectionBuckets + 1
 	sectionPrincipals         = sectionPlaces + 1
 	sectionRow                = sectionPrincipals + 1
@@ -82,6 +82,8 @@ type columnHead struct {
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+func updateChecksum(sum uint32, b []byte) uint32 { return crc32.Update(sum, castagnoli, b) }
 
 // fileWriter makes the bytes of a block.
 type fileWriter struct {
@@ -276,8 +278,7 @@ func (b *Block) fits() bool {
 	}
 	for s, n := range map[section]int{
 		sectionASN: h.asns, sectionShapes: h.shapes + 1, sectionInts: h.ints, sectionTexts: h.texts + 1,
-		sectionWho: h.rows, sectionTime: h.rows, sectionBuckets: bucketsFor(h.rows) + 1,
-		sectionPlaces: h.places, sectionPrincipals: h.principals + 1, sectionTieRows: h.ties, sectionTieSeqs: h.ties,
+		sectionWho: h.rows, sectionTime: h.rows, sectionPrincipals: h.principals + 1, sectionTieRows: h.ties, sectionTieSeqs: h.ties,
 	} {
 		ok = ok && fit(s, n)
 	}

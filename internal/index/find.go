@@ -2,94 +2,91 @@ package index
 
 import "slices"
 
-// Where a subject's rows are: its number is hashed to a bucket, and each entry of a bucket says that a subject with these
-// bits of a hash has rows in this stretch. An entry may be another subject's: whoever asks looks at the rows.
-const (
-	stretchBits = 10 // of a row's number: its stretch has 1,024 rows
-	printBits   = 5  // of a hash, beside the bucket
-	bucketRows  = 16 // rows a bucket, on average
-)
-
-// placeOf gives a number's bucket and print.
-func placeOf(number uint64, buckets int) (bucket int, print uint64) {
-	h := number * 0x9e3779b97f4a7c15
-	h ^= h >> 29
-	h *= 0xbf58476d1ce4e5b9
-	h ^= h >> 32
-	return int(h >> 8 % uint64(buckets)), h & (1<<printBits - 1)
+// findsOf gives where the subjects of rows are, as keys for a finder: the hash of a subject over the stretch of its row, sorted. who has
+// the rows in their order.
+func (b *builder) findsOf(subjects *subjectTable, who []uint64, shapeBits uint) []uint64 {
+	keys := make([]uint64, 0, len(who))
+	for row, v := range who {
+		if b.blobs[v&(1<<shapeBits-1)][0]&shapeSubject != 0 {
+			keys = append(keys, subjects.hash(v>>shapeBits)<<keyStretch|uint64(row)>>stretchBits)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
-func bucketsFor(rows int) int { return max(1, rows/bucketRows) }
-
-// subjectPlaces gives the entries of all buckets, and where each bucket begins. who has the rows in their order.
-func subjectPlaces(who []uint64, shapeBits uint, named func(shape uint64) bool) (starts []uint32, entries []uint64) {
-	n := bucketsFor(len(who))
-	list := make([]uint64, 0, len(who))
-	for i, v := range who {
-		if !named(v & (1<<shapeBits - 1)) {
-			continue
-		}
-		bucket, print := placeOf(v>>shapeBits, n)
-		list = append(list, uint64(bucket)<<32|uint64(i)>>stretchBits<<printBits|print)
+// hash gives the hash of a subject's number.
+func (t *subjectTable) hash(number uint64) uint64 {
+	switch {
+	case !t.coded:
+		return hashOfInt(number)
+	case number < uint64(len(t.ints)):
+		return hashOfInt(t.ints[number])
 	}
-	slices.Sort(list)
-	list = slices.Compact(list)
-	starts = make([]uint32, n+1)
-	for i, x := range list {
-		starts[x>>32+1]++
-		list[i] = x & (1<<32 - 1)
-	}
-	for i := range n {
-		starts[i+1] += starts[i]
-	}
-	return starts, list
+	return hashOfText(t.texts[number-uint64(len(t.ints))])
 }
 
-// Span is rows [From, To).
-type Span struct{ From, To int }
-
-// Find gives, in order, stretches of rows in which all rows of a subject's number lie. None: it has no row.
-func (b *Block) Find(number uint64) ([]Span, error) {
-	bucket, print := placeOf(number, bucketsFor(b.head.rows))
-	if err := b.checkNumbers(sectionBuckets, &b.buckets, bucket, bucket+2); err != nil {
+// finds is findsOf from a block that was written before.
+func (b *Block) finds() ([]uint64, error) {
+	subjects, err := b.Subjects()
+	if err != nil {
 		return nil, err
 	}
-	from, to := int(b.buckets.At(bucket)), int(b.buckets.At(bucket+1))
-	if from > to || to > b.places.n {
-		return nil, &DamageError{b.name}
+	shapes, err := b.Shapes()
+	if err == nil {
+		err = b.whole(sectionWho)
 	}
-	if err := b.checkNumbers(sectionPlaces, &b.places, from, to); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	var out []Span
-	for i := from; i < to; i++ {
-		x := b.places.At(i)
-		if x&(1<<printBits-1) != print {
+	named := make([]bool, shapes.Len())
+	for i := range named {
+		text := shapes.At(i + 1)
+		if text == "" {
+			return nil, &DamageError{b.name}
+		}
+		named[i] = NamesSubject(text)
+	}
+	keys := make([]uint64, 0, b.head.rows)
+	row := -1
+	for rows := b.Each(0, b.head.rows); rows.Next(); {
+		if row++; rows.Shape >= uint64(len(named)) {
+			return nil, &DamageError{b.name}
+		}
+		if !named[rows.Shape] {
 			continue
 		}
-		lo := int(x>>printBits) << stretchBits
-		hi := min(lo+1<<stretchBits, b.head.rows)
-		if n := len(out); n > 0 && out[n-1].To == lo {
-			out[n-1].To = hi
-		} else {
-			out = append(out, Span{lo, hi})
+		n, text, isText := subjects.Get(rows.Subject)
+		hash := hashOfInt(n)
+		if isText {
+			hash = hashOfText(text)
 		}
+		keys = append(keys, hash<<keyStretch|uint64(row)>>stretchBits)
 	}
-	return out, nil
+	slices.Sort(keys)
+	return slices.Compact(keys), nil
 }
 
 // RowsOf calls fn with the rows of a stretch that have a subject's number, and their shapes. A row without a subject has some number,
 // too.
 func (b *Block) RowsOf(s Span, number uint64, fn func(row int, shape uint64) error) error {
+	s.To = min(s.To, b.head.rows)
+	if s.From >= s.To {
+		return nil
+	}
 	if err := b.CheckRows(s.From, s.To, false); err != nil {
 		return err
 	}
-	row := s.From - 1
-	for rows := b.Each(s.From, s.To); rows.Next(); {
-		if row++; rows.Subject == number {
-			if err := fn(row, rows.Shape); err != nil {
-				return err
-			}
+	bit, base := b.who.stretch(s.From, s.To-s.From)
+	width, mask, shift := b.who.width, b.who.mask, b.head.shapeBits
+	for row := s.From; row < s.To; row++ {
+		v := word(base, bit) >> (bit & 7) & mask
+		bit += width
+		if v>>shift != number {
+			continue
+		}
+		if err := fn(row, v&b.mask); err != nil {
+			return err
 		}
 	}
 	return nil

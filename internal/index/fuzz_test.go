@@ -5,6 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/whosaw/whosaw"
@@ -47,7 +50,7 @@ func seed(f *testing.F) (block, digest, side []byte) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if block, err = build(ledger.SegmentID{}, c); err != nil {
+	if block, _, err = build(ledger.SegmentID{}, c); err != nil {
 		f.Fatal(err)
 	}
 	d, err := makeDigest(c, func(fn func(seq uint64, r *whosaw.Record) error) error { return v.PartReferences(ctx, 0, fn) })
@@ -174,13 +177,11 @@ func readAll(b *Block) {
 	}
 	who := b.Who()
 	for row := range b.Rows() {
-		subject, _, _ := b.WhoOf(row)
-		if subject > b.LargestSubject() {
+		if subject, _, _ := b.WhoOf(row); subject > b.LargestSubject() {
 			panic("a subject above the largest")
 		}
 		_, _, _ = subjects.Get(who.At(row) >> b.ShapeBits())
 		b.Time(row)
-		_, _ = b.Find(subject)
 		_, _, _ = b.Record(row, func(ledger.TextColumn, uint32) (string, error) { return "", nil })
 	}
 }
@@ -219,5 +220,52 @@ func FuzzIssued(f *testing.F) {
 			x.Row(row)
 		}
 		x.Touches([]uint32{0, 7919, 1 << 31})
+	})
+}
+
+// FuzzFinder reads finders that nobody wrote, their checksums right: whatever they say, nothing panics.
+func FuzzFinder(f *testing.F) {
+	s := Open(Config{Dir: f.TempDir(), Throwaway: true})
+	f.Cleanup(func() { _ = s.Close() })
+	for i := range uint64(finderFan + 1) {
+		keys := []uint64{hashOfInt(i) << keyStretch, hashOfInt(i)<<keyStretch | 1, hashOfText("a")<<keyStretch | 2}
+		slices.Sort(keys)
+		if err := s.addFinder(&ledger.Part{First: i + 1, Segment: ledger.SegmentID{1}}, 3<<stretchBits, keys); err != nil {
+			f.Fatal(err)
+		}
+	}
+	for _, x := range s.finders().list {
+		b, err := os.ReadFile(x.name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b[finderHead:])
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if len(in) < finderTail {
+			return
+		}
+		b := append(binary.LittleEndian.AppendUint32([]byte(finderMagic), finderVersion), in...)
+		if n := int(binary.LittleEndian.Uint32(in[len(in)-finderTail:])); n <= len(in)-finderTail {
+			tail := b[len(b)-finderTail:]
+			binary.LittleEndian.PutUint32(tail[4:], updateChecksum(checksum(b[:finderHead]), b[len(b)-finderTail-n:len(b)-finderTail]))
+		}
+		name := filepath.Join(t.TempDir(), "x"+finderSuffix)
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		x, err := openFinder(name)
+		if err != nil {
+			return
+		}
+		defer x.file.Close()
+		for bucket := range x.buckets() {
+			if from, to := x.starts[bucket], x.starts[bucket+1]; to <= uint32(len(b)) {
+				x.sums[bucket] = checksum(b[from:to])
+			}
+			_ = x.each(bucket, func(found) {})
+			_ = x.find(uint64(bucket)<<(hashBits-x.bucketBits()), func(int, uint32) {})
+		}
+		_ = x.find(hashOfInt(1), func(int, uint32) {})
 	})
 }

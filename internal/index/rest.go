@@ -409,6 +409,9 @@ func (p *Principals) Owned(code uint64) (number uint64, ok bool) {
 	return code - p.base, code >= p.base
 }
 
+// Customer gives the id of a subject's number.
+func (p *Principals) Customer(number uint64) string { return p.subjects.name(number) }
+
 // Value gives the principal of a code that is not PrincipalOwn.
 func (p *Principals) Value(code uint64) string {
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,7 +29,10 @@ type Store struct {
 	dir       string
 	throwaway bool
 
+	finding sync.Mutex // held while finders are written
+
 	mu      sync.Mutex
+	found   *finderSet        // nil: not looked for
 	blocks  map[uint64]*known // by first sequence
 	digests map[uint64]knownDigest
 	closed  bool
@@ -91,6 +95,12 @@ func (s *Store) Close() error {
 		}
 	}
 	s.blocks = nil
+	if s.found != nil {
+		for _, f := range s.found.list {
+			errs = append(errs, f.file.Close())
+		}
+	}
+	s.found = newFinderSet(nil)
 	return errors.Join(errs...)
 }
 
@@ -220,7 +230,7 @@ func (s *Store) Build(ctx context.Context, view *ledger.View) error {
 			}
 		}
 	}
-	return nil
+	return s.buildFinders(parts)
 }
 
 // Add builds what there is beside a sealed segment from its records. c holds all columns.
@@ -232,9 +242,17 @@ func (s *Store) Add(p *ledger.Part, c *ledger.Chunk, references ledger.Reference
 	return err
 }
 
+// rowsIn is how many rows the block of a chunk has.
+func rowsIn(c *ledger.Chunk) (n int) {
+	for i := range c.N {
+		n += max(1, int(c.SubjectStart[i+1]-c.SubjectStart[i]))
+	}
+	return n
+}
+
 // addBlock builds the block of a sealed segment.
 func (s *Store) addBlock(p *ledger.Part, c *ledger.Chunk) error {
-	b, err := build(p.Segment, c)
+	b, finds, err := build(p.Segment, c)
 	if errors.Is(err, errCannot) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -242,6 +260,9 @@ func (s *Store) addBlock(p *ledger.Part, c *ledger.Chunk) error {
 			s.blocks[p.First] = &known{segment: p.Segment, cannot: true}
 		}
 		return nil
+	}
+	if err == nil {
+		err = s.addFinder(p, rowsIn(c), finds) // of a block without one all rows are looked at
 	}
 	if err == nil {
 		err = s.place(s.name(p.First), b)
@@ -258,7 +279,15 @@ func (s *Store) addBlock(p *ledger.Part, c *ledger.Chunk) error {
 }
 
 // place puts a file under its name when it is whole and on disk.
-func (s *Store) place(name string, b []byte) (err error) {
+func (s *Store) place(name string, b []byte) error {
+	return s.placeBy(name, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// placeBy is place for what is written piece by piece.
+func (s *Store) placeBy(name string, write func(w io.Writer) error) (err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
@@ -275,7 +304,7 @@ func (s *Store) place(name string, b []byte) (err error) {
 			}
 		}
 	}()
-	if _, err = f.Write(b); err != nil {
+	if err = write(f); err != nil {
 		return err
 	}
 	if !s.throwaway {
@@ -293,6 +322,15 @@ func (s *Store) place(name string, b []byte) (err error) {
 func (s *Store) Prune(view *ledger.View) error {
 	var errs []error
 	removed := false
+	gone := map[uint64]bool{}
+	for _, p := range view.Purged() {
+		gone[p.First] = true
+	}
+	if len(gone) > 0 {
+		s.finding.Lock()
+		errs = append(errs, s.dropFrom(func(x finderSegment) bool { return gone[x.first] }))
+		s.finding.Unlock()
+	}
 	for _, p := range view.Purged() {
 		s.mu.Lock()
 		delete(s.digests, p.First)

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/whosaw/whosaw"
@@ -119,7 +120,7 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 	nobody := false
 	if named := r.q.named(); named != nil {
 		var numbers []uint64
-		if r.ranges, numbers, err = find(b, named); err != nil {
+		if r.ranges, numbers, err = r.q.find(b, p, named); err != nil {
 			return nil, nil, false, bypass(err)
 		}
 		if r.single = len(numbers) == 1; r.single {
@@ -304,27 +305,52 @@ func (q *question) named() *subjectMember {
 
 // find gives, in order, stretches of a block's rows in which all rows of some subjects lie, and the numbers of those that
 // the block may have.
-func find(b *index.Block, named *subjectMember) (out []index.Span, numbers []uint64, err error) {
+func (q *question) find(b *index.Block, p *ledger.Part, named *subjectMember) (out []index.Span, numbers []uint64, err error) {
 	subjects, err := b.Subjects()
 	if err != nil {
 		return nil, nil, err
 	}
 	var all []index.Span
-	look := func(number uint64, ok bool) {
-		if ok && err == nil {
-			var spans []index.Span
-			if spans, err = b.Find(number); len(spans) > 0 {
-				all, numbers = append(all, spans...), append(numbers, number)
-			}
+	look := func(id string, number uint64, ok bool) {
+		if !ok {
+			return
+		}
+		if spans := q.rowsWith(b, p, id); len(spans) > 0 {
+			all, numbers = append(all, spans...), append(numbers, number)
 		}
 	}
 	for k := range named.yesInt {
-		look(subjects.FindInt(uint64(k)))
+		number, ok := subjects.FindInt(uint64(k))
+		look(strconv.FormatUint(uint64(k), 10), number, ok)
 	}
 	for id := range named.yesText {
-		look(subjects.FindText(id))
+		number, ok := subjects.FindText(id)
+		look(id, number, ok)
 	}
-	return merged(all), numbers, err
+	return merged(all), numbers, nil
+}
+
+// rowsWith gives, in order, stretches of a block's rows in which all rows of a subject lie.
+func (q *question) rowsWith(b *index.Block, p *ledger.Part, id string) []index.Span {
+	if spans, known := q.where(id).In(p); known {
+		return spans
+	}
+	return []index.Span{{From: 0, To: b.Rows()}}
+}
+
+// where says where a subject's rows are.
+func (q *question) where(id string) *index.Where {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.places[id]
+	if w == nil {
+		if q.places == nil {
+			q.places = make(map[string]*index.Where)
+		}
+		w = q.index.Where(id)
+		q.places[id] = w
+	}
+	return w
 }
 
 // compares reports whether the rows of origins that a set of terms can match must be compared one by one.

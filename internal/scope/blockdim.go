@@ -231,11 +231,7 @@ func principalDim(w *topWorker) (blockDim, bool, error) {
 			if !ok {
 				continue
 			}
-			spans, err := w.b.Find(number)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, spans...)
+			out = append(out, w.q.rowsWith(w.b, &w.q.parts[w.part], p.Customer(number))...)
 		}
 		return out, nil
 	}

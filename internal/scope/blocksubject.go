@@ -24,6 +24,7 @@ type subjectFinder struct {
 	id    string
 	after place
 	n     int
+	where *index.Where
 	reads readBy // what the terms need of a record beside its origin and shape
 
 	mu     sync.Mutex
@@ -35,7 +36,7 @@ type readBy struct{ any, credential bool }
 
 // newestInBlocks gives what the blocks of some parts have of the n newest matching accesses, and the parts that must be read.
 func (q *question) newestInBlocks(ctx context.Context, id string, after place, n int, parts []ledger.Part, order []int) (found []spot, rest []int, err error) {
-	f := &subjectFinder{q: q, id: id, after: after, n: n, joined: map[string]bool{}}
+	f := &subjectFinder{q: q, id: id, after: after, n: n, where: q.where(id), joined: map[string]bool{}}
 	for _, t := range q.terms {
 		credential := t.issued != nil || t.expl != nil || slices.ContainsFunc(t.texts, func(m textMember) bool { return m.col == ledger.ColCredential })
 		f.reads.credential = f.reads.credential || credential
@@ -91,9 +92,19 @@ func (q *question) canMatch(p *ledger.Part) bool {
 
 // part looks into a part's block. It reports false if the part must be read.
 func (f *subjectFinder) part(ctx context.Context, w *newestWorker, part int, p *ledger.Part) (bool, error) {
-	b := f.q.index.Block(p)
-	if b == nil || slices.ContainsFunc(f.q.terms, func(t *term) bool { return p.First <= t.asOf && t.asOf < p.Last }) {
+	if p.Segment == (ledger.SegmentID{}) || slices.ContainsFunc(f.q.terms, func(t *term) bool { return p.First <= t.asOf && t.asOf < p.Last }) {
 		return false, nil
+	}
+	spans, known := f.where.In(p)
+	if known && len(spans) == 0 && !joins(f.q.cat) {
+		return true, nil // most segments have nothing of a subject
+	}
+	b := f.q.index.Block(p)
+	if b == nil {
+		return false, nil
+	}
+	if !known {
+		spans = []index.Span{{From: 0, To: b.Rows()}}
 	}
 	shapes, err := b.Shapes()
 	if err != nil {
@@ -102,7 +113,7 @@ func (f *subjectFinder) part(ctx context.Context, w *newestWorker, part int, p *
 	if joins, err := f.joins(&shapes); err != nil || joins {
 		return false, bypass(err)
 	}
-	spots, err := f.rows(b, &shapes, w, part, p)
+	spots, err := f.rows(b, &shapes, spans, w, part, p)
 	if err != nil {
 		return false, bypass(err)
 	}
@@ -157,7 +168,7 @@ func (f *subjectFinder) joins(shapes *index.Texts) (bool, error) {
 }
 
 // rows gives the subject's rows that may be among the newest, newest first.
-func (f *subjectFinder) rows(b *index.Block, shapes *index.Texts, w *newestWorker, part int, p *ledger.Part) ([]spot, error) {
+func (f *subjectFinder) rows(b *index.Block, shapes *index.Texts, spans []index.Span, w *newestWorker, part int, p *ledger.Part) ([]spot, error) {
 	subjects, err := b.Subjects()
 	if err != nil {
 		return nil, err
@@ -171,10 +182,6 @@ func (f *subjectFinder) rows(b *index.Block, shapes *index.Texts, w *newestWorke
 	}
 	if !ok {
 		return nil, nil
-	}
-	spans, err := b.Find(number)
-	if err != nil {
-		return nil, err
 	}
 	var out []spot
 	for _, s := range spans {

@@ -249,6 +249,7 @@ type question struct {
 
 	mu     sync.Mutex
 	worlds []*world // by index into asOf, made when first needed
+	places map[string]*index.Where
 }
 
 // ask makes filters ready.
