@@ -167,9 +167,21 @@ func TestTermAdd(t *testing.T) {
 		if one.IsZero() {
 			t.Errorf("a term with %s is called zero", name)
 		}
+		if c := one.Conditions(); len(c) != 1 || c[0].Member != name || c[0].Not {
+			t.Errorf("a term with %s is taken apart as %+v", name, c)
+		}
 	}
 	if !(whosaw.Term{}).IsZero() {
 		t.Error("the zero term is not called zero")
+	}
+}
+
+func TestConditions(t *testing.T) {
+	term := whosaw.Term{Client: []string{"!a", "b", "!!c", "!d"}, Key: []string{"k"}, Issued: ptr(false), To: whosaw.Time(at)}
+	want := []whosaw.Condition{{Member: "key", Values: []string{"k"}}, {Member: "issued", Values: []string{"false"}}, {Member: "client", Values: []string{"b", "!c"}},
+		{Member: "client", Not: true, Values: []string{"a", "d"}}, {Member: "to"}}
+	if diff := cmp.Diff(want, term.Conditions()); diff != "" {
+		t.Error(diff)
 	}
 }
 

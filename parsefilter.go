@@ -63,8 +63,8 @@ func formatValue(value string, not bool) string {
 	return value
 }
 
-// values gives the place of a member that holds several values, nil for any other.
-func (t *Term) values(member string) *[]string {
+// Values gives the place of a member that holds several values, nil for any other.
+func (t *Term) Values(member string) *[]string {
 	switch member {
 	case "key":
 		return &t.Key
@@ -109,7 +109,7 @@ func (t *Term) values(member string) *[]string {
 // credential hashed where it could be presented ([HashCredential]), so that no answer repeats it.
 // Dates are midnight UTC: a caller with another zone makes milliseconds or RFC 3339 of them first.
 func (t *Term) Add(member, value string) error {
-	if list := t.values(member); list != nil {
+	if list := t.Values(member); list != nil {
 		value, err := cleanValue(member, value)
 		if err != nil {
 			return err
@@ -159,6 +159,50 @@ func (t *Term) Add(member, value string) error {
 		hint = "did you mean " + near + "?"
 	}
 	return filterFault(shown(member), "not known", hint)
+}
+
+// Condition is one member of a term, taken apart for who words it.
+type Condition struct {
+	Member string
+	Not    bool     // none of the values may hold
+	Values []string // without the mark of those that must not hold; none for from, to and as_of
+}
+
+// Conditions takes a term apart, in the order in which a reader asks: whose key, was it issued, and the rest as the contract
+// has it. A member with values that must hold and values that must not is two conditions.
+func (t *Term) Conditions() []Condition {
+	var out []Condition
+	for i, member := range filterMembers {
+		switch list := t.Values(member); {
+		case list != nil:
+			var is, not []string
+			for _, v := range *list {
+				if plain, negated := ParseValue(v); negated {
+					not = append(not, plain)
+				} else {
+					is = append(is, plain)
+				}
+			}
+			if len(is) > 0 {
+				out = append(out, Condition{Member: member, Values: is})
+			}
+			if len(not) > 0 {
+				out = append(out, Condition{Member: member, Not: true, Values: not})
+			}
+		case member == "from" && t.From != 0, member == "to" && t.To != 0, member == "as_of" && t.AsOf != 0:
+			out = append(out, Condition{Member: member})
+		}
+		if i > 0 {
+			continue
+		}
+		if t.Issued != nil {
+			out = append(out, Condition{Member: "issued", Values: []string{strconv.FormatBool(*t.Issued)}})
+		}
+		if t.Explained != nil {
+			out = append(out, Condition{Member: "explained", Values: []string{strconv.FormatBool(*t.Explained)}})
+		}
+	}
+	return out
 }
 
 // checkBound refuses what was meant as another unit: a filter of 1970 would pick everything or nothing.
@@ -235,7 +279,7 @@ func (f Filter) Validate() error {
 	for i := range f {
 		t := f[i]
 		for _, member := range filterMembers {
-			list := t.values(member)
+			list := t.Values(member)
 			if list == nil {
 				continue
 			}
@@ -265,7 +309,7 @@ func (f Filter) Validate() error {
 // IsZero reports whether the term has no member, so that it picks every access.
 func (t Term) IsZero() bool {
 	for _, member := range filterMembers {
-		if list := t.values(member); list != nil && len(*list) > 0 {
+		if list := t.Values(member); list != nil && len(*list) > 0 {
 			return false
 		}
 	}
@@ -340,7 +384,7 @@ func addJSON(t *Term, member string, value json.RawMessage) error {
 	if !slices.Contains(filterMembers, member) {
 		return t.Add(member, "")
 	}
-	several := t.values(member) != nil
+	several := t.Values(member) != nil
 	switch value[0] {
 	case 'n': // null: not given
 		return nil

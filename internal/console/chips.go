@@ -2,7 +2,6 @@ package console
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/whosaw/whosaw"
@@ -23,72 +22,37 @@ type chip struct {
 func (f *frame) chips(filter whosaw.Filter) [][]chip {
 	var out [][]chip
 	for i := range filter {
-		out = append(out, f.termChips(i, &filter[i]))
+		t := &filter[i]
+		var term []chip
+		for _, x := range t.Conditions() {
+			c := chip{Term: i, Member: x.Member, Word: f.T("member." + x.Member), Not: x.Not}
+			switch x.Member {
+			case "from":
+				c.Value = f.Full(int64(t.From))
+			case "to":
+				c.Value = f.Full(int64(t.To))
+			case "as_of":
+				c.Value = figure.Int(int64(t.AsOf))
+			case "issued", "explained":
+				c.Op, c.Value = f.T("op.is"), f.T("truth."+x.Values[0])
+			default:
+				op := "op.is"
+				if x.Not {
+					op = "op.not"
+				} else if len(x.Values) > 1 {
+					op = "op.any"
+				}
+				c.Op, c.Value, c.Mono = f.T(op), f.several(x.Values), slices.Contains(mono, x.Member)
+			}
+			term = append(term, c)
+		}
+		out = append(out, term)
 	}
 	return out
 }
 
-func (f *frame) termChips(n int, t *whosaw.Term) []chip {
-	var out []chip
-	add := func(c chip) {
-		c.Term, c.Word = n, f.T("member."+c.Member)
-		out = append(out, c)
-	}
-	list := func(member string, values []string, mono bool) {
-		var is, not []string
-		for _, v := range values {
-			if plain, negated := whosaw.ParseValue(v); negated {
-				not = append(not, plain)
-			} else {
-				is = append(is, plain)
-			}
-		}
-		if len(is) > 0 {
-			op := "op.is"
-			if len(is) > 1 {
-				op = "op.any"
-			}
-			add(chip{Member: member, Op: f.T(op), Value: f.several(is), Mono: mono})
-		}
-		if len(not) > 0 {
-			add(chip{Member: member, Op: f.T("op.not"), Not: true, Value: f.several(not), Mono: mono})
-		}
-	}
-	truth := func(member string, v *bool) {
-		if v != nil {
-			add(chip{Member: member, Op: f.T("op.is"), Value: f.T("truth." + strconv.FormatBool(*v))})
-		}
-	}
-	list("key", t.Key, true)
-	truth("issued", t.Issued)
-	truth("explained", t.Explained)
-	list("outcome", t.Outcome, false)
-	list("credential", t.Credential, true)
-	list("principal", t.Principal, false)
-	list("client", t.Client, true)
-	list("ip", t.IP, false)
-	list("country", t.Country, false)
-	list("asn", t.ASN, false)
-	list("agent", t.Agent, false)
-	list("agent_class", t.AgentClass, false)
-	list("tls", t.TLS, true)
-	list("route", t.Route, false)
-	list("field", t.Field, false)
-	list("status", t.Status, false)
-	list("subject", t.Subject, false)
-	list("realm", t.Realm, false)
-	list("source", t.Source, false)
-	if t.From != 0 {
-		add(chip{Member: "from", Value: f.Full(int64(t.From))})
-	}
-	if t.To != 0 {
-		add(chip{Member: "to", Value: f.Full(int64(t.To))})
-	}
-	if t.AsOf != 0 {
-		add(chip{Member: "as_of", Value: figure.Int(int64(t.AsOf))})
-	}
-	return out
-}
+// mono are the members whose values are names that programs gave.
+var mono = []string{"key", "credential", "client", "tls"}
 
 // several writes the first of many values.
 func (f *frame) several(values []string) string {
@@ -114,7 +78,7 @@ func edit(f whosaw.Filter, add bool, term int, member, value string, not bool) (
 		if !add && i != term {
 			continue
 		}
-		values := membersOf(t)[member]
+		values := t.Values(member)
 		switch {
 		case add && values != nil:
 			v := value
@@ -162,14 +126,5 @@ func clear(t *whosaw.Term, member string) {
 		t.To = 0
 	case "as_of":
 		t.AsOf = 0
-	}
-}
-
-// membersOf gives the members with several values.
-func membersOf(t *whosaw.Term) map[string]*[]string {
-	return map[string]*[]string{
-		"key": &t.Key, "credential": &t.Credential, "principal": &t.Principal, "client": &t.Client, "ip": &t.IP, "country": &t.Country,
-		"asn": (*[]string)(&t.ASN), "agent": &t.Agent, "agent_class": &t.AgentClass, "tls": &t.TLS, "route": &t.Route, "field": &t.Field,
-		"status": (*[]string)(&t.Status), "outcome": &t.Outcome, "subject": &t.Subject, "realm": &t.Realm, "source": &t.Source,
 	}
 }

@@ -87,7 +87,7 @@ func (g *guarding) cuts(ctx context.Context, q *pipeline.Question, f *whosaw.Fin
 	for _, kind := range []string{"key", "client", "principal"} {
 		var names []string
 		for i := range f.Filter {
-			for _, v := range *membersOf(&f.Filter[i])[kind] {
+			for _, v := range *f.Filter[i].Values(kind) {
 				if !strings.HasPrefix(v, "!") && !slices.Contains(names, v) {
 					names = append(names, v)
 				}
@@ -95,7 +95,7 @@ func (g *guarding) cuts(ctx context.Context, q *pipeline.Question, f *whosaw.Fin
 		}
 		if len(names) == 1 {
 			t := whosaw.Term{}
-			*membersOf(&t)[kind] = names
+			*t.Values(kind) = names
 			out = append(out, cut{kind, names[0], whosaw.Filter{t}})
 		}
 	}
@@ -167,10 +167,9 @@ func meet(f, by whosaw.Filter) whosaw.Filter {
 	}
 	out := slices.Clone(f)
 	for i := range out {
-		a, b := membersOf(&out[i]), membersOf(&by[0])
-		for m, values := range b {
-			if len(*values) > 0 && len(*a[m]) == 0 {
-				*a[m] = *values
+		for _, m := range whosaw.FilterMembers() {
+			if a, b := out[i].Values(m), by[0].Values(m); a != nil && len(*a) == 0 {
+				*a = *b
 			}
 		}
 	}

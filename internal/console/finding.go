@@ -283,10 +283,9 @@ func (c *Console) agree(ctx context.Context, x *api.Found) ([]agreeing, error) {
 func related(a, b whosaw.Filter) bool {
 	for i := range a {
 		for j := range b {
-			x, y := membersOf(&a[i]), membersOf(&b[j])
 			for _, m := range []string{"key", "client", "principal", "ip"} {
-				for _, v := range *x[m] {
-					if !strings.HasPrefix(v, "!") && slices.Contains(*y[m], v) {
+				for _, v := range *a[i].Values(m) {
+					if !strings.HasPrefix(v, "!") && slices.Contains(*b[j].Values(m), v) {
 						return true
 					}
 				}

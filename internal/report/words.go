@@ -185,54 +185,30 @@ type condition struct {
 // conditions words one term of a filter.
 func conditions(t *whosaw.Term, zone *time.Location) []condition {
 	var out []condition
-	add := func(member string, values []string, mono bool) {
-		var is, not []string
-		for _, v := range values {
-			if plain, negated := whosaw.ParseValue(v); negated {
-				not = append(not, plain)
-			} else {
-				is = append(is, plain)
+	for _, x := range t.Conditions() {
+		c := condition{Member: members[x.Member], Operator: "is"}
+		if c.Member == "" {
+			c.Member = x.Member
+		}
+		switch x.Member {
+		case "from":
+			c.Operator, c.Value, c.Full = "from", clock(t.From, zone), rfc(t.From)
+		case "to":
+			c.Operator, c.Value, c.Full = "before", clock(t.To, zone), rfc(t.To)
+		case "as_of":
+			c.Operator, c.Value = "sequence", strconv.FormatUint(t.AsOf, 10)
+		case "issued", "explained":
+			c.Value = map[string]string{"true": "yes", "false": "no"}[x.Values[0]]
+		default:
+			if x.Not {
+				c.Operator = "is not"
+			} else if len(x.Values) > 1 {
+				c.Operator = "is any of"
 			}
+			c.Mono = slices.Contains(mono, x.Member)
+			c.choose(x.Values)
 		}
-		if len(is) > 0 {
-			out = append(out, choice(member, "is", is, mono))
-		}
-		if len(not) > 0 {
-			out = append(out, choice(member, "is not", not, mono))
-		}
-	}
-	truth := func(member string, v *bool) {
-		if v != nil {
-			out = append(out, condition{Member: member, Operator: "is", Value: map[bool]string{true: "yes", false: "no"}[*v]})
-		}
-	}
-	add("key", t.Key, true)
-	truth("issued", t.Issued)
-	truth("explained", t.Explained)
-	add("credential", t.Credential, true)
-	add("principal", t.Principal, true)
-	add("client", t.Client, true)
-	add("address", t.IP, true)
-	add("country", t.Country, false)
-	add("AS", t.ASN, false)
-	add("agent", t.Agent, true)
-	add("kind of agent", t.AgentClass, false)
-	add("TLS", t.TLS, true)
-	add("route", t.Route, true)
-	add("field", t.Field, false)
-	add("status", t.Status, false)
-	add("outcome", t.Outcome, false)
-	add("subject", t.Subject, false)
-	add("realm", t.Realm, true)
-	add("source", t.Source, true)
-	if t.From != 0 {
-		out = append(out, condition{Member: "time", Operator: "from", Value: clock(t.From, zone), Full: rfc(t.From)})
-	}
-	if t.To != 0 {
-		out = append(out, condition{Member: "time", Operator: "before", Value: clock(t.To, zone), Full: rfc(t.To)})
-	}
-	if t.AsOf != 0 {
-		out = append(out, condition{Member: "as of", Operator: "sequence", Value: strconv.FormatUint(t.AsOf, 10)})
+		out = append(out, c)
 	}
 	if len(out) == 0 {
 		out = append(out, condition{Member: "every", Operator: "", Value: "access"})
@@ -240,9 +216,14 @@ func conditions(t *whosaw.Term, zone *time.Location) []condition {
 	return out
 }
 
-// choice words the values of a member: one, or the first three and how many more.
-func choice(member, operator string, values []string, mono bool) condition {
-	c := condition{Member: member, Operator: operator, Mono: mono}
+// members are the words for those whose names are none.
+var members = map[string]string{"ip": "address", "asn": "AS", "agent_class": "kind of agent", "tls": "TLS", "from": "time", "to": "time", "as_of": "as of"}
+
+// mono are the members whose values are to be read letter by letter.
+var mono = []string{"key", "credential", "principal", "client", "ip", "agent", "tls", "route", "realm", "source"}
+
+// choose words the values: one, or the first three and how many more.
+func (c *condition) choose(values []string) {
 	shown := values[:min(len(values), 3)]
 	parts := make([]string, len(shown))
 	for i, v := range shown {
@@ -252,13 +233,9 @@ func choice(member, operator string, values []string, mono bool) condition {
 	if rest := len(values) - len(shown); rest > 0 {
 		c.Value += " and " + figure.Int(int64(rest)) + " more"
 	}
-	if len(values) > 1 && operator == "is" {
-		c.Operator = "is any of"
-	}
 	if full := strings.Join(values[:min(len(values), 50)], ", "); Safe(full) != c.Value {
 		c.Full = cut(full, maxValueFull)
 	}
-	return c
 }
 
 // by says through what the accesses of a filter came, to follow "shown to somebody".
