@@ -18,6 +18,7 @@ type accusation struct {
 	kind       kind // of the unit the filter names
 	unit       string
 	term       whosaw.Term
+	told       *whosaw.Term `state:"-"` // refused: what is named of it
 	prefix     netip.Prefix `state:"-"` // of term.IP
 	narrow     bool         `state:"-"` // it could only name what was met so far
 	rank       int          `state:"-"` // the lowest of those that crossed at a record is raised
@@ -480,7 +481,7 @@ func (e *Engine) raise(a *accusation, v *view) (raised bool) {
 		Seen:      whosaw.Time(e.seen),
 		Detector:  detectorNames[a.d],
 		Unit:      a.unit,
-		Filter:    whosaw.Filter{a.term},
+		Filter:    whosaw.Filter{a.toldTerm()},
 		Accesses:  a.accesses,
 		Subjects:  a.subjects,
 		Statistic: a.statistic,

@@ -19,7 +19,7 @@
 //
 //  4. A unit whose statistic is not zero is never forgotten. When memory is short it flows into its coarser unit, or stays.
 //
-//  5. An access that meets the filter of a raised finding drives no other unit of that detector, and teaches
+//  5. An access that meets the filter of a raised finding (of refused: of which that names a part) drives no other unit of that detector, and teaches
 //     no baseline.
 //
 //  6. Nothing of a record is kept but hashes, times and the identifiers that a filter will name; and, while it waits for its issuance

@@ -29,6 +29,7 @@ type dossier struct {
 	busiest  int64    // the most of a day
 	people   [2]idset // the distinct subjects: those that are numbers, and the hashes of others
 	cause    cause
+	tries    *tries // of refused
 
 	// kept is what the baselines would have learnt of the accesses that the finding covers, had it not been there: they
 	// learn it when somebody says that the finding was none.
@@ -82,7 +83,7 @@ type GrowthStep struct {
 	whosaw.Finding
 	Sequence uint64 // of the record
 	// Kind is why: "more" (ten times as many accesses as when growth was last told, at least a hundred), "again" (after a pause of a day), or what the
-	// cause was known by in another place, where a test has crossed too: "unit", "credential", "fingerprint", "network".
+	// cause was known by in another place, where a test has crossed too: "unit", "credential", "fingerprint", "network"; "address": of refused, more of those who try.
 	Kind string
 }
 
@@ -96,6 +97,7 @@ const (
 	stepCredential  = "credential"
 	stepFingerprint = "fingerprint"
 	stepNetwork     = "network"
+	stepAddress     = "address"
 )
 
 // Growth is how far a finding has grown.
@@ -131,9 +133,21 @@ func (e *Engine) step(f *dossier, kind string, v *view, a *accusation) {
 		Accesses: f.accesses, Subjects: f.subjects, Technique: e.rule[f.d].technique,
 	}}
 	if a != nil {
-		s.Unit, s.Filter, s.Says = a.unit, whosaw.Filter{a.term}, a.says
+		s.Unit, s.Filter, s.Says = a.unit, whosaw.Filter{a.toldTerm()}, a.says
 		s.Statistic, s.Threshold = a.statistic, a.threshold
 	}
+	e.keepStep(s)
+}
+
+// stepOf is a step by which a finding grew without another test: it names more of what it covers.
+func (e *Engine) stepOf(f *dossier, kind string, v *view, filter whosaw.Filter) {
+	e.keepStep(GrowthStep{Sequence: e.seq, Kind: kind, Finding: whosaw.Finding{
+		ID: f.id, Time: whosaw.Time(v.r.Time), Seen: whosaw.Time(e.seen), Detector: detectorNames[f.d], Unit: f.unit, Filter: filter,
+		Accesses: f.accesses, Subjects: f.subjects, Technique: e.rule[f.d].technique,
+	}})
+}
+
+func (e *Engine) keepStep(s GrowthStep) {
 	if len(e.steps) >= maxGrowthSteps {
 		e.steps = e.steps[:copy(e.steps, e.steps[maxGrowthSteps/2:])]
 	}
@@ -143,7 +157,7 @@ func (e *Engine) step(f *dossier, kind string, v *view, a *accusation) {
 // openDossier begins a finding's dossier.
 func (e *Engine) openDossier(a *accusation, v *view, id string) {
 	f := &dossier{
-		id: id, d: a.d, unit: a.unit, realm: v.realm, filter: whosaw.Filter{a.term}, accesses: a.accesses, subjects: a.subjects,
+		id: id, d: a.d, unit: a.unit, realm: v.realm, filter: whosaw.Filter{a.toldTerm()}, accesses: a.accesses, subjects: a.subjects,
 		last: v.r.Time, told: max(a.accesses, 1), view: v.count,
 	}
 	f.take(a)
@@ -152,7 +166,7 @@ func (e *Engine) openDossier(a *accusation, v *view, id string) {
 	}
 	f.subjects = max(a.subjects, int64(len(a.people)))
 	f.count(v.day, max(a.accesses, f.subjects))
-	e.cover(f, a)
+	e.cover(f, a, v)
 	if len(e.dossierList) >= 2*maxDossiers {
 		e.forgetDossiers()
 	}
@@ -174,11 +188,12 @@ func (e *Engine) forgetDossiers() {
 }
 
 // cover has what an accusation matches drive its detector no more. A narrow one covers nothing.
-func (e *Engine) cover(f *dossier, a *accusation) {
+func (e *Engine) cover(f *dossier, a *accusation, v *view) {
 	if a.narrow {
 		return
 	}
 	a.file = f
+	f.follow(a, v)
 	e.covers++
 	a.serial = e.covers
 	f.parts = append(f.parts, a)
@@ -227,7 +242,11 @@ func meets(got, known map[uint32]int32, of int32) bool {
 
 // widenTo widens a finding by an accusation of the same cause.
 func (e *Engine) widenTo(f *dossier, a *accusation, v *view, by string) {
-	f.filter = union(f.filter, a.term)
+	if a.told != nil {
+		f.filter = joinLists(f.filter, *a.told)
+	} else {
+		f.filter = union(f.filter, a.term)
+	}
 	f.take(a)
 	fresh := int64(0)
 	for _, s := range a.people {
@@ -243,7 +262,7 @@ func (e *Engine) widenTo(f *dossier, a *accusation, v *view, by string) {
 	}
 	f.last = max(f.last, v.r.Time)
 	f.told, f.view = max(f.accesses, 1), v.count
-	e.cover(f, a)
+	e.cover(f, a, v)
 	e.step(f, by, v, a)
 }
 

@@ -244,6 +244,7 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 		e.advance(r.Time)
 		e.issuance(r)
 		e.logins(r)
+		e.givenTo(r)
 		e.judgeDue()
 	case whosaw.TypeSubject:
 		e.people = true

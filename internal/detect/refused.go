@@ -27,11 +27,16 @@ func (e *Engine) refused(v *view) {
 	}
 	if a := e.covering(refused, v); a != nil {
 		e.grow(a, v)
+		e.refuses(a.file, v)
 		if !e.changing(v) {
 			a.file.learnLater(s.id, v.ids[kindNetwork], hit)
 		}
 		s.freeze(e.coveredBy)
 		return
+	}
+	fits := r.Status/100 == 2 || r.Status/100 == 3
+	if fits {
+		e.fits(v)
 	}
 	st, w := &e.stats[refused], s.rateNow()
 	if w.p0 > s.ceiling {
@@ -45,7 +50,7 @@ func (e *Engine) refused(v *view) {
 	case hit:
 		en.flags |= entAccused
 		t.hits = t.valid
-	case r.Status/100 != 2 && r.Status/100 != 3:
+	case !fits:
 		return // too many requests, an outage: neither in nor out
 	}
 	if !e.changing(v) {
@@ -64,9 +69,17 @@ func (e *Engine) refused(v *view) {
 			continue
 		}
 		if !hit {
+			if u.has(refused) {
+				u.answeredTry(r.IP.Unmap().String())
+			}
 			e.miss(u, v, t)
-		} else if e.drive(u, v, t, en) {
+			continue
+		}
+		if e.drive(u, v, t, en) {
 			e.crossed[refused] |= 1 << k
+		}
+		if x := u.ex[refused]; x != nil && len(x.creds) < maxNamed {
+			x.creds = append(x.creds, r.IP.Unmap().String())
 		}
 	}
 	e.settle(refused, v)
@@ -93,6 +106,7 @@ func (e *Engine) accuseRefused(u *unit, v *view, ev []entry, j int) *accusation 
 	t.From = whosaw.Time(got.first)
 	a.take(t, got)
 	a.rank = slices.Index(e.rule[refused].watched, u.kind)
+	a.nameTriers(u.ex[refused].ev, u.ex[refused].creds)
 	e.describe(a, v)
 	return a
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // StateVersion is that of the walk below: a change of what is walked over, or in which order, makes it another.
-const StateVersion = 6
+const StateVersion = 7
 
 // State walks over everything that the engine holds between two records: it writes it, or reads it into an engine that has seen
 // nothing and has the same configuration. Whoever gives the engine, or anything it holds, a member walks over it here, or tags
@@ -628,6 +628,7 @@ func (f *dossier) state(c *snapshot.Codec) {
 	f.people[0].state(c)
 	f.people[1].state(c)
 	f.cause.state(c)
+	f.triesState(c)
 	kept := sortedLessons(f.kept)
 	snapshot.Slice(c, &kept, maxKept, func(k *lesson) {
 		l := f.kept[*k]

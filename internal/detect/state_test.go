@@ -39,6 +39,8 @@ var rare = map[string]string{
 	"issuances.more":      "see the tests of reference",
 	"chain.earliest":      "see the tests of reference",
 	"precedent.on":        "see TestPrecedentState",
+	"tries.creds":         "see TestTriesState",
+	"tries.answered":      "the same",
 	"precedent.used":      "the same",
 	"precedent.realm":     "the same",
 	"chain.index":         "see the tests of reference",
