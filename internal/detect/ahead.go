@@ -56,7 +56,7 @@ func (e *Engine) expect(records []whosaw.Record) {
 		x.place = reference.Place{}
 		if e.known.sets != nil && r.Credential != "" {
 			x.hash = e.known.hash(r)
-			warm ^= e.known.sets[x.hash%knownSets].hashes[0]
+			warm ^= e.known.sets[x.hash&uint64(len(e.known.sets)-1)].hashes[0]
 			// Most accesses to one's own data are explained, and need no units.
 			if len(r.Subjects) > 0 && isCustomer(r.Principal) {
 				continue

@@ -11,7 +11,7 @@ import (
 // and the reference records, which are exact, cost several waits for memory. It changes no answer. Its seed is drawn: a thief
 // must not be able to make a credential that meets another's hash.
 type known struct {
-	sets []knownSet // nil until the first issuance
+	sets []knownSet // nil until the first issuance; a power of two
 	seed maphash.Seed
 	key  memo
 }
@@ -51,7 +51,7 @@ func (k *known) hash(r *whosaw.Record) uint64 {
 
 // find gives the place of a hash's generation, nil if the hash is not in.
 func (k *known) find(h uint64) *uint32 {
-	s := &k.sets[h%knownSets]
+	s := &k.sets[h&uint64(len(k.sets)-1)]
 	for i := range s.hashes {
 		if s.hashes[i] == h {
 			return &s.counted[i]
@@ -62,7 +62,7 @@ func (k *known) find(h uint64) *uint32 {
 
 // put adds a hash that is not in.
 func (k *known) put(h uint64) *uint32 {
-	s := &k.sets[h%knownSets]
+	s := &k.sets[h&uint64(len(k.sets)-1)]
 	i := s.next % uint32(len(s.hashes))
 	s.next++
 	s.hashes[i], s.counted[i] = h, 0

@@ -176,6 +176,15 @@ type bloom struct {
 	young, old []uint64
 	n          int    // in young
 	gen        uint32 // of the generations: what was found while it lasts is still in
+	words      uint64 `state:"-"` // of a generation, a power of two; 0: bloomBits/64
+}
+
+// size is how many words a generation has.
+func (b *bloom) size() uint64 {
+	if b.words != 0 {
+		return b.words
+	}
+	return bloomBits / 64
 }
 
 const (
@@ -184,18 +193,18 @@ const (
 	bloomFull = bloomBits / 16
 )
 
-// probes gives the line of eight words and the bits within it that a hash stands for.
-func probes(x uint64) (line uint64, bits [3]uint16) {
-	return x % (bloomBits / 512) * 8, [3]uint16{uint16(x >> 37 & 511), uint16(x >> 46 & 511), uint16(x >> 55)}
+// probes gives the line of eight words, of so many words, and the bits within it that a hash stands for.
+func probes(x, words uint64) (line uint64, bits [3]uint16) {
+	return x & (words/8 - 1) * 8, [3]uint16{uint16(x >> 37 & 511), uint16(x >> 46 & 511), uint16(x >> 55)}
 }
 
 // add reports whether the hash was new to the young generation.
 func (b *bloom) add(x uint64) bool {
 	if b.young == nil {
-		b.young = make([]uint64, bloomBits/64)
+		b.young = make([]uint64, b.size())
 	}
 	fresh := false
-	line, bits := probes(x)
+	line, bits := probes(x, uint64(len(b.young)))
 	for _, at := range bits {
 		w := &b.young[line+uint64(at>>6)]
 		if *w>>(at&63)&1 == 0 {
@@ -217,7 +226,7 @@ func (b *bloom) near(x uint64) uint64 {
 	if b.young == nil {
 		return 0
 	}
-	line, _ := probes(x)
+	line, _ := probes(x, uint64(len(b.young)))
 	return b.young[line]
 }
 
@@ -237,7 +246,7 @@ func holds(bits []uint64, x uint64) bool {
 	if bits == nil {
 		return false
 	}
-	line, three := probes(x)
+	line, three := probes(x, uint64(len(bits)))
 	for _, at := range three {
 		if bits[line+uint64(at>>6)]>>(at&63)&1 == 0 {
 			return false

@@ -477,8 +477,8 @@ func recordState(c *snapshot.Codec, r *whosaw.Record) {
 
 func (b *bloom) state(c *snapshot.Codec) {
 	for _, p := range []*[]uint64{&b.young, &b.old} {
-		c.Words(p, bloomBits/64)
-		if n := len(*p); n != 0 && n != bloomBits/64 {
+		c.Words(p, int(b.size()))
+		if n := uint64(len(*p)); n != 0 && n != b.size() {
 			c.Fail("a filter has another size")
 			*p = nil
 		}

@@ -241,26 +241,37 @@ func TestDamagedState(t *testing.T) {
 	}
 }
 
+// The bounds of the engine are small, and so is what the seed holds: what is looked for is a walk that goes astray, not a large state.
 func FuzzState(f *testing.F) {
-	cfg := detect.Config{MaxUnits: 50, MaxIDs: 50, MaxPending: 8, MaxEvidence: 50, MaxIssued: 50, MaxPairs: 64}
+	cfg := detect.Config{MaxUnits: 20, MaxIDs: 20, MaxPending: 8, MaxEvidence: 50, MaxIssued: 20, MaxPairs: 20, MaxHistory: 50}
+	small := func() *detect.Engine { return detect.New(cfg, nil).Shrink() }
 	w := newWorld(1)
 	w.add(feedRecord(start, 0, 0))
-	w.shop(1, 20, 1000, true)
+	w.shop(1, 5, 1000, true)
+	w.desk(1, 1, 3, true)
 	w.theft(start+hour, 1, 20, 2, second)
-	e, _ := run(cfg, w.sorted())
-	var b bytes.Buffer
-	c := snapshot.Writer(&b)
-	e.State(c)
-	if err := c.Flush(); err != nil {
-		f.Fatal(err)
+	e := small()
+	for i, r := range w.sorted() {
+		e.Observe(uint64(i+1), &r)
 	}
-	f.Add(b.Bytes())
+	f.Add(detect.SaveState(f, e))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e := detect.New(cfg, nil)
+		e := small()
 		if detect.LoadState(e, b) != nil {
 			return
 		}
 		e.Status()
 		e.Load()
+		again := small()
+		saved := detect.SaveState(t, e)
+		if err := detect.LoadState(again, saved); err != nil {
+			t.Fatalf("what was read is written, and then refused: %v", err)
+		}
+		if !bytes.Equal(saved, detect.SaveState(t, again)) {
+			t.Fatal("written, read and written again it is other bytes")
+		}
+		r := get(start+5*day, 7, true)
+		r.Principal, r.Key, r.Credential, r.IP = "customer:8", "main", "other", ip(7)
+		e.Observe(1<<40, &r)
 	})
 }
