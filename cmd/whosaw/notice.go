@@ -69,6 +69,7 @@ func (m *Main) noticeMake() *cobra.Command {
 	cmd.Flags().IntVar(&in.Version, "scope-version", 0, "which one (default: the last)")
 	cmd.Flags().IntVar(&in.Since, "since", 0, "leave out whoever was in this earlier scope version with the same fields")
 	cmd.Flags().BoolVar(&in.Books, "books", false, "tell people in the address books that were shown too: the shop says who they are")
+	cmd.Flags().BoolVar(&in.Masked, "masked", false, "tell people too of whom masked values only were shown (default: they are counted, and not notified)")
 	cmd.Flags().StringArrayVar(&in.Routes, "route", nil, "with --books: a route that shows address books (repeatable; default: by the catalog)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the answer as one JSON document")
 	return cmd
@@ -156,6 +157,11 @@ func (m *Main) writeNotice(n *notice.Notice, asJSON bool) error {
 	}
 	fmt.Fprintf(&b, "  made by %s, %s; the words: %s\n", report.Safe(n.MadeBy), report.Safe(approved), n.Hash)
 	fmt.Fprintf(&b, "  %s, %s of them from address books\n", figure.Of(n.People, "person", "people"), figure.Int(n.Books))
+	if n.MaskedOnly > 0 && !n.MaskedTold {
+		fmt.Fprintf(&b, "  %s shown masked values only: not notified, because nothing of theirs was shown in clear (whosaw notice make --masked tells them too)\n", figure.Of(n.MaskedOnly, "person was", "people were"))
+	} else if n.MaskedOnly > 0 {
+		fmt.Fprintf(&b, "  %s of them were shown masked values only, and are told that\n", figure.Int(n.MaskedOnly))
+	}
 	for _, o := range noticeOutcomes {
 		if k := n.Outcomes[o.name]; k > 0 {
 			fmt.Fprintf(&b, "  %12s %s\n", figure.Int(k), o.says)
@@ -267,6 +273,7 @@ func (m *Main) noticePreview() *cobra.Command {
 	cmd.Flags().StringVar(&in.Lang, "lang", "", "en, ko, ar, bn … (default: the first of notice.languages)")
 	cmd.Flags().StringArrayVar(&in.Fields, "field", nil, "a field that was shown (repeatable; default: all that were shown of anybody)")
 	cmd.Flags().BoolVar(&in.Other, "other", false, "as somebody in an address book gets it")
+	cmd.Flags().BoolVar(&in.Masked, "masked", false, "as somebody gets it of whom masked values only were shown")
 	cmd.Flags().BoolVar(&html, "html", false, "the page instead of the text")
 	return cmd
 }
@@ -282,6 +289,9 @@ func (m *Main) noticeDry() *cobra.Command {
 			var d notice.DryRun
 			if err := r.call(ctx, "POST", noticePath(args[0], "/dry"), map[string]int{"people": people}, &d); err != nil {
 				return err
+			}
+			if d.Says != "" {
+				fmt.Fprintf(m.Stderr, "whosaw: %s\n", report.Safe(d.Says))
 			}
 			return writeJSON(m.Stdout, d)
 		}),

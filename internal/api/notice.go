@@ -52,6 +52,8 @@ type NoticeSpec struct {
 	Books   bool `json:"books,omitempty"`   // people in the address books that were shown are told too
 	// Routes are those that show address books; missing: what the catalog says others for.
 	Routes []string `json:"routes,omitempty"`
+	// Masked tells people too of whom masked values only were shown.
+	Masked bool `json:"masked,omitempty"`
 }
 
 func (a *API) postNotice(w http.ResponseWriter, r *http.Request) error {
@@ -73,7 +75,7 @@ func (a *API) postNotice(w http.ResponseWriter, r *http.Request) error {
 
 // MakeNotice fixes who gets a notice.
 func (a *API) MakeNotice(ctx context.Context, who Who, n int64, in NoticeSpec) (*notice.Notice, error) {
-	spec := notice.Spec{Version: in.Version, Since: in.Since}
+	spec := notice.Spec{Version: in.Version, Since: in.Since, Masked: in.Masked}
 	if in.Books {
 		inc, err := a.cfg.Incidents.Book.Incident(ctx, n)
 		if err != nil {
@@ -176,6 +178,7 @@ type PreviewSpec struct {
 	Lang   string   `json:"lang,omitempty"`
 	Fields []string `json:"fields,omitempty"` // missing: all that were shown of anybody
 	Other  bool     `json:"other,omitempty"`  // as somebody in an address book
+	Masked bool     `json:"masked,omitempty"` // as somebody of whom masked values only were shown
 }
 
 func (a *API) postPreview(w http.ResponseWriter, r *http.Request) error {
@@ -187,7 +190,14 @@ func (a *API) postPreview(w http.ResponseWriter, r *http.Request) error {
 	if err := readBody(w, r, 1<<20, &in); err != nil {
 		return err
 	}
-	m, err := a.cfg.Notices.Preview(r.Context(), n, in.Lang, in.Fields, in.Other)
+	fields := in.Fields
+	switch {
+	case in.Masked:
+		fields = []string{}
+	case len(fields) == 0:
+		fields = nil
+	}
+	m, err := a.cfg.Notices.Preview(r.Context(), n, in.Lang, fields, in.Other)
 	if err != nil {
 		return a.noticeFault(err)
 	}

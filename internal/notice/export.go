@@ -176,6 +176,10 @@ type DryRun struct {
 	Langs    map[string]int64 `json:"languages"`
 	Bytes    int64            `json:"bytes"` // of the mails
 	Faults   []incident.Fault `json:"faults"`
+	// MaskedOnly are customers of whom masked values only were shown, of all; MaskedTold: they are among the people. Says has it in a sentence.
+	MaskedOnly int64  `json:"masked_only"`
+	MaskedTold bool   `json:"masked_told"`
+	Says       string `json:"says,omitempty"`
 }
 
 // Dry asks the shop for up to so many people, spread over all, makes their mails and sends nothing.
@@ -197,7 +201,10 @@ func (b *Book) Dry(ctx context.Context, number int64, most int) (*DryRun, error)
 	if err != nil {
 		return nil, invalid(err)
 	}
-	out := &DryRun{Langs: map[string]int64{}, Faults: letter.leaves(r.fields())}
+	out := &DryRun{
+		Langs: map[string]int64{}, Faults: append([]incident.Fault{}, letter.leaves(r.fields())...),
+		MaskedOnly: int64(r.masked), MaskedTold: r.told != 0, Says: maskedSays(int64(r.masked), r.told != 0),
+	}
 	// Batches of neighbours, as the sending asks, spread evenly.
 	size := min(cfg.Lookup.Batch, most)
 	batches := (most + size - 1) / size

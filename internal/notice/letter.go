@@ -25,6 +25,8 @@ type Letter struct {
 	Address string            `json:"address"`
 	First   string            `json:"first"` // the language for people of whom no other is known
 	Langs   map[string]*Words `json:"langs"`
+	// Masked are the fields that were shown masked in the scope version, where people of whom nothing else was shown are told.
+	Masked []string `json:"masked,omitempty"`
 }
 
 // Words are one language of a letter.
@@ -98,6 +100,23 @@ func (l *Letter) leaves(fields []string) []incident.Fault {
 	return out
 }
 
+// leavesMasked finds what a letter lacks for people of whom masked values only were shown.
+func (l *Letter) leavesMasked() []incident.Fault {
+	var out []incident.Fault
+	for _, lang := range slices.Sorted(maps.Keys(l.Langs)) {
+		w := l.Langs[lang]
+		if w.MaskedIntro == "" || w.MaskedAdvice == "" {
+			out = append(out, incident.Fault{Content: lang, Says: fmt.Sprintf("people of whom masked values only were shown are told, and the texts have no masked_intro and masked_advice: add them to %s.yaml in the directory notice.texts", lang)})
+		}
+		for _, f := range l.Masked {
+			if _, ok := w.Fields[f]; !ok {
+				out = append(out, incident.Fault{Content: lang, Says: fmt.Sprintf("%s was shown masked, and the texts have no name for it: add fields.%s to %s.yaml in the directory notice.texts", f, f, lang)})
+			}
+		}
+	}
+	return out
+}
+
 func (l *Letter) hash() (string, error) {
 	text, err := json.Marshal(l)
 	if err != nil {
@@ -148,7 +167,7 @@ func (l *Letter) LangOf(lang string) string {
 }
 
 // sheet fills a letter in for a person.
-func (l *Letter) sheet(r *Recipient, code string, sent time.Time, sample bool) (*sheet, error) {
+func (l *Letter) sheet(r *Recipient, code string, sent time.Time, sample bool) (_ *sheet, err error) {
 	lang := l.LangOf(r.Lang)
 	w := l.Langs[lang]
 	if w == nil {
@@ -174,6 +193,11 @@ func (l *Letter) sheet(r *Recipient, code string, sent time.Time, sample bool) (
 		s.Opening = fill(w.OpeningOther)
 	}
 	leaked, todo := part{Heading: w.Headings.Leaked, Intro: fill(w.LeakedIntro)}, part{Heading: w.Headings.Todo}
+	if len(r.Fields) == 0 {
+		if leaked, todo, err = l.maskedParts(w, fill); err != nil {
+			return nil, err
+		}
+	}
 	for _, f := range order(r.Fields) {
 		t, ok := w.Fields[f]
 		if !ok {
@@ -192,6 +216,22 @@ func (l *Letter) sheet(r *Recipient, code string, sent time.Time, sample bool) (
 		s.isolate()
 	}
 	return s, nil
+}
+
+// maskedParts are what leaked and what to do, to somebody of whom masked values only were shown: which of the fields is not known of one person.
+func (l *Letter) maskedParts(w *Words, fill func(string) string) (leaked, todo part, err error) {
+	if w.MaskedIntro == "" || w.MaskedAdvice == "" || len(l.Masked) == 0 {
+		return leaked, todo, errors.New("fill in notice: it has no words for people of whom masked values only were shown; make it with --masked, with masked_intro and masked_advice in the texts")
+	}
+	leaked, todo = part{Heading: w.Headings.Leaked, Intro: fill(w.MaskedIntro)}, part{Heading: w.Headings.Todo, Text: fill(w.MaskedAdvice)}
+	for _, f := range l.Masked {
+		t, ok := w.Fields[f]
+		if !ok {
+			return leaked, todo, fmt.Errorf("fill in notice: no text for field %s in language %s", f, w.Texts.Lang)
+		}
+		leaked.Items = append(leaked.Items, item{Name: t.Name})
+	}
+	return leaked, todo, nil
 }
 
 // latin is a date, a phone number, an address, a name in Latin letters: what is read from left to right in any script.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/notice"
 )
@@ -246,5 +247,82 @@ func TestNobody(t *testing.T) {
 	}
 	if _, err := w.book.Make(t.Context(), 9, "staff:kim", notice.Spec{}); err == nil {
 		t.Error("a notice of an incident that is not there")
+	}
+}
+
+// Whoever was shown masked values only is counted, said on the dry run, and told only by choice, in words of their own that name no field as shown in full.
+func TestMaskedOnly(t *testing.T) {
+	w := newWorld(t)
+	w.showAll(5, func(i int) []string { return []string{"name"} })
+	for _, id := range []string{"8", "9"} {
+		w.at++
+		_, err := w.led.Append(t.Context(), []whosaw.Record{{
+			Type: whosaw.TypeAccess, Time: start.UnixMilli() + w.at, Source: "log", Position: w.at, Key: "backup", Subjects: []string{id}, Fields: []string{}, Masked: []string{"door_code", "phone"},
+			Outcome: whosaw.OutcomeDisclosed,
+		}})
+		check(t, err)
+	}
+	for i := range 9 {
+		w.contact(fmt.Sprint(i+1), fmt.Sprintf("c%d@customer.example", i+1), []string{"en", "ko", "ar", "bn"}[i%4])
+	}
+	w.open()
+	without := w.made(notice.Spec{})
+	if without.People != 5 || without.MaskedOnly != 2 || without.MaskedTold {
+		t.Fatalf("%+v", without)
+	}
+	const says = "2 people were shown masked values only: not notified, because nothing of theirs was shown in clear"
+	d, err := w.book.Dry(t.Context(), without.Number, 100)
+	check(t, err)
+	if d.People != 5 || d.MaskedOnly != 2 || d.Says != says {
+		t.Errorf("the dry run says %+v", d)
+	}
+	in, err := w.inc.Incident(t.Context(), without.Incident)
+	check(t, err)
+	if !slices.ContainsFunc(in.Timeline, func(e incident.Event) bool { return e.Kind == incident.Noticed && e.Title == "made" && e.Note == says }) {
+		t.Error("it is not on record that they get no notice")
+	}
+	if _, err := w.book.Preview(t.Context(), without.Number, "en", []string{}, false); err == nil {
+		t.Error("a notice that does not tell them has a text for them")
+	}
+
+	with, err := w.book.Make(t.Context(), without.Incident, "staff:kim", notice.Spec{Masked: true})
+	check(t, err)
+	if with.People != 7 || with.MaskedOnly != 2 || !with.MaskedTold || len(with.Faults) > 0 {
+		t.Fatalf("%+v", with)
+	}
+	check(t, w.book.Approve(t.Context(), with.Number, "staff:lee", with.Hash))
+	check(t, w.book.Send(t.Context(), with.Number, "staff:kim", 0, 0))
+	w.until(with.Number, inState(notice.Done))
+	texts, err := notice.LoadTexts("")
+	check(t, err)
+	mails := map[string]read{}
+	for _, m := range w.sink.mails() {
+		mails[m.to] = parseMail(t, m.raw)
+	}
+	if len(mails) != 7 {
+		t.Fatalf("%d people got a mail", len(mails))
+	}
+	for id, lang := range map[string]string{"8": "bn", "9": "en"} {
+		m, l := mails["c"+id+"@customer.example"], texts[lang]
+		for _, want := range []string{l.Fields["door_code"].Name, l.Fields["phone"].Name} {
+			if !strings.Contains(m.text, want) {
+				t.Errorf("%s: it does not name %q:\n%s", id, want, m.text)
+			}
+		}
+		for _, not := range []string{l.LeakedIntro, l.Fields["door_code"].Advice, l.Fields["name"].Name + "\n"} {
+			if strings.Contains(m.text, not) {
+				t.Errorf("%s: it says %q:\n%s", id, not, m.text)
+			}
+		}
+		if !strings.Contains(strings.Join(strings.Fields(m.text), " "), strings.Join(strings.Fields(l.MaskedAdvice), " ")) && lang == "en" {
+			t.Errorf("%s: no advice:\n%s", id, m.text)
+		}
+	}
+	if m := mails["c1@customer.example"]; strings.Contains(m.text, texts["en"].MaskedIntro) {
+		t.Error("who was shown in clear is told of masked values")
+	}
+	p, err := w.book.Person(t.Context(), with.Number, notice.Person{ID: "8"})
+	if err != nil || p.Outcome != notice.Sent || len(p.Fields) != 0 {
+		t.Errorf("%v %+v", err, p)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
@@ -113,11 +115,14 @@ type Notice struct {
 	Approved string    `json:"approved_by,omitempty"`
 	Hash     string    `json:"hash"` // of the letter: what was approved, or what would be
 
-	People   int64            `json:"people"`
-	Books    int64            `json:"people_in_address_books"` // of them
-	Outcomes map[string]int64 `json:"outcomes"`
-	Quota    int64            `json:"quota"` // people the waves so far may reach
-	Rate     float64          `json:"rate"`  // a second; 0: as fast as it goes
+	People int64 `json:"people"`
+	Books  int64 `json:"people_in_address_books"` // of them
+	// MaskedOnly are customers of whom nothing was shown in clear. They are among the people only if MaskedTold.
+	MaskedOnly int64            `json:"masked_only"`
+	MaskedTold bool             `json:"masked_told"`
+	Outcomes   map[string]int64 `json:"outcomes"`
+	Quota      int64            `json:"quota"` // people the waves so far may reach
+	Rate       float64          `json:"rate"`  // a second; 0: as fast as it goes
 	// PerSecond is how many were sent in the last seconds; Trouble is what holds the sending up now.
 	PerSecond float64          `json:"per_second"`
 	Trouble   string           `json:"trouble,omitempty"`
@@ -207,6 +212,7 @@ func (b *Book) Notice(ctx context.Context, number int64) (*Notice, error) {
 		n.Outcomes[o.String()] = k
 	}
 	n.People, n.Books = int64(r.total), int64(r.total-r.books)
+	n.MaskedOnly, n.MaskedTold = int64(r.masked), r.told != 0
 	if due, err := r.nextDue(ctx); err != nil {
 		return nil, err
 	} else if !due.IsZero() {
@@ -251,6 +257,10 @@ func (b *Book) letter(ctx context.Context, n *Notice, r *roster) (*Letter, []inc
 	}
 	l, faults := letterOf(in, v, &b.cfg.Config, b.texts)
 	l.Notice = n.Number
+	if r.told != 0 {
+		l.Masked = slices.Sorted(maps.Keys(v.Answer.Masked))
+		faults = append(faults, l.leavesMasked()...)
+	}
 	return l, append(faults, l.leaves(r.fields())...), nil
 }
 
@@ -292,6 +302,8 @@ type Spec struct {
 	Since int
 	// Books are the customers of whose address books something was shown, with the fields. nil: nobody of them is told.
 	Books List
+	// Masked tells those too of whom masked values only were shown. Nothing of them was shown in clear, so they are left out else.
+	Masked bool
 }
 
 // Make fixes who gets a notice.
@@ -330,7 +342,7 @@ func (b *Book) Make(ctx context.Context, inc int64, who string, spec Spec) (*Not
 	if number > maxNumber {
 		return nil, refuse("there can be %d notices, and there are", maxNumber)
 	}
-	r, err := b.newRoster(ctx, number, list, spec.Books)
+	r, err := b.newRoster(ctx, number, list, spec.Books, spec.Masked && len(v.Answer.Masked) > 0)
 	if err != nil {
 		return nil, err
 	}
@@ -339,7 +351,7 @@ func (b *Book) Make(ctx context.Context, inc int64, who string, spec Spec) (*Not
 		return nil, errors.Join(fmt.Errorf("make notice: %w", err), r.close())
 	}
 	total := int64(r.total)
-	body := incident.Body{Notice: number, Title: "made", Version: v.Number, Count: &total}
+	body := incident.Body{Notice: number, Title: "made", Version: v.Number, Count: &total, Note: maskedSays(int64(r.masked), r.told != 0)}
 	err = b.cfg.Incidents.Notice(ctx, inc, who, body, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO notice (number, incident, version, since, state, why, made_at, made_by, hash, letter, approved_by, quota, rate, secret)
 			VALUES (?, ?, ?, ?, ?, '', ?, ?, '', '', '', 0, 0, ?)`, number, inc, v.Number, spec.Since, Made, b.cfg.Now().UnixMilli(), who, secret)
@@ -355,7 +367,7 @@ func (b *Book) Make(ctx context.Context, inc int64, who string, spec Spec) (*Not
 }
 
 // newRoster makes the file of a notice that is not recorded yet: what lies there is of one that never was.
-func (b *Book) newRoster(ctx context.Context, number int64, list, books List) (*roster, error) {
+func (b *Book) newRoster(ctx context.Context, number int64, list, books List, masked bool) (*roster, error) {
 	if err := os.MkdirAll(b.cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make roster: %w", err)
 	}
@@ -383,11 +395,11 @@ func (b *Book) newRoster(ctx context.Context, number int64, list, books List) (*
 			return out, err
 		}
 	}
-	if err := r.fill(ctx, list, books, ask); err != nil {
+	if err := r.fill(ctx, list, books, masked, ask); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	if r.total == 0 {
-		return nil, errors.Join(refuse("nobody would get this notice: nothing was shown in clear of anybody in the scope version"), r.close())
+		return nil, errors.Join(refuse("nobody would get this notice: nothing was shown in clear of anybody in the scope version%s", maskedCure(r.masked)), r.close())
 	}
 	return r, nil
 }
@@ -472,13 +484,31 @@ func state(ctx context.Context, number int64, s State, why string) func(tx *sql.
 	}
 }
 
-// Preview makes the notice as somebody with some fields would get it. Its code is nobody's.
+// maskedSays says in a sentence what is with people of whom masked values only were shown; "": there are none.
+func maskedSays(n int64, told bool) string {
+	switch {
+	case n == 0:
+		return ""
+	case told:
+		return figure.Of(n, "person was", "people were") + " shown masked values only, and are told that"
+	}
+	return figure.Of(n, "person was", "people were") + " shown masked values only: not notified, because nothing of theirs was shown in clear"
+}
+
+func maskedCure(n uint32) string {
+	if n == 0 {
+		return ""
+	}
+	return "; " + maskedSays(int64(n), false) + ", unless --masked is given"
+}
+
+// Preview makes the notice as somebody with some fields would get it; nil: all fields, none: masked values only. Its code is nobody's.
 func (b *Book) Preview(ctx context.Context, number int64, lang string, fields []string, other bool) (*Message, error) {
 	n, r, l, err := b.open(ctx, number)
 	if err != nil {
 		return nil, err
 	}
-	if len(fields) == 0 {
+	if fields == nil {
 		fields = r.fields()
 	}
 	m, err := l.Render(&Recipient{Row: sampleRow, Other: other, Fields: fields, Lang: lang}, codeOf(n.secret, uint32(n.Number), sampleRow), b.cfg.Now(), true)

@@ -26,8 +26,11 @@ type planner struct {
 type List func(yield func(row whosaw.ListRow) error) error
 
 // fill makes the rows. books are the customers of whose address books something was shown, with the fields; nil: there are none, or
-// they are not asked for.
-func (r *roster) fill(ctx context.Context, customers, books List, ask func(ctx context.Context, of []Person) ([]entry, error)) error {
+// they are not asked for. Whoever was shown masked values only has a row only if told.
+func (r *roster) fill(ctx context.Context, customers, books List, told bool, ask func(ctx context.Context, of []Person) ([]entry, error)) error {
+	if told {
+		r.told = 1
+	}
 	if books != nil {
 		if err := r.entries(ctx, books, ask); err != nil {
 			return err
@@ -68,7 +71,9 @@ func (p *planner) customer(ctx context.Context, row whosaw.ListRow) error {
 		}
 	}
 	if len(fields) == 0 {
-		return nil // what was shown of them was masked only
+		if p.r.masked++; p.r.told == 0 {
+			return nil
+		}
 	}
 	return p.add(ctx, row.Subject, what{Realm: row.Realm, Fields: fields})
 }
@@ -125,7 +130,7 @@ func (p *planner) end(ctx context.Context) error {
 			return fmt.Errorf("make roster: %w", err)
 		}
 	}
-	for name, v := range map[string]uint32{"total": p.next, "books": p.r.books} {
+	for name, v := range map[string]uint32{"total": p.next, "books": p.r.books, "masked": p.r.masked, "masked_told": p.r.told} {
 		if _, err := p.tx.ExecContext(ctx, "INSERT INTO mark (name, value) VALUES (?, ?)", name, v); err != nil {
 			return fmt.Errorf("make roster: %w", err)
 		}
@@ -173,7 +178,7 @@ func (r *roster) entries(ctx context.Context, books List, ask func(context.Conte
 		return err
 	}
 	err := books(func(row whosaw.ListRow) error {
-		if len(row.Fields) == 0 {
+		if len(row.Fields) == 0 && r.told == 0 {
 			return nil
 		}
 		p := Person{ID: row.Subject, Realm: row.Realm}

@@ -24,6 +24,8 @@ type roster struct {
 	db    *sqlite.DB
 	total uint32
 	books uint32 // the first row of people who come from address books
+	// masked is how many customers were shown masked values only; told (0 or 1): they are among the rows, with no field.
+	masked, told uint32
 
 	mu    sync.Mutex
 	whats []what
@@ -125,7 +127,7 @@ func (r *roster) load(ctx context.Context) error {
 	if err := langs.Err(); err != nil {
 		return fmt.Errorf("read roster: %w", err)
 	}
-	for name, to := range map[string]*uint32{"total": &r.total, "books": &r.books} {
+	for name, to := range map[string]*uint32{"total": &r.total, "books": &r.books, "masked": &r.masked, "masked_told": &r.told} {
 		err := r.db.Read().QueryRowContext(ctx, "SELECT value FROM mark WHERE name = ?", name).Scan(to)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("read roster: %w", err)

@@ -38,7 +38,7 @@ func TestRoster(t *testing.T) {
 		}
 		return yield(whosaw.ListRow{Subject: "masked-data-of-this-one-only"}) // nobody to be told
 	}
-	if err := r.fill(context.Background(), list, nil, nil); err != nil {
+	if err := r.fill(context.Background(), list, nil, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	made := time.Since(began)

@@ -33,8 +33,12 @@ type Texts struct {
 	Headings    Headings             `yaml:"headings" json:"headings"`
 	LeakedIntro string               `yaml:"leaked_intro" json:"leaked_intro"`
 	Fields      map[string]FieldText `yaml:"fields" json:"fields"` // by the field's name in the catalog
-	Rights      string               `yaml:"rights" json:"rights"` // where nobody stated rights in the incident
-	Genuine     string               `yaml:"genuine" json:"genuine"`
+	// MaskedIntro and MaskedAdvice stand instead of the list and the advice in the notice of somebody of whom masked values only were shown. They may
+	// be missing: then nobody of those can be told.
+	MaskedIntro  string `yaml:"masked_intro" json:"masked_intro,omitempty"`
+	MaskedAdvice string `yaml:"masked_advice" json:"masked_advice,omitempty"`
+	Rights       string `yaml:"rights" json:"rights"` // where nobody stated rights in the incident
+	Genuine      string `yaml:"genuine" json:"genuine"`
 
 	AddressLabel string `yaml:"address_label" json:"address_label"`
 	CodeLabel    string `yaml:"code_label" json:"code_label"`
@@ -110,6 +114,11 @@ func (t *Texts) parts() []struct{ name, text string } {
 		{"headings.leaked", h.Leaked}, {"headings.todo", h.Todo}, {"headings.happened", h.Happened}, {"headings.measures", h.Measures}, {"headings.remedy", h.Remedy},
 		{"headings.rights", h.Rights}, {"headings.contact", h.Contact}, {"headings.genuine", h.Genuine},
 		{"leaked_intro", t.LeakedIntro}, {"rights", t.Rights}, {"genuine", t.Genuine}, {"address_label", t.AddressLabel}, {"code_label", t.CodeLabel}, {"sent", t.Sent}, {"sample", t.Sample},
+	}
+	for _, p := range []struct{ name, text string }{{"masked_intro", t.MaskedIntro}, {"masked_advice", t.MaskedAdvice}} {
+		if p.text != "" {
+			out = append(out, p)
+		}
 	}
 	var fields []string
 	for f := range t.Fields {
