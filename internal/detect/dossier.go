@@ -474,6 +474,7 @@ func (e *Engine) clear(f *dossier) {
 				for i := range p.days {
 					p.days[i].raised = false
 				}
+				p.caps, p.capped = nil, dayOf(f.last) // what it does now is what it does
 			}
 		}
 	}

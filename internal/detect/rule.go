@@ -38,6 +38,7 @@ type knobs struct {
 	timesMedian    int64   // spreader
 	timesSecond    int64   // spreader
 	enoughPast     int     // spreader
+	timesYear      int64   // spreader
 	leftSkew       int64   // offboarded
 	asleep         int64   // offboarded
 	leastParty     int64   // field_drift: others whom a page must show in a day
@@ -191,7 +192,7 @@ func (e *Engine) readRules() {
 		reasonsAtLeast: int64(w.Setting("reasons_at_least")), explainedEach: int64(w.Setting("explained_for_each")), reasonSkew: int64(w.Setting("tolerance")),
 		ownFloor: w.Setting("own_floor"), ownTimes: w.Setting("own_times"), ownDays: int(w.Setting("own_days")),
 		keySkew: int64(of(keyState).Setting("tolerance")), timesBlind: int64(of(canary).Setting("times_blind")), driftAfter: int64(of(fieldDrift).Setting("learns_for")),
-		leastSpread: int64(s.Setting("least")), timesMedian: int64(s.Setting("times_median")), timesSecond: int64(s.Setting("times_second")), enoughPast: int(s.Setting("days")),
+		leastSpread: int64(s.Setting("least")), timesMedian: int64(s.Setting("times_median")), timesSecond: int64(s.Setting("times_second")), enoughPast: int(s.Setting("days")), timesYear: int64(s.Setting("times_year")),
 		leftSkew: int64(of(offboarded).Setting("tolerance")), asleep: int64(of(offboarded).Setting("asleep")),
 		leastParty: int64(of(fieldDrift).Setting("others")), leastVolume: int64(of(volume).Setting("least")), timesVolume: int64(of(volume).Setting("times_busiest")),
 		volumeDays:   int(of(volume).Setting("days")),

@@ -28,6 +28,9 @@ type spread struct {
 	cap   int64    // a day's, where it is configured
 	first int32    // day on which it was first shown somebody
 	rush  int32    // the most new customers of a day of its first week
+
+	caps   []int64 // what its cap was at the end of each month of its own, the latest last
+	capped int32   // the day on which the last of them was noted
 }
 
 // spreadDay is one day of it.
@@ -247,7 +250,9 @@ func (e *Engine) overspent(d detector, k kind, v *view, p *spread, day *spreadDa
 	peers := false
 	if b == nil {
 		var ok bool
-		if most, ok = e.learnt(p, day.on); !ok {
+		if most, ok = e.learnt(p, day.on); ok {
+			most = e.slowly(p, day.on, most)
+		} else {
 			most, ok = e.learntFromPeers(p, day.on)
 			peers = true
 		}
@@ -320,8 +325,31 @@ func (e *Engine) learnt(p *spread, on int32) (most int64, ok bool) {
 	return max(e.knobs.leastSpread, e.knobs.timesMedian*past[n/2], e.knobs.timesSecond*past[max(0, n-2)]), true
 }
 
+const (
+	// capMonth is how many days make a month of an actor's own, capMonths how many of them are held.
+	capMonth  = 30
+	capMonths = 12
+)
+
+// slowly bounds how fast an actor's cap grows: to so many times the lowest that it had at the end of a month of the last year. By the last month
+// alone, whoever fills the cap every day doubles it every second.
+func (e *Engine) slowly(p *spread, on int32, most int64) int64 {
+	if p.capped == 0 {
+		p.capped = p.first
+	}
+	if len(p.caps) > 0 && e.knobs.timesYear > 0 {
+		most = min(most, e.knobs.timesYear*slices.Min(p.caps))
+	}
+	if on-p.capped >= capMonth {
+		p.caps = append(p.caps, most)
+		p.caps = p.caps[max(0, len(p.caps)-capMonths):]
+		p.capped = on
+	}
+	return most
+}
+
 func spreadSays(a *accusation) string {
-	cap := "four times what it is shown on most of its days, and twice a busy one"
+	cap := "four times what it is shown on most of its days, and twice a busy one (and no more than four times the lowest such of a year)"
 	switch {
 	case a.d == budget && a.bare:
 		cap = "no reason explained them when they were shown, and its budget of such"

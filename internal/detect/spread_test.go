@@ -104,6 +104,55 @@ func TestSpreader(t *testing.T) {
 	}
 }
 
+// An actor that fills its cap day by day, and a little more each time, has it grow to four times what it was, not to a thousand times.
+func TestSpreaderGrowsSlowly(t *testing.T) {
+	w := newWorld(67)
+	var list [][]int
+	next := 1
+	show := func(d int64, n int, bad bool) {
+		w.reads("service:loyalty", d, bad, upTo(next, n)...)
+		next++
+		if next%100 == 0 {
+			next += 1 << 20
+		}
+		list = append(list, []int{int(d), n})
+	}
+	for d := range int64(45) {
+		show(d, 60+w.rng.IntN(20), false)
+	}
+	n, threshold := 75.0, 0.0
+	for d := int64(45); d < 75 && threshold == 0; d++ {
+		show(d, int(n), true)
+		n *= 1.35 // below twice the second busiest
+		_, fs := run(detect.Config{}, w.sorted())
+		if fs = by(fs, "spreader"); len(fs) > 0 {
+			threshold = fs[0].Threshold
+		}
+	}
+	if last := list[len(list)-1]; threshold == 0 || threshold > 4*4*80 || last[1] > 2*4*4*80 {
+		t.Fatalf("found on day %d at a cap of %v, when it was shown %d", last[0], threshold, last[1])
+	}
+	whole, _ := run(detect.Config{}, w.sorted())
+	met := detect.Met{}
+	met.Look(whole)
+	again := detect.New(detect.Config{}, nil)
+	if err := detect.LoadState(again, detect.SaveState(t, whole)); err != nil {
+		t.Fatal(err)
+	}
+	if d := detect.DiffStates(whole, again); d != "" || !met["spread.caps"] {
+		t.Errorf("caps held %t (-before +after):\n%s", met["spread.caps"], d)
+	}
+	// Which is what one that grows honestly, by a third in a month, does not come to.
+	w = newWorld(68)
+	next, list = 1, nil
+	grown := 60.0
+	for d := range int64(140) {
+		show(d, int(grown)+w.rng.IntN(10), false)
+		grown *= 1.01
+	}
+	quiet(t, w)
+}
+
 // Where most of what an actor opens is nothing new, only what is new is accused.
 func TestSpreaderNarrow(t *testing.T) {
 	w := newWorld(63)

@@ -10,7 +10,7 @@ import (
 )
 
 // StateVersion is that of the walk below: a change of what is walked over, or in which order, makes it another.
-const StateVersion = 7
+const StateVersion = 8
 
 // State walks over everything that the engine holds between two records: it writes it, or reads it into an engine that has seen
 // nothing and has the same configuration. Whoever gives the engine, or anything it holds, a member walks over it here, or tags
@@ -552,6 +552,8 @@ func (p *spread) state(c *snapshot.Codec) {
 	snapshot.Int(c, &p.cap)
 	snapshot.Int(c, &p.first)
 	snapshot.Int(c, &p.rush)
+	snapshot.Slice(c, &p.caps, capMonths, func(n *int64) { snapshot.Int(c, n) })
+	snapshot.Int(c, &p.capped)
 }
 
 func (e *Engine) dossiersState(c *snapshot.Codec) {

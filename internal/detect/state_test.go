@@ -39,6 +39,7 @@ var rare = map[string]string{
 	"issuances.more":      "see the tests of reference",
 	"chain.earliest":      "see the tests of reference",
 	"precedent.on":        "see TestPrecedentState",
+	"spread.caps":         "it takes a month of an actor: see TestSpreaderGrowsSlowly",
 	"tries.creds":         "see TestTriesState",
 	"tries.answered":      "the same",
 	"precedent.used":      "the same",
