@@ -107,7 +107,12 @@ func (e *Engine) hourOver(s *stratum, t *tried, on int32) {
 			c.n += c.rates[i]
 		}
 	}
-	if c.at = noBucket; c.weeks < hourWeeks || int32(c.n) < s.units {
+	c.median(s.units)
+}
+
+// median says in which bucket the median lies, once enough is known.
+func (c *hourCell) median(units int32) {
+	if c.at = noBucket; c.weeks < hourWeeks || int32(c.n) < units {
 		return
 	}
 	below := uint16(0)

@@ -13,8 +13,7 @@ import (
 
 // Several engines may share a ledger by realms: each observes the records of its own, and passes the others' by. Merged, they hold what one
 // engine would that had observed all, and go on as it would: TestMerge. What is bounded for all realms together (units, evidence, pairs, daily findings
-// of single credentials) is bounded for each engine until then, so that this holds while no bound is met; the caps learnt from peers, who are of all realms, are each engine's own until then. Parts of one realm share its baselines and its feed,
-// and are not merged: p0 would hang on the order in which networks came.
+// of single credentials) is bounded for each engine until then, so that this holds while no bound is met; the caps learnt from peers, who are of all realms, are each engine's own until then. For parts of one realm see MergePart.
 
 // Pass lets the engine know of a record that another engine observes: only its time counts. It may raise findings of accesses that waited.
 func (e *Engine) Pass(seq uint64, r *whosaw.Record) []whosaw.Finding {
@@ -48,7 +47,7 @@ func (e *Engine) Merge(o *Engine) error {
 	}
 	for id := range o.realms {
 		if e.realms[id] != nil {
-			return errors.New("merge detectors: both hold a realm; parts of one realm share its baselines")
+			return errors.New("merge detectors: both hold a realm; parts of one realm are merged by MergePart")
 		}
 	}
 	if err := e.ref.Merge(o.ref); err != nil {

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"bytes"
+	"math/bits"
 	"reflect"
 	"slices"
 	"strings"
@@ -170,4 +171,51 @@ func TestUnitLayout(t *testing.T) {
 	if size := unsafe.Sizeof(unit{}); size > 256 {
 		t.Errorf("a unit takes %d bytes: the next size class above 256 does not begin at cache lines", size)
 	}
+}
+
+// Heights gives the statistics of all units above zero, by unit and detector.
+func Heights(e *Engine) map[[2]uint64][maxBank]float64 {
+	out := map[[2]uint64][maxBank]float64{}
+	for _, u := range e.table.list {
+		for d, x := range u.ex {
+			if x != nil {
+				out[[2]uint64{u.id, uint64(d)}] = x.s
+			}
+		}
+	}
+	return out
+}
+
+// Tallies gives what is a set or a count, and does not hang on the order of the records: of each unit, and of each baseline of nonexistent.
+func Tallies(e *Engine) map[string]any {
+	units := map[uint64][4]int64{}
+	for _, u := range e.table.list {
+		numbers := int64(0)
+		for b := range u.ids.all() {
+			numbers += int64(bits.OnesCount64(b.word))
+		}
+		units[u.id] = [4]int64{u.total, u.first, int64(u.day), numbers}
+	}
+	rates := map[[2]uint64][2]uint32{}
+	medians := map[uint64]int32{}
+	for _, s := range e.strataList {
+		if s.d != nonexistent {
+			continue
+		}
+		medians[s.id] = s.enough
+		for _, t := range s.networks.list {
+			if t.id != 0 {
+				rates[[2]uint64{s.id, t.id}] = [2]uint32{t.n, t.hits}
+			}
+		}
+	}
+	met := map[historyKey]bool{}
+	for i := range e.history.shards {
+		for _, slot := range e.history.shards[i].slots {
+			if slot != 0 {
+				met[historyKey{uint8(i), slot >> 16}] = true
+			}
+		}
+	}
+	return map[string]any{"units": units, "rates": rates, "medians": medians, "history": met}
 }
