@@ -92,32 +92,62 @@ func (b *Block) columnOf(m member) Column {
 	return c
 }
 
-// code gives one origin's code of a member, and looks at the checksums of little more than it reads.
-func (b *Block) code(m member, o int) (int, error) {
-	c, s := b.columnOf(m), sectionMember+section(m)
-	if c.direct {
-		if err := b.checkNumbers(s, &c.codes, o, o+1); err != nil {
-			return 0, err
-		}
-		return int(c.At(o)), nil
+// one is one origin whose codes are read one by one.
+type one struct {
+	origin int
+	pair   uint64 // key and ip, once read
+	read   bool
+}
+
+// keyAndIP gives the key and ip of an origin.
+func (b *Block) keyAndIP(o *one) (uint64, error) {
+	if o.read {
+		return o.pair, nil
 	}
 	origins, err := b.partly(sectionMember, &b.origins, b.head.origins, b.mostKeyAndIP())
 	if err != nil {
 		return 0, err
 	}
-	c.origins = &origins
-	if head := &b.head.columns[m]; head.byIP {
-		ip := int(origins.At(o) % c.per)
-		err := b.checkNumbers(s, &c.codes, ip, ip+1)
-		if err == nil && head.others > 0 {
-			err = b.check(s, packedSize(int(c.per), c.codes.width), b.extents[s].size)
+	o.pair = origins.At(o.origin)
+	o.read = origins.look.err == nil
+	return o.pair, origins.look.err
+}
+
+// code gives an origin's code of a member, and looks at the checksums of little more than it reads.
+func (b *Block) code(m member, o *one) (int, error) {
+	c, s := b.columnOf(m), sectionMember+section(m)
+	if c.direct {
+		if c.Constant() {
+			return int(c.clamp(c.base)), nil // nothing is read
 		}
-		if err != nil {
+		if err := b.checkNumbers(s, &c.codes, o.origin, o.origin+1); err != nil {
 			return 0, err
 		}
+		return int(c.clamp(c.codes.At(o.origin) + c.base)), nil
 	}
-	code := int(c.At(o))
-	return code, origins.look.err
+	pair, err := b.keyAndIP(o)
+	if err != nil {
+		return 0, err
+	}
+	switch ip := int(pair % c.per); {
+	case c.key:
+		return int(pair / c.per), nil
+	case c.ip:
+		return ip, nil
+	default:
+		if b.head.columns[m].others > 0 {
+			if err := b.check(s, packedSize(int(c.per), c.codes.width), b.extents[s].size); err != nil {
+				return 0, err
+			}
+			if i := c.other(o.origin); i < c.which.n && c.which.At(i) == uint64(o.origin) {
+				return int(c.clamp(c.others.At(i))), nil
+			}
+		}
+		if err := b.checkNumbers(s, &c.codes, ip, ip+1); err != nil {
+			return 0, err
+		}
+		return int(c.clamp(c.codes.At(ip))), nil
+	}
 }
 
 // Len is how many origins there are.

@@ -71,7 +71,7 @@ func (b *Block) RealmOf(row int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	code, err := b.code(memberRealm, o)
+	code, err := b.code(memberRealm, &one{origin: o})
 	if err != nil || code == 0 {
 		return "", err
 	}
@@ -206,21 +206,28 @@ func (b *Block) principal(first int, r *whosaw.Record) (string, error) {
 // origin gives a record what its origin has.
 func (b *Block) origin(o int, r *whosaw.Record) error {
 	var codes [members]int
+	at := one{origin: o}
 	for m := range members {
+		if m == memberCredential {
+			continue // whether there is one, the row says
+		}
 		var err error
-		if codes[m], err = b.code(m, o); err != nil {
+		if codes[m], err = b.code(m, &at); err != nil {
 			return err
 		}
 	}
-	for m, to := range map[member]*string{
-		memberKey: &r.Key, memberAgent: &r.Agent, memberCountry: &r.Country, memberClient: &r.Client, memberTLS: &r.TLS,
-		memberRealm: &r.Realm, memberSource: &r.Source,
+	for _, x := range [...]struct {
+		m  member
+		to *string
+	}{
+		{memberKey, &r.Key}, {memberAgent, &r.Agent}, {memberCountry, &r.Country}, {memberClient, &r.Client}, {memberTLS, &r.TLS},
+		{memberRealm, &r.Realm}, {memberSource, &r.Source},
 	} {
-		if codes[m] == 0 {
+		if codes[x.m] == 0 {
 			continue
 		}
 		var err error
-		if *to, err = b.text(sectionDict+section(m), b.head.dicts[m], codes[m]-1); err != nil {
+		if *x.to, err = b.text(sectionDict+section(x.m), b.head.dicts[x.m], codes[x.m]-1); err != nil {
 			return err
 		}
 	}
