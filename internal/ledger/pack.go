@@ -240,7 +240,12 @@ func chooseTemplates(values []string) (chosen []template, of []uint8) {
 const hexDigits = "0123456789abcdef"
 
 // dictionary reads the n strings that appendDictionary wrote, behind the given beginning.
-func (d *reader) dictionary(values []string, n int) []string {
+func (d *reader) dictionary(values []string, n int) []string { return d.some(values, n, all) }
+
+const all = -1
+
+// some is dictionary for one string, by its number, or for all.
+func (d *reader) some(values []string, n, only int) []string {
 	d.expect(n)
 	templates := make([]template, d.byte())
 	for i := range templates {
@@ -264,14 +269,22 @@ func (d *reader) dictionary(values []string, n int) []string {
 		uses[k]++
 	}
 	lengths := planes[uint32](d, uses[0])
-	base := len(values)
-	values = append(values, make([]string, len(of))...)
+	base, kept := len(values), len(of)
+	if only != all {
+		kept = 1
+	}
+	values = append(values, make([]string, kept)...)
 	next := 0
 	for i, k := range of {
-		if k == 0 && d.err == nil {
-			values[base+i] = d.take(uint64(lengths[next]))
-			next++
+		if k != 0 || d.err != nil {
+			continue
 		}
+		if s := d.take(uint64(lengths[next])); only == all {
+			values[base+i] = s
+		} else if only == i {
+			values[base] = s
+		}
+		next++
 	}
 	rests := make([]rest, len(templates)+1)
 	size := 0
@@ -291,6 +304,20 @@ func (d *reader) dictionary(values []string, n int) []string {
 		d.fail(errNotCanonical)
 		return nil
 	}
+	if d.err != nil {
+		return nil
+	}
+	if only != all {
+		if k := of[only]; k != 0 {
+			for _, x := range of[:only] {
+				if x == k {
+					rests[k].skip(&templates[k-1])
+				}
+			}
+			values[base] = string(rests[k].next(nil, &templates[k-1]))
+		}
+		return values
+	}
 	text := make([]byte, 0, size) // never grows: the strings lie in it
 	for i, k := range of {
 		if k != 0 {
@@ -306,6 +333,15 @@ func (d *reader) dictionary(values []string, n int) []string {
 type rest struct {
 	numbers []uint64
 	bytes   string
+}
+
+// skip passes over the next string.
+func (r *rest) skip(t *template) {
+	if t.kind == templateDecimal {
+		r.numbers = r.numbers[1:]
+		return
+	}
+	r.bytes = r.bytes[t.bytes:]
 }
 
 // next appends the next string.

@@ -88,31 +88,36 @@ func (d *reader) pages(values []string, n int, zip *zstd.Decoder) []string {
 			d.fail(errPages)
 			return nil
 		}
-		values = d.page(values, page, min(pageStrings, n-i*pageStrings), zip)
+		if page = d.unzip(page, zip); d.err == nil {
+			values = d.page(values, page, min(pageStrings, n-i*pageStrings), all)
+		}
 	}
 	return values
 }
 
 var errPages = errors.New("has a page that is not as it was written")
 
-// page reads the n strings of a page.
-func (d *reader) page(values []string, page string, n int, zip *zstd.Decoder) []string {
+// unzip gives the strings of a page as appendDictionary wrote them.
+func (d *reader) unzip(page string, zip *zstd.Decoder) string {
 	if page == "" || page[0] > storedZstd {
 		d.fail(errPages)
-		return nil
+		return ""
 	}
-	if page[0] == storedZstd {
-		b, err := zip.DecodeAll([]byte(page[1:]), make([]byte, 0, 4096))
-		if err != nil || len(b) > maxSection {
-			d.fail(errPages)
-			return nil
-		}
-		page = text(b)
-	} else {
-		page = page[1:]
+	if page[0] != storedZstd {
+		return page[1:]
 	}
+	b, err := zip.DecodeAll([]byte(page[1:]), make([]byte, 0, 4096))
+	if err != nil || len(b) > maxSection {
+		d.fail(errPages)
+		return ""
+	}
+	return text(b)
+}
+
+// page reads the n strings of a page, or only one of them.
+func (d *reader) page(values []string, page string, n, only int) []string {
 	in := reader{s: page}
-	values = in.dictionary(values, n)
+	values = in.some(values, n, only)
 	if in.err == nil && len(in.s) > 0 {
 		in.err = errNotCanonical
 	}
@@ -144,7 +149,8 @@ type Texts struct {
 // lastPage is the page read last of a column.
 type lastPage struct {
 	number int
-	values []string
+	page   string   // decompressed; "": none was read
+	values []string // of the whole column, of an older version; of the page, if all its strings were asked for
 }
 
 // Texts opens a part for reading single strings. It must be closed.
@@ -189,19 +195,39 @@ func (t *Texts) At(col TextColumn, code uint32) (string, error) {
 	if int(code) > info.size {
 		return "", t.l.fault(c, sectionDict, errCodes)
 	}
-	number := int(code-1) / pageStrings
-	if last.values == nil || last.number != number {
-		values, err := t.l.readPage(info, number)
-		if err != nil {
-			return "", t.l.fault(c, sectionDict, err)
-		}
-		*last = lastPage{number, values}
+	number, only := int(code-1)/pageStrings, int(code-1)%pageStrings
+	if err := t.turn(last, info, number); err != nil {
+		return "", t.l.fault(c, sectionDict, err)
 	}
-	return last.values[int(code-1)%pageStrings], nil
+	if last.values != nil {
+		return last.values[only], nil
+	}
+	var d reader
+	values := d.page(nil, last.page, pageLength(info, number), only)
+	if d.err != nil {
+		return "", t.l.fault(c, sectionDict, d.err)
+	}
+	return values[0], nil
 }
 
-// readPage reads one page of a dictionary.
-func (l *segmentLoader) readPage(info *sectionInfo, number int) ([]string, error) {
+func pageLength(info *sectionInfo, number int) int {
+	return min(pageStrings, info.size-number*pageStrings)
+}
+
+// turn reads a page if it is not the one that was read last.
+func (t *Texts) turn(last *lastPage, info *sectionInfo, number int) error {
+	if last.page != "" && last.number == number {
+		return nil
+	}
+	page, err := t.l.readPage(info, number)
+	if err == nil {
+		*last = lastPage{number: number, page: page}
+	}
+	return err
+}
+
+// readPage reads one page of a dictionary, and decompresses it.
+func (l *segmentLoader) readPage(info *sectionInfo, number int) (string, error) {
 	var entries [2 * pageEntry]byte // of the page before, for where this one begins
 	at := info.offset + int64(number-1)*pageEntry
 	in := entries[:]
@@ -209,23 +235,23 @@ func (l *segmentLoader) readPage(info *sectionInfo, number int) ([]string, error
 		at, in = info.offset, entries[pageEntry:]
 	}
 	if err := readAt(l.file, in, at); err != nil {
-		return nil, err
+		return "", err
 	}
 	begin, end := binary.LittleEndian.Uint32(entries[:]), binary.LittleEndian.Uint32(entries[pageEntry:])
 	size := tableSize(info.size)
 	if end <= begin || int(end) > info.stored-size {
-		return nil, errPages
+		return "", errPages
 	}
 	b := make([]byte, end-begin)
 	if err := readAt(l.file, b, info.offset+int64(size)+int64(begin)); err != nil {
-		return nil, err
+		return "", err
 	}
 	if pageSum(number, b) != binary.LittleEndian.Uint32(entries[pageEntry+4:]) {
-		return nil, errPages
+		return "", errPages
 	}
 	var d reader
-	values := d.page(nil, text(b), min(pageStrings, info.size-number*pageStrings), l.zip)
-	return values, d.err
+	page := d.unzip(text(b), l.zip)
+	return page, d.err
 }
 
 // Each calls fn with the strings of a column by their codes, in order, until it returns false.
@@ -241,7 +267,17 @@ func (t *Texts) Each(col TextColumn, fn func(code uint32, s string) bool) error 
 		}
 		n = uint32(len(t.last[col].values))
 	}
+	last := &t.last[col]
 	for code := uint32(1); code <= n; code++ {
+		if number := int(code-1) / pageStrings; info.method == storedPages && (last.values == nil || last.number != number) {
+			if err := t.turn(last, info, number); err != nil {
+				return t.l.fault(column(col), sectionDict, err)
+			}
+			var d reader
+			if last.values = d.page(nil, last.page, pageLength(info, number), all); d.err != nil {
+				return t.l.fault(column(col), sectionDict, d.err)
+			}
+		}
 		s, err := t.At(col, code)
 		if err != nil {
 			return err

@@ -43,7 +43,7 @@ type Question struct {
 func (l *Live) Ask(cfg scope.Config) (*Question, error) {
 	l.asked.mu.Lock()
 	defer l.asked.mu.Unlock()
-	cfg.Index = l.index
+	cfg.Index, cfg.Known = l.index, &l.known
 	view, err := l.ledger.View(0)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/scope"
 )
 
 // LiveConfig says how a running ledger is kept and judged.
@@ -64,6 +65,7 @@ type Live struct {
 	cfg    LiveConfig
 	ledger *ledger.Ledger
 	index  *index.Store // left open: questions may still be read from it when Close returns
+	known  scope.Known
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when the judge has ended
 	built  chan struct{} // closed when the index of older segments is built, or given up

@@ -108,7 +108,7 @@ func (c *chunk) world(i int) *chunkWorld {
 // whole gives the index of all records of a world.
 func (c *chunk) whole(w *chunkWorld) *reference.Index {
 	if w.known == nil {
-		all, err := w.world.whole(c.ctx)
+		all, err := c.q.whole(c.ctx, w.world)
 		if err != nil {
 			if c.err == nil {
 				c.err = err

@@ -27,6 +27,7 @@ func (e *Engine) against(ctx context.Context, truths, filters []whosaw.Filter, s
 	if err != nil {
 		return err
 	}
+	defer q.done()
 	n, m := len(filters), len(truths)
 	var sums [][]int64 // one a worker: for each filter its size, then what it shares with each truth
 	err = q.scan(ctx, q.late(), func() work {

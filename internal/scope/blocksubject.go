@@ -295,7 +295,7 @@ func (q *question) accepts(ctx context.Context, t *term, r *whosaw.Record, all b
 	if err != nil {
 		return false, err
 	}
-	known, err := w.whole(ctx)
+	known, err := q.whole(ctx, w)
 	if err != nil {
 		return false, err
 	}

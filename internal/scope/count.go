@@ -17,6 +17,7 @@ func (e *Engine) Count(ctx context.Context, filter whosaw.Filter) (whosaw.ScopeA
 	if err != nil {
 		return whosaw.ScopeAnswer{}, err
 	}
+	defer q.done()
 	// no_feed looks at key, client and credential; gaps name the source.
 	late := q.columns() | ledger.ColKey | ledger.ColClient | ledger.ColCredential | ledger.ColSource
 	people := newTable(q.sets, q.budget)

@@ -23,6 +23,7 @@ type Config struct {
 	Zone    *time.Location // where days begin in Top and Timeline; nil: UTC
 	Memory  int64          // bytes that one question may use for what it counts, see ErrMemory; 0: no limit
 	Index   *index.Store   // the blocks of the view's segments; nil: every part is read itself
+	Known   *Known         // what is kept between views of the ledger; nil: nothing is
 }
 
 // Engine answers questions about one view. It keeps no answers: only what the view's reference records say
@@ -35,6 +36,7 @@ type Engine struct {
 	zone    *time.Location
 	memory  int64
 	index   *index.Store
+	known   *Known
 	last    uint64
 
 	mu    sync.Mutex // held while one of these is worked out, so that it is done once
@@ -50,7 +52,7 @@ func New(view *ledger.View, cat *catalog.Catalog, cfg Config) *Engine {
 	if cfg.Zone == nil {
 		cfg.Zone = time.UTC
 	}
-	return &Engine{view: view, cat: cat, workers: cfg.Workers, zone: cfg.Zone, memory: cfg.Memory, index: cfg.Index, last: view.Last()}
+	return &Engine{view: view, cat: cat, workers: cfg.Workers, zone: cfg.Zone, memory: cfg.Memory, index: cfg.Index, known: cfg.Known, last: view.Last()}
 }
 
 // world is what the reference records up to a sequence say.
@@ -174,6 +176,13 @@ func (w *world) digest(d *index.Digest) {
 	}
 }
 
+// kept reports whether whole has its answer.
+func (w *world) kept() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.all != nil
+}
+
 // whole gives an index of all records, not only of those about feeds.
 func (w *world) whole(ctx context.Context) (*reference.Index, error) {
 	if !w.partial {
@@ -250,6 +259,9 @@ type question struct {
 	mu     sync.Mutex
 	worlds []*world // by index into asOf, made when first needed
 	places map[string]*index.Where
+
+	leased  *reference.Index // see Known
+	release func()
 }
 
 // ask makes filters ready.

@@ -1,7 +1,29 @@
 package scope
 
+import (
+	"context"
+
+	"github.com/whosaw/whosaw/internal/ledger"
+)
+
 // TopFirst sets how many values Top counts out first.
 func TopFirst(n int) { topFirst = n }
 
 // TopSmall sets what Top holds at once, and from how many codes on it numbers those that occur, to little.
 func TopSmall(held int64, dense int) { topHeld, denseFrom = held, dense }
+
+// Lease uses what is kept of a view as a question does.
+func (k *Known) Lease(ctx context.Context, view *ledger.View) (release func(), err error) {
+	_, release, err = k.lease(ctx, view)
+	return release, err
+}
+
+// Kept is the sequence as of which something is kept, 0 if nothing is.
+func (k *Known) Kept() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.all == nil {
+		return 0
+	}
+	return k.asOf
+}

@@ -21,6 +21,7 @@ func (e *Engine) List(ctx context.Context, filter whosaw.Filter, yield func(row 
 	if err != nil {
 		return err
 	}
+	defer q.done()
 	people, dense, err := q.lines(ctx)
 	if err != nil {
 		return err

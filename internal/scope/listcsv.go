@@ -19,6 +19,7 @@ func (e *Engine) WriteCSV(ctx context.Context, filter whosaw.Filter, w io.Writer
 	if err != nil {
 		return err
 	}
+	defer q.done()
 	people, dense, err := q.lines(ctx)
 	if err != nil {
 		return err

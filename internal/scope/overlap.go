@@ -15,6 +15,7 @@ func (e *Engine) Overlap(ctx context.Context, filters []whosaw.Filter) (sizes []
 	if err != nil {
 		return nil, nil, err
 	}
+	defer q.done()
 	var sums [][]int64 // one a worker, of len(filters)²
 	n := len(filters)
 	err = q.scan(ctx, q.late(), func() work {

@@ -13,6 +13,7 @@ func (e *Engine) Sequences(ctx context.Context, filter whosaw.Filter) ([]uint64,
 	if err != nil {
 		return nil, err
 	}
+	defer q.done()
 	var lists []*[]uint64 // one a worker
 	err = q.scan(ctx, q.late(), func() work {
 		list := new([]uint64)

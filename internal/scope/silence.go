@@ -161,6 +161,7 @@ func (e *Engine) findSilences(ctx context.Context, w *world, asOf uint64) ([]sil
 	if err != nil {
 		return nil, err
 	}
+	defer q.done()
 	var workers []rhythms
 	rest := []int{}
 	for part, known := range w.digested {

@@ -51,6 +51,7 @@ func (e *Engine) Subject(ctx context.Context, realm *string, id string, filter w
 	if err != nil {
 		return answer, err
 	}
+	defer q.done()
 	for _, t := range q.terms {
 		t.only(id, realm)
 	}

@@ -32,6 +32,7 @@ func (e *Engine) Timeline(ctx context.Context, filters []whosaw.Filter, bucket t
 	if err != nil {
 		return nil, err
 	}
+	defer q.done()
 	t := timeliner{question: q, length: bucket.Milliseconds(), groups: newGroups(), members: newMemberSet(q.budget)}
 	for range filters {
 		t.people = append(t.people, newTable(q.sets, q.budget))

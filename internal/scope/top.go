@@ -120,6 +120,7 @@ func (e *Engine) Top(ctx context.Context, by string, filter whosaw.Filter, limit
 	if err != nil {
 		return nil, err
 	}
+	defer q.done()
 	t := topper{dimension: dimensions[at], values: newNames(q.budget), groups: newGroups(), members: newMemberSet(q.budget)}
 	if blocks, rest := q.topBlocks(&t, by, limit); blocks != nil {
 		rows, ok, err := blocks.run(ctx, rest)
