@@ -181,23 +181,48 @@ const (
 	stageExpiry = "expiry"
 )
 
+// Stage is a moment at which the channels are told of a clock, if it still runs then.
+type Stage struct {
+	Name string // start, half, two_hours, expiry
+	At   time.Time
+}
+
+// Stages are those of a clock, the first one first.
+func Stages(c *regime.Clock) []Stage {
+	out := []Stage{{stageStart, c.Since}}
+	if c.Due.IsZero() {
+		return out // without delay: there is no half of it
+	}
+	// Over is what is past the last instant that is in time.
+	for _, s := range []Stage{{stageHalf, c.Since.Add(c.Due.Sub(c.Since) / 2)}, {stageTwo, c.Due.Add(-2 * time.Hour)}, {stageExpiry, c.Due.Add(1)}} {
+		if s.At.Before(out[len(out)-1].At) {
+			s.At = out[len(out)-1].At // a term shorter than four hours
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
 // stageOf gives the last stage that a clock has reached; "": nobody is to be told.
 func stageOf(c *regime.Clock, now time.Time) string {
 	if c.State != regime.Running && c.State != regime.Overdue {
 		return ""
 	}
-	if c.Due.IsZero() {
-		return stageStart // without delay: there is no half of it
+	name := stageStart
+	for _, s := range Stages(c) {
+		if !now.Before(s.At) {
+			name = s.Name
+		}
 	}
-	switch {
-	case now.After(c.Due):
-		return stageExpiry
-	case !now.Before(c.Due.Add(-2 * time.Hour)):
-		return stageTwo
-	case !now.Before(c.Since.Add(c.Due.Sub(c.Since) / 2)):
-		return stageHalf
+	return name
+}
+
+// Telling is what the channels are told of a clock at a moment; "": nothing.
+func Telling(c *regime.Clock, at time.Time) string {
+	if stage := stageOf(c, at); stage != "" {
+		return deadlineLine(c, stage, at)
 	}
-	return stageStart
+	return ""
 }
 
 // Deadlines has the channels told of clocks that have started, are half over, have two hours left, or are over: each once, over restarts too. Of

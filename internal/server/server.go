@@ -106,6 +106,14 @@ func Open(ctx context.Context, own Config) (*Server, error) {
 // URL is the address under which people reach the server; "" where it is quiet.
 func (s *Server) URL() string { return s.url }
 
+// PublicURL is where the public pages are served, for a proxy in front of them; "" where there are none.
+func (s *Server) PublicURL() string {
+	if s.everybody == nil {
+		return ""
+	}
+	return s.everybody.scheme + "://" + s.everybody.listener.Addr().String()
+}
+
 // Live is the ledger with the detectors that follow it.
 func (s *Server) Live() *pipeline.Live { return s.live }
 

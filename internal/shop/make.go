@@ -114,6 +114,12 @@ func (m *maker) customerOf(number int64) (customer, []address, []order) {
 		other, k := fullName(d)
 		list = append(list, address{Customer: number, Name: other, Phone: phone(d, k), Line: street(d, k), DoorCode: doorCode(d), Relation: pick(d, relations)})
 	}
+	mails := m.draws("others' mail", number)
+	for i := range list[1:] {
+		if mails.IntN(3) > 0 { // of one in three nobody gave one
+			list[1+i].Email = fmt.Sprintf("recipient%d-%d@example.net", number, 1+i)
+		}
+	}
 	var orders []order
 	for range 1 + d.IntN(2) {
 		p, n := pick(d, products), int64(1+d.IntN(3))
@@ -127,7 +133,7 @@ func (m *maker) fill(ctx context.Context, tx *sql.Tx, customers, agents int) err
 	numbers, withdrawn := m.numbers(customers)
 	chosen := m.hashChosen()
 	people := &bulk{ctx: ctx, tx: tx, into: "customer (number, name, email, phone, password, state, since, joined, last_login)", columns: 9}
-	places := &bulk{ctx: ctx, tx: tx, into: "address (customer, name, phone, line, door_code, relation)", columns: 6}
+	places := &bulk{ctx: ctx, tx: tx, into: "address (customer, name, phone, line, door_code, relation, email)", columns: 7}
 	orders := &bulk{ctx: ctx, tx: tx, into: "purchase (customer, placed, items, won)", columns: 4}
 	for _, number := range numbers {
 		c, list, bought := m.customerOf(number)
@@ -137,7 +143,7 @@ func (m *maker) fill(ctx context.Context, tx *sql.Tx, customers, agents int) err
 		}
 		people.add(c.Number, c.Name, c.Email, c.Phone, c.Password, stateActive, c.Joined, c.Joined, c.LastLogin)
 		for _, a := range list {
-			places.add(a.Customer, a.Name, a.Phone, a.Line, a.DoorCode, a.Relation)
+			places.add(a.Customer, a.Name, a.Phone, a.Line, a.DoorCode, a.Relation, a.Email)
 		}
 		for _, o := range bought {
 			orders.add(o.Customer, o.Placed, o.Items, o.Won)

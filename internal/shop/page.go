@@ -26,6 +26,7 @@ func (s *Shop) customerPages(mux *http.ServeMux) {
 	mux.HandleFunc("POST /me/addresses/{id}", s.customers(s.postEdit))
 	mux.HandleFunc("GET /me/orders", s.customers(s.getOrders))
 	mux.HandleFunc("POST /orders", s.customers(s.postOrder))
+	mux.HandleFunc("GET /me/codes", s.customers(s.getCodes))
 	mux.HandleFunc("GET /me/withdraw", s.customers(s.getWithdraw))
 	mux.HandleFunc("POST /me/withdraw", s.customers(s.postWithdraw))
 	mux.HandleFunc("GET /help", s.customers(s.getHelp))

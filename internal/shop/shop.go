@@ -36,6 +36,8 @@ type Config struct {
 	// Where log-ins, sign-ups, withdrawals and tickets are told; it returns once they are on record, and is called by one goroutine at a time but for
 	// Announce. An error that wraps ErrNotTaken is final, others are tried again. [Post] makes one. nil: nowhere.
 	Send func(ctx context.Context, records []whosaw.Record) error
+	// Where a customer who has logged in gets the codes for finding out whether a leak concerns them. nil: nowhere. [Codes] makes one.
+	Codes func(ctx context.Context, customer string) ([]Code, error)
 	// How long a log-in waits for its issuance to be on record. 0: 300 ms.
 	Wait time.Duration
 	// What goes wrong is said here. nil: nowhere.

@@ -22,7 +22,7 @@ CREATE TABLE customer (
 );
 CREATE TABLE address (
   id INTEGER PRIMARY KEY, customer INTEGER NOT NULL, name TEXT NOT NULL, phone TEXT NOT NULL, line TEXT NOT NULL, door_code TEXT NOT NULL,
-  relation TEXT NOT NULL
+  relation TEXT NOT NULL, email TEXT NOT NULL DEFAULT '' -- email: told when a parcel comes, and on no page
 );
 CREATE TABLE purchase (number INTEGER PRIMARY KEY, customer INTEGER NOT NULL, placed INTEGER NOT NULL, items TEXT NOT NULL, won INTEGER NOT NULL);
 CREATE TABLE agent (id TEXT PRIMARY KEY, name TEXT NOT NULL, password TEXT NOT NULL) WITHOUT ROWID;
@@ -32,6 +32,8 @@ CREATE TABLE ticket (number INTEGER PRIMARY KEY, customer INTEGER NOT NULL, agen
 // indexes are made when the rows are there: that is faster.
 const indexes = `
 CREATE INDEX address_customer ON address (customer);
+CREATE INDEX address_phone ON address (phone);
+CREATE INDEX customer_phone ON customer (phone);
 CREATE INDEX purchase_customer ON purchase (customer);
 CREATE INDEX ticket_agent ON ticket (agent);
 `
@@ -52,6 +54,7 @@ type customer struct {
 type address struct {
 	ID, Customer                int64
 	Name, Phone, Line, DoorCode string
+	Email                       string // of somebody else, if the customer gave one
 	Relation                    string // to whom else it belongs: family, friend, gift; empty: the customer's own
 }
 
