@@ -86,8 +86,8 @@ var importTable = map[string][]string{
 		"internal/incident", "internal/ingest", "internal/jetstream", "internal/keys", "internal/ledger", "internal/meter", "internal/notice", "internal/pipeline", "internal/public", "internal/rules", "internal/store/sqlite",
 	},
 	"internal/demo": {
-		"", "guard", "internal/alarm", "internal/api", "internal/auth", "internal/catalog", "internal/config", "internal/console", "internal/draw", "internal/figure", "internal/guard", "internal/ingest", "internal/keys",
-		"internal/pipeline", "internal/proxy", "internal/scope", "internal/server", "internal/shop",
+		"", "guard", "internal/alarm", "internal/api", "internal/auth", "internal/catalog", "internal/config", "internal/console", "internal/draw", "internal/figure", "internal/guard", "internal/incident", "internal/ingest",
+		"internal/keys", "internal/notice", "internal/pipeline", "internal/proxy", "internal/regime", "internal/scope", "internal/server", "internal/shop", "github.com/emersion/go-smtp",
 	},
 	"cmd/whosaw": {
 		"", "guard", "internal/demo", "internal/proxy", "internal/server", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",

@@ -193,14 +193,14 @@ func Stages(c *regime.Clock) []Stage {
 	if c.Due.IsZero() {
 		return out // without delay: there is no half of it
 	}
-	// Over is what is past the last instant that is in time.
-	for _, s := range []Stage{{stageHalf, c.Since.Add(c.Due.Sub(c.Since) / 2)}, {stageTwo, c.Due.Add(-2 * time.Hour)}, {stageExpiry, c.Due.Add(1)}} {
-		if s.At.Before(out[len(out)-1].At) {
-			s.At = out[len(out)-1].At // a term shorter than four hours
-		}
-		out = append(out, s)
+	half, two := c.Since.Add(c.Due.Sub(c.Since)/2), c.Due.Add(-2*time.Hour)
+	if half.Before(two) {
+		out = append(out, Stage{stageHalf, half})
 	}
-	return out
+	if two.Before(c.Since) {
+		two = c.Since
+	}
+	return append(out, Stage{stageTwo, two}, Stage{stageExpiry, c.Due.Add(1)}) // past the last instant that is in time
 }
 
 // stageOf gives the last stage that a clock has reached; "": nobody is to be told.

@@ -21,11 +21,13 @@ func openTab(t *testing.T) *tab {
 	return &tab{Tab: browsertest.Open(t, ""), t: t}
 }
 
-// own lets the pages ask the demo and the server that runs behind it, and nobody else.
+// own lets the pages ask the demo, the server that runs behind it, the shop and the public pages, and nobody else.
 func (b *tab) own(d *demo.Demo) {
 	b.t.Helper()
-	server, _ := d.World()
-	b.Own(d.URL())
+	server, shop := d.World()
+	for _, at := range []string{d.URL(), shop, d.Public()} {
+		b.Own(at)
+	}
 	b.Own(strings.Replace(server, "127.0.0.1", "localhost", 1))
 }
 

@@ -167,7 +167,7 @@ func (d *Demo) worlds(ctx context.Context) error {
 		dir := filepath.Join(d.dir, strconv.Itoa(d.made))
 		console := d.console // where the server's pages are to be
 		d.mu.Unlock()
-		w, err := openWorld(ctx, &d.cfg, dir, console, d.say)
+		w, err := openWorld(ctx, &d.cfg, d.pages.words, dir, console, d.say)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil // told to stop while it was being made

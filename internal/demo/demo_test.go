@@ -216,7 +216,7 @@ func TestWords(t *testing.T) {
 		if strings.Count(text, "**") != strings.Count(other, "**") {
 			t.Errorf("%s has other marks in Korean", key)
 		}
-		if strings.Contains(other, "노출") {
+		if strings.Contains(other, "노출") && !strings.HasPrefix(key, "draft.") { // the drafts are what the server refuses
 			t.Errorf("%s says exposure for leak", key)
 		}
 	}

@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -152,18 +151,13 @@ const lastTokens = 12
 // lastSpan is how long they take: time for customers to notice whether they were logged out.
 const lastSpan = 6 * time.Second
 
-// act ends the key, or only what was never issued under it; then the thief tries again. What was done already is not done again.
-func (w *world) act(what string) error {
-	w.moving.Lock()
-	defer w.moving.Unlock()
+// cut ends the key, or only what was never issued under it; then the thief tries again. What was done already is not done again. moving must be held.
+func (w *world) cut(what string) error {
 	w.mu.Lock()
 	k := w.keyed
 	w.mu.Unlock()
 	if k == nil || k.did != "" {
 		return nil
-	}
-	if what != "deny" && what != "kill" {
-		return fmt.Errorf("do %q with the key: there are deny and kill", what)
 	}
 	w.stop()
 	done := &keyed{preview: k.preview, did: what, at: w.cfg.Now()}

@@ -2,6 +2,8 @@ package demo
 
 import (
 	"slices"
+	"strconv"
+	"testing"
 
 	"github.com/whosaw/whosaw/internal/shop"
 )
@@ -62,14 +64,84 @@ func (d *Demo) Books() map[int64]bool {
 	return out
 }
 
+// Truth is the thief's own list: by customer, what they were shown in clear.
+func (d *Demo) Truth() map[string][]string {
+	w, _ := d.now()
+	return w.truth()
+}
+
+// Others are the entries of other people that the thief was shown, by name and telephone number.
+func (d *Demo) Others() map[string]bool {
+	out := map[string]bool{}
+	for _, id := range []string{"tried", "harvest", "guard"} {
+		a := d.attemptOf(id)
+		a.mu.Lock()
+		for _, s := range a.got {
+			for _, o := range s.others {
+				out[o] = true
+			}
+		}
+		a.mu.Unlock()
+	}
+	return out
+}
+
+// Listed is who is in a scope version, with the fields.
+func (d *Demo) Listed(t testing.TB, version int) map[string][]string {
+	w, _ := d.now()
+	list, err := w.listOf(t.Context(), version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]string{}
+	for _, row := range list {
+		out[row.Subject] = row.Fields
+	}
+	return out
+}
+
+// Mail is a notice as it came.
+type Mail struct{ To, Lang, Plain, Page, Code, Signed string }
+
+// Mails are all notices that came.
+func (d *Demo) Mails(t testing.TB) []Mail {
+	w, _ := d.now()
+	w.room.mu.Lock()
+	total := len(w.room.got)
+	w.room.mu.Unlock()
+	var out []Mail
+	for i := range total {
+		l, err := w.room.letter(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.room.got[i].from == noticeFrom {
+			out = append(out, Mail{l.to, l.lang, l.plain, l.page, l.code, l.signed})
+		}
+	}
+	return out
+}
+
+// Public is where the public pages are, for everybody.
+func (d *Demo) Public() string {
+	w, _ := d.now()
+	return w.noticeURL
+}
+
+// Visitor is how the visitor logs in at the shop.
+func (d *Demo) Visitor() (email, password string) {
+	w, _ := d.now()
+	return w.visitor.Email, w.visitor.Password
+}
+
 // Complained gives the bounds of what counting by complaint can come to, by the thief's own list: who was surely shown to those addresses in that time,
 // and who may have been. An access is on record between the question and the answer.
-func (d *Demo) Complained() (least, most int) {
+func (d *Demo) Complained() (least, most map[string]bool) {
 	w, _ := d.now()
 	w.mu.Lock()
 	s, list := w.scoped, []*attempt{w.tried, w.off, w.on}
 	w.mu.Unlock()
-	surely, maybe := map[int64]bool{}, map[int64]bool{}
+	surely, maybe := map[string]bool{}, map[string]bool{}
 	for _, a := range list {
 		a.mu.Lock()
 		for n, x := range a.got {
@@ -77,15 +149,15 @@ func (d *Demo) Complained() (least, most int) {
 				continue
 			}
 			if !x.asked.Before(s.from) && x.answered.Before(s.to) {
-				surely[n] = true
+				surely[strconv.FormatInt(n, 10)] = true
 			}
 			if !x.answered.Before(s.from) && x.asked.Before(s.to) {
-				maybe[n] = true
+				maybe[strconv.FormatInt(n, 10)] = true
 			}
 		}
 		a.mu.Unlock()
 	}
-	return len(surely), len(maybe)
+	return surely, maybe
 }
 
 // Refused is how many requests of honest people were refused.

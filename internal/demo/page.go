@@ -61,6 +61,7 @@ func (p *pages) handler() http.Handler {
 	}))
 	for pattern, fn := range map[string]http.HandlerFunc{
 		"GET /{$}": p.start, "GET /step/{id}": p.step, "GET /live": p.live, "GET /open": p.open, "POST /next": p.next, "POST /again": p.again, "POST /act": p.act, "POST /lang": p.lang,
+		"GET /mail/{number}": p.mail, "GET /mail/{number}/page": p.mailForm, "POST /mail": p.findMail,
 	} {
 		mux.Handle(pattern, console.Strict(fn))
 	}
@@ -116,6 +117,10 @@ type panel struct {
 	Says     template.HTML // a sentence, larger
 	Plot     *plot
 	Facts    []fact
+	Tables   []table
+	Letter   []string // a text as it goes out, in paragraphs
+	LetterIn string   // its language
+	Below    []template.HTML
 	TailHead string
 	Tail     []tailLine
 	Notes    []template.HTML
@@ -127,6 +132,25 @@ type panel struct {
 type fact struct {
 	Label, Value, Of string
 	Bad              bool
+}
+
+// table has a label in each row, and cells.
+type table struct {
+	Caption string
+	Head    []string
+	Rows    []tableRow
+	Timed   bool // the labels are moments
+}
+
+type tableRow struct {
+	Label, Below string
+	Cells        []cell
+	Ahead        bool // it has not come yet
+}
+
+type cell struct {
+	Text, Below string
+	Bad         bool
 }
 
 type tailLine struct {
@@ -272,13 +296,16 @@ func (p *pages) again(w http.ResponseWriter, r *http.Request) {
 
 func (p *pages) act(w http.ResponseWriter, r *http.Request) {
 	world, _ := p.d.now()
+	to := "/"
 	if world != nil {
-		if err := world.act(r.PostFormValue("do")); err != nil {
+		step, err := world.act(r.PostFormValue("do"))
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+		to = "/step/" + step
 	}
-	http.Redirect(w, r, "/step/key", http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
 func (p *pages) lang(w http.ResponseWriter, r *http.Request) {

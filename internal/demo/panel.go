@@ -272,7 +272,7 @@ func gapsOf(a *whosaw.ScopeAnswer) []string {
 // fields says of how many customers each field was shown.
 func (v *view) fields(a *whosaw.ScopeAnswer) []fact {
 	var out []fact
-	for _, name := range []string{"name", "email", "phone", "address"} {
+	for _, name := range []string{"name", "email", "phone", "address", "door_code"} {
 		if n := a.Fields[name]; n > 0 {
 			out = append(out, fact{Label: v.T("field." + name), Value: figure.Int(n)})
 		}

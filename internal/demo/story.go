@@ -34,6 +34,9 @@ var steps = []step{
 	{"guard", (*world).harvestGuarded, (*world).showGuarded},
 	{"scope", (*world).countScope, (*world).showScope},
 	{"key", (*world).previewKey, (*world).showKey},
+	{"incident", (*world).workIncident, (*world).showIncident},
+	{"report", (*world).workReport, (*world).showReport},
+	{"notices", (*world).workNotices, (*world).showNotices},
 }
 
 func stepAt(id string) int { return slices.IndexFunc(steps, func(s step) bool { return s.id == id }) }
@@ -58,6 +61,7 @@ type story struct {
 	finding              *alarm.Recorded
 	scoped               *scoped
 	keyed                *keyed
+	breach               breach
 	calm                 calm
 }
 
@@ -228,6 +232,9 @@ func (s *story) watch(ctx context.Context) {
 	for n := 0; ; n++ {
 		if n%4 == 0 {
 			s.rest(ctx)
+		}
+		if err := s.world.follow(ctx); err != nil && ctx.Err() == nil {
+			s.world.log.Error("look how far the notices are", "error", err)
 		}
 		select {
 		case <-tick.C:

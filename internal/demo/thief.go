@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/netip"
@@ -31,6 +32,8 @@ const (
 	thiefAddresses = 16
 	// The thief opens the list of addresses too of one in so many customers.
 	addressesOf = 4
+	// And of one in so many of these the page on which an address is edited: the door code stands on it in clear.
+	doorsOf = 5
 )
 
 func newThief(w *world) *thief { return &thief{w: w, key: w.shop.StolenKey(), http: newClient()} }
@@ -61,7 +64,9 @@ type attempt struct {
 // seen is what the thief was shown of a customer, and between when.
 type seen struct {
 	asked, answered time.Time
-	book            bool // the list of addresses too
+	book            bool     // the list of addresses too
+	others          []string // in it: name and telephone number of other people
+	door            bool     // the page on which the door code stands in clear
 }
 
 // glimpse is one number's answer.
@@ -143,13 +148,44 @@ func (t *thief) try(ctx context.Context, a *attempt, number int64) {
 	}
 	a.note(number, at, t.w.cfg.Now(), status, said)
 	if status == http.StatusOK && number%addressesOf == 0 {
-		switch status, _, err := t.open(ctx, "/me/addresses", token, number); {
-		case err != nil:
-			a.fail()
-			t.w.log.Warn("the thief got no answer", "error", err)
-		case status == http.StatusOK:
-			a.book(number, t.w.cfg.Now())
+		t.addresses(ctx, a, number, token)
+	}
+}
+
+// What the thief reads on the list of addresses: to whom each belongs, and where it is edited.
+var (
+	entry = regexp.MustCompile(`<p class="tag">([^<]*)</p>\s*<h2 data-field="name">([^<]*)</h2>\s*<dl><div><dt>Phone</dt><dd data-field="phone">([^<]*)</dd>`)
+	edit  = regexp.MustCompile(`"(/me/addresses/\d+/edit)"`)
+)
+
+// addresses opens a customer's list of addresses, and sometimes the first of them.
+func (t *thief) addresses(ctx context.Context, a *attempt, number int64, token string) {
+	status, body, err := t.open(ctx, "/me/addresses", token, number)
+	if err != nil {
+		a.fail()
+		t.w.log.Warn("the thief got no answer", "error", err)
+		return
+	}
+	if status != http.StatusOK {
+		return
+	}
+	var others []string
+	for _, m := range entry.FindAllSubmatch(body, -1) {
+		if string(m[1]) != "home" {
+			others = append(others, html.UnescapeString(string(m[2])+"|"+string(m[3])))
 		}
+	}
+	a.book(number, t.w.cfg.Now(), others)
+	first := edit.FindSubmatch(body)
+	if number%(addressesOf*doorsOf) != 0 || first == nil {
+		return
+	}
+	switch status, _, err := t.open(ctx, string(first[1]), token, number); {
+	case err != nil:
+		a.fail()
+		t.w.log.Warn("the thief got no answer", "error", err)
+	case status == http.StatusOK:
+		a.unlock(number, t.w.cfg.Now())
 	}
 }
 
@@ -190,11 +226,20 @@ func (a *attempt) fail() {
 }
 
 // book notes that a customer's list of addresses was shown too.
-func (a *attempt) book(number int64, answered time.Time) {
+func (a *attempt) book(number int64, answered time.Time, others []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.got[number]
-	s.book, s.answered = true, answered
+	s.book, s.answered, s.others = true, answered, others
+	a.got[number] = s
+}
+
+// unlock notes that a door code was shown in clear.
+func (a *attempt) unlock(number int64, answered time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.got[number]
+	s.door, s.answered = true, answered
 	a.got[number] = s
 }
 

@@ -19,9 +19,11 @@ import (
 	"github.com/whosaw/whosaw/internal/auth"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/config"
+	"github.com/whosaw/whosaw/internal/console"
 	judge "github.com/whosaw/whosaw/internal/guard"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/proxy"
+	"github.com/whosaw/whosaw/internal/regime"
 	"github.com/whosaw/whosaw/internal/server"
 	"github.com/whosaw/whosaw/internal/shop"
 )
@@ -40,9 +42,10 @@ const agents = 6
 
 // world is one shop with its customers, its server, its thief, and how far the story is. The story begins anew in a new one.
 type world struct {
-	cfg *Config
-	dir string
-	log *slog.Logger
+	cfg   *Config
+	dir   string
+	log   *slog.Logger
+	words console.Words
 
 	srv      *server.Server
 	shop     *shop.Shop
@@ -59,6 +62,15 @@ type world struct {
 	thief    *thief
 	began    time.Time // when the live traffic began
 
+	// What the end of the story stands on.
+	room        *mailroom
+	contactsURL string // the shop's look-up, for the server alone
+	noticeURL   string // the public pages, behind the shop's own address
+	secret      string // by which the shop knows whosaw
+	codes       func(ctx context.Context, customer string) ([]shop.Code, error)
+	laws        []*regime.Law
+	desk        desk
+
 	zone    *time.Location
 	post    func(ctx context.Context, records []whosaw.Record) error // to the server, as the shop
 	fronts  []*http.Server
@@ -71,16 +83,16 @@ type world struct {
 }
 
 // openWorld builds everything and has customers come. say is told how far it is. What was opened is closed on an error.
-func openWorld(ctx context.Context, cfg *Config, dir, console string, say func(stage string, done, total int)) (*world, error) {
-	w := &world{cfg: cfg, dir: dir, log: cfg.Logger, gone: make(chan struct{})}
+func openWorld(ctx context.Context, cfg *Config, words console.Words, dir, at string, say func(stage string, done, total int)) (*world, error) {
+	w := &world{cfg: cfg, words: words, dir: dir, log: cfg.Logger, gone: make(chan struct{})}
 	w.story.world = w
-	if err := w.open(ctx, console, say); err != nil {
+	if err := w.open(ctx, at, say); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
 }
 
-func (w *world) open(ctx context.Context, console string, say func(stage string, done, total int)) error {
+func (w *world) open(ctx context.Context, at string, say func(stage string, done, total int)) error {
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return fmt.Errorf("make the demo's directory: %w", err)
 	}
@@ -93,6 +105,7 @@ func (w *world) open(ctx context.Context, console string, say func(stage string,
 		Path: filepath.Join(w.dir, "shop.db"), Customers: w.cfg.Customers, Agents: agents, Seed: w.cfg.Seed, Now: w.cfg.Now, Logger: w.log, AddressHeader: addressHeader,
 		Guard: func(next http.Handler) http.Handler { return w.pages.Wrap(next) }, // asked for when the pages are served
 		Send:  func(ctx context.Context, records []whosaw.Record) error { return w.tell(ctx, records) },
+		Codes: func(ctx context.Context, customer string) ([]shop.Code, error) { return w.codes(ctx, customer) },
 	})
 	if err != nil {
 		return err
@@ -101,7 +114,7 @@ func (w *world) open(ctx context.Context, console string, say func(stage string,
 		return err
 	}
 	say("server", 0, 0)
-	if err := w.openServer(ctx, console); err != nil {
+	if err := w.openServer(ctx, at); err != nil {
 		return err
 	}
 	if err := w.openShop(ctx); err != nil {
@@ -121,9 +134,13 @@ func (w *world) open(ctx context.Context, console string, say func(stage string,
 }
 
 // openServer writes the configuration and runs a server by it, as whosaw serve does.
-func (w *world) openServer(ctx context.Context, console string) error {
-	text := append([]byte("listen: "+console+"\nzone: "+w.cfg.Zone+"\nquery: {concurrent: 4}\n"+
-		"offboarding: 8760h # this shop takes its time: what is not done after somebody left is overdue after a year\n"), shop.Server(string(judge.ModeShadow))...)
+func (w *world) openServer(ctx context.Context, at string) error {
+	reserved, err := w.openBeside()
+	if err != nil {
+		return err
+	}
+	text := append([]byte("listen: "+at+"\nzone: "+w.cfg.Zone+"\nquery: {concurrent: 4}\n"+
+		"offboarding: 8760h # this shop takes its time: what is not done after somebody left is overdue after a year\n"+w.besides()), shop.Server(string(judge.ModeShadow))...)
 	file := filepath.Join(w.dir, "whosaw.yaml")
 	for name, data := range map[string][]byte{file: text, filepath.Join(w.dir, "catalog.yaml"): shop.Catalog(), filepath.Join(w.dir, "jwks.json"): w.shop.JWKS()} {
 		if err := server.WriteWhole(name, data); err != nil {
@@ -132,13 +149,16 @@ func (w *world) openServer(ctx context.Context, console string) error {
 	}
 	cfg, err := config.Load(file)
 	if err != nil {
-		return err
+		return errors.Join(err, reserved.Close())
+	}
+	if w.laws, err = cfg.Regimes(); err != nil {
+		return errors.Join(err, reserved.Close())
 	}
 	w.srv, err = server.Open(ctx, server.Config{
 		Config: cfg, Dir: filepath.Join(w.dir, "data"), Logger: w.log, Now: w.cfg.Now, Version: w.cfg.Version, Operator: w.cfg.Operator,
 	})
 	if err != nil {
-		return err
+		return errors.Join(err, reserved.Close())
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	w.stops = append(w.stops, stop)
@@ -146,14 +166,19 @@ func (w *world) openServer(ctx context.Context, console string) error {
 		defer close(w.gone)
 		w.ran = w.srv.Run(run)
 	}()
-	return nil
+	return w.servePublic(reserved)
 }
 
 // token makes one for a sender of a source.
 func (w *world) token(ctx context.Context, name, source string, types ...string) (string, error) {
-	_, secret, err := w.srv.Auth().Create(ctx, auth.Spec{Name: name, Role: auth.RoleIngest, Sources: []string{source}, Types: types}, "the demo")
+	return w.create(ctx, auth.Spec{Name: name, Role: auth.RoleIngest, Sources: []string{source}, Types: types})
+}
+
+// create makes a token.
+func (w *world) create(ctx context.Context, spec auth.Spec) (string, error) {
+	_, secret, err := w.srv.Auth().Create(ctx, spec, "the demo")
 	if err != nil {
-		return "", fmt.Errorf("make a token for %s: %w", name, err)
+		return "", fmt.Errorf("make a token for %s: %w", spec.Name, err)
 	}
 	return secret, nil
 }
@@ -180,6 +205,11 @@ func (w *world) openShop(ctx context.Context) error {
 	if w.app, err = client(appSource, ""); err != nil {
 		return err
 	}
+	asks, err := w.create(ctx, auth.Spec{Name: "shop-codes", Role: auth.RoleLookup})
+	if err != nil {
+		return err
+	}
+	w.codes = shop.Codes(w.srv.URL(), asks)
 	pages := w.shop.Handler()
 	if w.pagesURL, err = w.front(pages); err != nil {
 		return err
@@ -214,6 +244,12 @@ func (w *world) front(h http.Handler) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("listen for the shop: %w", err)
 	}
+	w.serve(l, h)
+	return "http://" + l.Addr().String(), nil
+}
+
+// serve serves something on a listener.
+func (w *world) serve(l net.Listener, h http.Handler) {
 	srv := &http.Server{Handler: ours(h), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ErrorLog: slog.NewLogLogger(w.log.Handler(), slog.LevelDebug)}
 	w.fronts = append(w.fronts, srv)
 	w.serving.Go(func() {
@@ -221,7 +257,6 @@ func (w *world) front(h http.Handler) (string, error) {
 			w.log.Error("the shop is not served any more", "error", err)
 		}
 	})
-	return "http://" + l.Addr().String(), nil
 }
 
 // edge is what stands before the shop for those who come from outside: it says from where, whatever they say themselves.
@@ -303,6 +338,9 @@ func (w *world) close() error {
 		w.stops[0]()
 		<-w.gone
 		errs = append(errs, w.ran, w.srv.Close())
+	}
+	if w.room != nil {
+		errs = append(errs, w.room.close())
 	}
 	return errors.Join(errs...)
 }

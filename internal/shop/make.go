@@ -23,6 +23,9 @@ const (
 	blockWithdrawn = 2
 )
 
+// OthersAt is where people in address books have their mail.
+const OthersAt = "@example.net"
+
 // maker makes customers from a seed.
 type maker struct {
 	seed   uint64
@@ -117,7 +120,7 @@ func (m *maker) customerOf(number int64) (customer, []address, []order) {
 	mails := m.draws("others' mail", number)
 	for i := range list[1:] {
 		if mails.IntN(3) > 0 { // of one in three nobody gave one
-			list[1+i].Email = fmt.Sprintf("recipient%d-%d@example.net", number, 1+i)
+			list[1+i].Email = fmt.Sprintf("recipient%d-%d%s", number, 1+i, OthersAt)
 		}
 	}
 	var orders []order

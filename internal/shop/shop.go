@@ -151,6 +151,27 @@ func (s *Shop) Visitors(ctx context.Context) ([]Login, error) {
 	return out, nil
 }
 
+// EmailOf gives a customer's mail address; "": there is none, or no such customer.
+func (s *Shop) EmailOf(ctx context.Context, customer string) (string, error) {
+	who, err := s.db.contact(ctx, asked{ID: customer})
+	if err != nil || who == nil {
+		return "", err
+	}
+	return who.Email, nil
+}
+
+// CustomerOf gives the number of the customer with a mail address; "": there is none.
+func (s *Shop) CustomerOf(ctx context.Context, email string) (string, error) {
+	c, err := s.db.byEmail(ctx, email)
+	if errors.Is(err, errNone) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return subjectID(c.Number), nil
+}
+
 // VisitingAgent gives the log-in of an agent that a person can type.
 func (s *Shop) VisitingAgent() Login {
 	return Login{ID: agentID(0), Password: s.make.friendly(demoLogins)}
