@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,16 +17,22 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/api"
+	"github.com/whosaw/whosaw/internal/config"
 	"github.com/whosaw/whosaw/internal/figure"
+	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/notice"
 	"github.com/whosaw/whosaw/internal/report"
 	"github.com/whosaw/whosaw/internal/retention"
+	"github.com/whosaw/whosaw/internal/server"
+	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
 
 func (m *Main) retentionCommand() *cobra.Command {
 	var (
 		dir, older    string
+		conf          string
 		apply, asJSON bool
 	)
 	cmd := &cobra.Command{
@@ -34,7 +41,8 @@ func (m *Main) retentionCommand() *cobra.Command {
 		Long: `Removes whole segments of the ledger all of whose records are older than an age, by event time. What went leaves its range, its
 counts and its place in the tree: scopes that look there say that it was removed, sequences stay, and whosaw verify still proves the
 rest. What a legal hold keeps stays (whosaw hold). So go the lists of people of incidents that were closed longer ago than that, unless a hold is in
-force, people can look themselves up in one, or a notice is posted.
+force, people can look themselves up in one, or a notice is posted; and who was told by notices to people that ended longer ago than that and than notice.keep_days (ten years, if
+whosaw.yaml says nothing).
 
 Without --apply nothing is removed. There is no way back but a backup.`,
 		Example: `  whosaw retention --data ./case --older-than 400d
@@ -60,6 +68,9 @@ Without --apply nothing is removed. There is no way back but a backup.`,
 				if book != nil {
 					answer.Lists, err = book.Retain(ctx, k.Who, before, api.HoldsInForce(k.Ledger), apply)
 				}
+				if book != nil && err == nil {
+					answer.Rosters, err = m.retainRosters(ctx, k, book, conf, before, apply)
+				}
 				return errors.Join(err, done())
 			})
 			if err != nil {
@@ -74,9 +85,31 @@ Without --apply nothing is removed. There is no way back but a backup.`,
 	}
 	addDir(cmd, &dir)
 	cmd.Flags().StringVar(&older, "older-than", "", "age by event time: days or weeks, as in 400d or 60w")
+	cmd.Flags().StringVar(&conf, "config", os.Getenv("WHOSAW_CONFIG"), "whosaw.yaml, for notice.keep_days where no server runs (or WHOSAW_CONFIG)")
 	cmd.Flags().BoolVar(&apply, "apply", false, "remove; without it nothing is")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the answer as one JSON document")
 	return cmd
+}
+
+// retainRosters is retention of who was told by notices, in a directory that no server has.
+func (m *Main) retainRosters(ctx context.Context, k *retention.Keeper, book *incident.Book, conf string, before time.Time, apply bool) (out []notice.RosterRemoval, err error) {
+	cfg, err := config.Load(conf)
+	if err != nil {
+		return nil, err
+	}
+	db, err := sqlite.Open(ctx, filepath.Join(k.Ledger.Dir(), server.StateName))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	notices, err := notice.NewBook(notice.BookConfig{
+		DB: db, Dir: filepath.Join(k.Ledger.Dir(), server.NoticeDir), Incidents: book, Config: notice.Config{KeepDays: cfg.Notice.KeepDays}, Now: m.Now, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, notices.Close()) }()
+	return notices.Retain(ctx, k.Who, before, api.HoldsInForce(k.Ledger), apply)
 }
 
 func addDir(cmd *cobra.Command, dir *string) {
@@ -152,6 +185,14 @@ func writeRemoval(w io.Writer, r *api.RemovalAnswer) error {
 			fmt.Fprintf(&b, "  list of scope version %d of incident %d: %s\n", l.Version, l.Incident, figure.Of(l.Bytes, "byte", "bytes"))
 		} else {
 			fmt.Fprintf(&b, "Kept: the list of scope version %d of incident %d: %s.\n", l.Version, l.Incident, l.Kept)
+		}
+	}
+	for _, l := range r.Rosters {
+		if l.Kept == "" {
+			gone++
+			fmt.Fprintf(&b, "  who was told by notice %d of incident %d: %s, %s\n", l.Notice, l.Incident, figure.Of(l.People, "person", "people"), figure.Of(l.Bytes, "byte", "bytes"))
+		} else {
+			fmt.Fprintf(&b, "Kept: who was told by notice %d of incident %d: %s.\n", l.Notice, l.Incident, l.Kept)
 		}
 	}
 	if !r.Applied && len(r.Removed)+gone > 0 {

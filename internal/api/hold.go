@@ -10,6 +10,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/notice"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/retention"
 )
@@ -113,6 +114,11 @@ func (a *API) postRetention(w http.ResponseWriter, r *http.Request) error {
 	if out.Lists, err = a.cfg.Incidents.Book.Retain(r.Context(), whoOf(r).Name, time.UnixMilli(before), holds, in.Apply); err != nil {
 		return err
 	}
+	if a.cfg.Notices != nil {
+		if out.Rosters, err = a.cfg.Notices.Retain(r.Context(), whoOf(r).Name, time.UnixMilli(before), holds, in.Apply); err != nil {
+			return err
+		}
+	}
 	writeJSON(w, http.StatusOK, out)
 	return nil
 }
@@ -120,7 +126,8 @@ func (a *API) postRetention(w http.ResponseWriter, r *http.Request) error {
 // RemovalAnswer is what retention removed, or would.
 type RemovalAnswer struct {
 	retention.Removal
-	Lists []incident.ListRemoval `json:"lists"` // of scope versions, those that stay too
+	Lists   []incident.ListRemoval `json:"lists"`   // of scope versions, those that stay too
+	Rosters []notice.RosterRemoval `json:"rosters"` // who was told by notices, those that stay too
 }
 
 // HoldsInForce gives the numbers of the legal holds that nobody has released.

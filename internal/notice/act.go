@@ -64,6 +64,9 @@ func (b *Book) recover(ctx context.Context, number int64) error {
 	l.Lock()
 	defer l.Unlock()
 	n, err := b.read(ctx, number)
+	if err == nil && n.Purged != nil {
+		return b.unlink(number) // a crash may have come between the record and the removal
+	}
 	if err != nil || n.State == Made || n.State == Done || n.State == Approved {
 		return err
 	}

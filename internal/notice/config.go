@@ -35,6 +35,9 @@ type Config struct {
 	RetryMost time.Duration `yaml:"retry_most"`
 	// Tries is how often a person's mail is tried before it is given up. 0: 8.
 	Tries int `yaml:"tries"`
+	// KeepDays is for how long after a notice ended it is kept who was told by it: that is evidence. whosaw retention removes it after that, and never under a legal
+	// hold. 0: 3650, ten years.
+	KeepDays int `yaml:"keep_days"`
 }
 
 // LookupConfig is the shop's look-up: JSON over HTTP. What it answers is kept nowhere.
@@ -129,6 +132,7 @@ func (c Config) defaults() Config {
 	pause(&c.RetryMost, 4*time.Hour)
 	pause(&c.Lookup.Timeout, 30*time.Second)
 	set(&c.Tries, 8)
+	set(&c.KeepDays, 3650)
 	set(&c.Lookup.Batch, 500)
 	set(&c.Mail.Connections, 8)
 	set(&c.Mail.PerConnection, 100)
@@ -177,7 +181,7 @@ func (c *Config) Check() error {
 			}
 		}
 	}
-	if l.Batch < 0 || l.Batch > maxBatch || l.Timeout < 0 || c.RetryFirst < 0 || c.RetryMost < 0 || c.Tries < 0 || c.Tries > 100 {
+	if l.Batch < 0 || l.Batch > maxBatch || l.Timeout < 0 || c.RetryFirst < 0 || c.RetryMost < 0 || c.Tries < 0 || c.Tries > 100 || c.KeepDays < 0 {
 		add("lookup", "batch is at most %d; times and tries are not below zero, tries at most 100", maxBatch)
 	}
 	if c.Mail.Host != "" {

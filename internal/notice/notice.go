@@ -129,7 +129,11 @@ type Notice struct {
 	NextTry   *time.Time       `json:"next_try,omitempty"`
 	Faults    []incident.Fault `json:"faults"` // why it cannot be approved
 
+	// Purged is when retention removed who was told; the counts are those of then.
+	Purged *time.Time `json:"purged,omitempty"`
+
 	letter string
+	left   string // JSON of what is left over
 	secret []byte
 }
 
@@ -145,9 +149,9 @@ func (b *Book) lock(number int64) *sync.Mutex {
 
 func (b *Book) read(ctx context.Context, number int64) (*Notice, error) {
 	n := &Notice{Number: number, Faults: []incident.Fault{}, Outcomes: map[string]int64{}}
-	var made int64
-	err := b.cfg.DB.Read().QueryRowContext(ctx, "SELECT incident, version, since, state, why, made_at, made_by, hash, letter, approved_by, quota, rate, secret FROM notice WHERE number = ?", number).
-		Scan(&n.Incident, &n.Version, &n.Since, &n.State, &n.Why, &made, &n.MadeBy, &n.Hash, &n.letter, &n.Approved, &n.Quota, &n.Rate, &n.secret)
+	var made, purged int64
+	err := b.cfg.DB.Read().QueryRowContext(ctx, "SELECT incident, version, since, state, why, made_at, made_by, hash, letter, approved_by, quota, rate, secret, purged, left_over FROM notice WHERE number = ?", number).
+		Scan(&n.Incident, &n.Version, &n.Since, &n.State, &n.Why, &made, &n.MadeBy, &n.Hash, &n.letter, &n.Approved, &n.Quota, &n.Rate, &n.secret, &purged, &n.left)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("notice %d: %w; list the notices for their numbers", number, ErrUnknown)
 	}
@@ -155,6 +159,10 @@ func (b *Book) read(ctx context.Context, number int64) (*Notice, error) {
 		return nil, fmt.Errorf("read notice: %w", err)
 	}
 	n.MadeAt = time.UnixMilli(made).UTC()
+	if purged != 0 {
+		at := time.UnixMilli(purged).UTC()
+		n.Purged = &at
+	}
 	return n, nil
 }
 
@@ -199,6 +207,14 @@ func (b *Book) Notice(ctx context.Context, number int64) (*Notice, error) {
 	n, err := b.read(ctx, number)
 	if err != nil {
 		return nil, err
+	}
+	if n.Purged != nil {
+		var l leftOver
+		if err := json.Unmarshal([]byte(n.left), &l); err != nil {
+			return nil, fmt.Errorf("read notice: %w", err)
+		}
+		n.People, n.Books, n.MaskedOnly, n.MaskedTold, n.Outcomes = l.People, l.Books, l.MaskedOnly, l.MaskedTold, l.Outcomes
+		return n, nil
 	}
 	r, err := b.roster(ctx, number)
 	if err != nil {
@@ -279,6 +295,9 @@ func (b *Book) roster(ctx context.Context, number int64) (*roster, error) {
 	defer b.mu.Unlock()
 	if r := b.rosters[number]; r != nil {
 		return r, nil
+	}
+	if n, err := b.read(ctx, number); err == nil && n.Purged != nil {
+		return nil, n.purgedFault()
 	}
 	if _, err := os.Stat(b.path(number)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the people of notice %d are gone: take %s from a backup", number, b.path(number))
@@ -635,6 +654,17 @@ func (b *Book) Genuine(ctx context.Context, code string) (*Genuine, error) {
 	number, ok := s.open(n.secret, forCode)
 	if !ok {
 		return nil, unknown
+	}
+	if n.Purged != nil { // the code is true; of whose notice it was nothing is known any more
+		l := new(Letter)
+		if err := json.Unmarshal([]byte(n.letter), l); err != nil {
+			return nil, fmt.Errorf("read letter of notice %d: %w", n.Number, err)
+		}
+		w := l.Langs[l.LangOf("")]
+		if w == nil {
+			return nil, unknown
+		}
+		return &Genuine{Organisation: w.Organisation, Incident: n.Incident, Notice: n.Number, Sent: n.MadeAt.Truncate(24 * time.Hour), Language: l.LangOf(""), Sample: number == sampleRow}, nil
 	}
 	r, err := b.roster(ctx, n.Number)
 	if err != nil {

@@ -223,6 +223,7 @@ func (s *sink) mails() []received {
 
 // world is a book of notices over a real ledger.
 type world struct {
+	now   func() time.Time // of the book; nil: the machine\'s
 	t     testing.TB
 	dir   string
 	db    *sqlite.DB
@@ -306,13 +307,21 @@ func (w *world) file(name string, data []byte) string {
 	return path
 }
 
+// clock is the book's: the machine's, unless a test sets another.
+func (w *world) clock() time.Time {
+	if w.now != nil {
+		return w.now()
+	}
+	return time.Now()
+}
+
 // open makes the book, and runs it until the test ends or stop is called.
 func (w *world) open() {
 	w.t.Helper()
 	check(w.t, w.cfg.Check())
 	var err error
 	w.book, err = notice.NewBook(notice.BookConfig{
-		DB: w.db, Dir: filepath.Join(w.dir, "notice"), Incidents: w.inc, Config: w.cfg, Random: rand.Reader, Now: time.Now, Log: slog.New(slog.NewTextHandler(w, nil)),
+		DB: w.db, Dir: filepath.Join(w.dir, "notice"), Incidents: w.inc, Config: w.cfg, Random: rand.Reader, Now: w.clock, Log: slog.New(slog.NewTextHandler(w, nil)),
 	})
 	check(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
