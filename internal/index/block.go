@@ -57,7 +57,7 @@ func (b *Block) monotone(s section, x *monotoneSection, n int, largest uint64) (
 }
 
 // partly gives the numbers of a section for At and Search alone, of which the checksums are looked at as they are read: the looker has the error.
-func (b *Block) partly(s section, x *monotoneSection, n int, largest uint64) (Monotone, error) {
+func (b *Reader) partly(s section, x *monotoneSection, n int, largest uint64) (Monotone, error) {
 	if err := b.check(s, 0, monotoneHead); err != nil {
 		return Monotone{}, err
 	}

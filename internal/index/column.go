@@ -100,7 +100,7 @@ type one struct {
 }
 
 // keyAndIP gives the key and ip of an origin.
-func (b *Block) keyAndIP(o *one) (uint64, error) {
+func (b *Reader) keyAndIP(o *one) (uint64, error) {
 	if o.read {
 		return o.pair, nil
 	}
@@ -114,16 +114,14 @@ func (b *Block) keyAndIP(o *one) (uint64, error) {
 }
 
 // code gives an origin's code of a member, and looks at the checksums of little more than it reads.
-func (b *Block) code(m member, o *one) (int, error) {
+func (b *Reader) code(m member, o *one) (int, error) {
 	c, s := b.columnOf(m), sectionMember+section(m)
 	if c.direct {
 		if c.Constant() {
 			return int(c.clamp(c.base)), nil // nothing is read
 		}
-		if err := b.checkNumbers(s, &c.codes, o.origin, o.origin+1); err != nil {
-			return 0, err
-		}
-		return int(c.clamp(c.codes.At(o.origin) + c.base)), nil
+		code, err := b.at(s, 0, &c.codes, o.origin)
+		return int(c.clamp(code + c.base)), err
 	}
 	pair, err := b.keyAndIP(o)
 	if err != nil {
@@ -143,10 +141,8 @@ func (b *Block) code(m member, o *one) (int, error) {
 				return int(c.clamp(c.others.At(i))), nil
 			}
 		}
-		if err := b.checkNumbers(s, &c.codes, ip, ip+1); err != nil {
-			return 0, err
-		}
-		return int(c.clamp(c.codes.At(ip))), nil
+		code, err := b.at(s, 0, &c.codes, ip)
+		return int(c.clamp(code)), err
 	}
 }
 

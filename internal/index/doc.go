@@ -19,6 +19,7 @@
 //
 // Beside a block lie a digest (digest.go: what every question must know of a segment) and, once it is asked for, a side table
 // (issued.go: which credentials were issued, as of a sequence). For many segments together, finders tell where subjects are (finder.go, finders.go).
+// Single rows are read without being mapped (reader.go).
 //
 // It trusts the ledger that a segment never changes. It is not in backups: it is built again.
 //

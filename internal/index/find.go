@@ -1,6 +1,9 @@
 package index
 
-import "slices"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // findsOf gives where the subjects of rows are, as keys for a finder: the hash of a subject over the stretch of its row, sorted. who has
 // the rows in their order.
@@ -69,23 +72,40 @@ func (b *Block) finds() ([]uint64, error) {
 
 // RowsOf calls fn with the rows of a stretch that have a subject's number, and their shapes. A row without a subject has some number,
 // too.
-func (b *Block) RowsOf(s Span, number uint64, fn func(row int, shape uint64) error) error {
-	s.To = min(s.To, b.head.rows)
-	if s.From >= s.To {
-		return nil
+func (b *Reader) RowsOf(s Span, number uint64, fn func(row int, shape uint64) error) error {
+	for s.To = min(s.To, b.head.rows); s.From < s.To; {
+		to := min(s.To, s.From&^(rowsAtOnce-1)+rowsAtOnce)
+		if err := b.rowsOf(s.From, to, number, fn); err != nil {
+			return err
+		}
+		s.From = to
 	}
-	if err := b.CheckRows(s.From, s.To, false); err != nil {
+	return nil
+}
+
+// rowsAtOnce is how many rows are read together.
+const rowsAtOnce = 1 << stretchBits
+
+func (b *Reader) rowsOf(lo, hi int, number uint64, fn func(row int, shape uint64) error) error {
+	from, to := b.who.span(lo, hi)
+	in, err := b.read(sectionWho, from, min(to, b.extents[sectionWho].size))
+	if err != nil {
 		return err
 	}
-	bit, base := b.who.stretch(s.From, s.To-s.From)
 	width, mask, shift := b.who.width, b.who.mask, b.head.shapeBits
-	for row := s.From; row < s.To; row++ {
-		v := word(base, bit) >> (bit & 7) & mask
+	bit := uint(lo)*width - uint(from)*8
+	var hits [rowsAtOnce]uint64 // what fn does may read other bytes in the place of these
+	n := 0
+	for row := lo; row < hi; row++ {
+		v := binary.LittleEndian.Uint64(in[bit>>3:]) >> (bit & 7) & mask
 		bit += width
-		if v>>shift != number {
-			continue
+		if v>>shift == number {
+			hits[n] = uint64(row-lo)<<32 | v&b.mask
+			n++
 		}
-		if err := fn(row, v&b.mask); err != nil {
+	}
+	for _, x := range hits[:n] {
+		if err := fn(lo+int(x>>32), x&(1<<32-1)); err != nil {
 			return err
 		}
 	}

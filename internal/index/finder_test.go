@@ -102,7 +102,9 @@ func vainly(t *rapid.T, b *index.Block, spans []index.Span, id string) (vain int
 	}
 	had := make([]bool, len(spans))
 	if ok {
-		err := b.RowsOf(index.Span{From: 0, To: b.Rows()}, number, func(row int, shape uint64) error {
+		r := b.Reader()
+		defer r.Close()
+		err := r.RowsOf(index.Span{From: 0, To: b.Rows()}, number, func(row int, shape uint64) error {
 			if !index.NamesSubject(shapes.At(int(shape) + 1)) {
 				return nil
 			}

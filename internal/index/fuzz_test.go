@@ -175,14 +175,15 @@ func readAll(b *Block) {
 	if err != nil || b.CheckRows(0, b.Rows(), true) != nil {
 		return
 	}
-	who := b.Who()
+	who, rows := b.Who(), b.Reader()
+	defer rows.Close()
 	for row := range b.Rows() {
 		if subject, _, _ := b.WhoOf(row); subject > b.LargestSubject() {
 			panic("a subject above the largest")
 		}
 		_, _, _ = subjects.Get(who.At(row) >> b.ShapeBits())
 		b.Time(row)
-		_, _, _ = b.Record(row, func(ledger.TextColumn, uint32) (string, error) { return "", nil })
+		_, _, _ = rows.Record(row, func(ledger.TextColumn, uint32) (string, error) { return "", nil })
 	}
 }
 

@@ -263,15 +263,18 @@ func TestFind(t *testing.T) {
 
 // readAll reads all that a block has.
 func readAll(b *index.Block) error {
-	err := b.CheckRows(0, b.Rows(), true)
+	rows := b.Reader()
+	defer rows.Close()
+	var err error
 	for number := range uint64(50) {
-		err = errors.Join(err, b.RowsOf(index.Span{From: 0, To: b.Rows()}, number, func(int, uint64) error { return nil }))
+		err = errors.Join(err, rows.RowsOf(index.Span{From: 0, To: b.Rows()}, number, func(int, uint64) error { return nil }))
 	}
 	for row := range b.Rows() {
-		_, _, e := b.Record(row, func(ledger.TextColumn, uint32) (string, error) { return "", nil })
+		_, _, e := rows.Record(row, func(ledger.TextColumn, uint32) (string, error) { return "", nil })
 		_, _, e2 := b.Seq(row)
 		err = errors.Join(err, e, e2)
 	}
+	err = errors.Join(err, b.CheckRows(0, b.Rows(), true))
 	_, _, e1 := b.Tops()
 	_, e13 := b.Postings()
 	_, e2 := b.Principals()

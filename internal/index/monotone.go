@@ -20,17 +20,23 @@ type Monotone struct {
 
 // looker looks at the checksums of what is read of a section.
 type looker struct {
-	b   *Block
+	b   *Reader
 	s   section
 	err error
 }
 
-// at looks at bytes of the section.
-func (l *looker) at(from, n int) {
+// at gives n bytes of the section, zeros if they cannot be read.
+func (l *looker) at(from, n int) []byte {
 	if l.err == nil {
-		l.err = l.b.check(l.s, from, from+n)
+		var in []byte
+		if in, l.err = l.b.read(l.s, from, from+n); l.err == nil {
+			return in
+		}
 	}
+	return nothing[:n]
 }
+
+var nothing [16]byte
 
 const (
 	monotoneHead  = 8 // bytes: the largest number
@@ -118,7 +124,7 @@ func (m *Monotone) Largest() uint64 { return m.largest }
 
 func (m *Monotone) word(i int) uint64 {
 	if m.look != nil {
-		m.look.at(m.highAt()+8*i, 8)
+		return binary.LittleEndian.Uint64(m.look.at(m.highAt()+8*i, 8))
 	}
 	return binary.LittleEndian.Uint64(m.high[8*i:])
 }
@@ -126,8 +132,8 @@ func (m *Monotone) word(i int) uint64 {
 // lowOf gives the low bits of a number.
 func (m *Monotone) lowOf(i int) uint64 {
 	if m.look != nil {
-		from, to := m.low.span(i, i+1)
-		m.look.at(monotoneHead+from, to-from)
+		bit := uint(i) * m.low.width
+		return binary.LittleEndian.Uint64(m.look.at(monotoneHead+int(bit>>3), 8)) >> (bit & 7) & m.low.mask
 	}
 	return m.low.At(i)
 }
@@ -136,7 +142,7 @@ func (m *Monotone) lowOf(i int) uint64 {
 func (m *Monotone) sampled(part []byte, begin, i int) int {
 	at := i >> monotoneEvery * 4
 	if m.look != nil {
-		m.look.at(begin+at, 4)
+		return int(binary.LittleEndian.Uint32(m.look.at(begin+at, 4)))
 	}
 	return int(binary.LittleEndian.Uint32(part[at:]))
 }

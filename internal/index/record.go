@@ -10,11 +10,8 @@ import (
 )
 
 // number gives one of a section's numbers, and looks at its checksum.
-func (b *Block) number(s section, p *Packed, i int) (uint64, error) {
-	if err := b.checkNumbers(s, p, i, i+1); err != nil {
-		return 0, err
-	}
-	return p.At(i), nil
+func (b *Reader) number(s section, p *Packed, i int) (uint64, error) {
+	return b.at(s, 0, p, i)
 }
 
 // text gives one of a section's n texts, by its place, and looks at its checksum. It lies in the block's memory.
@@ -39,7 +36,7 @@ func (b *Block) text(s section, n, i int) (string, error) {
 }
 
 // OriginOf gives the origin of a row.
-func (b *Block) OriginOf(row int) (int, error) {
+func (b *Reader) OriginOf(row int) (int, error) {
 	starts, err := b.partly(sectionStarts, &b.starts, b.head.origins+1, uint64(b.head.rows))
 	if err != nil {
 		return 0, err
@@ -50,20 +47,27 @@ func (b *Block) OriginOf(row int) (int, error) {
 
 // WhoOf gives the subject's number and the shape of a row.
 func (b *Block) WhoOf(row int) (subject, shape uint64, err error) {
+	if err := b.checkNumbers(sectionWho, &b.who, row, row+1); err != nil {
+		return 0, 0, err
+	}
+	who := b.who.At(row)
+	return who >> b.head.shapeBits, who & b.mask, nil
+}
+
+// whoOf is WhoOf for a single row.
+func (b *Reader) whoOf(row int) (subject, shape uint64, err error) {
 	who, err := b.number(sectionWho, &b.who, row)
 	return who >> b.head.shapeBits, who & b.mask, err
 }
 
 // TimeOf gives the event time of a row.
-func (b *Block) TimeOf(row int) (int64, error) {
-	if err := b.checkNumbers(sectionTime, &b.times, row, row+1); err != nil {
-		return 0, err
-	}
-	return b.Time(row), nil
+func (b *Reader) TimeOf(row int) (int64, error) {
+	t, err := b.number(sectionTime, &b.times, row)
+	return b.head.minTime + int64(t), err
 }
 
 // RealmOf gives the realm of a row. It lies in the block's memory.
-func (b *Block) RealmOf(row int) (string, error) {
+func (b *Reader) RealmOf(row int) (string, error) {
 	if b.head.dicts[memberRealm] == 0 {
 		return "", nil
 	}
@@ -80,7 +84,7 @@ func (b *Block) RealmOf(row int) (string, error) {
 
 // Record gives the access of a row, as its source told it but for its position in the source, and the first row of the
 // access. text gives strings that the segment keeps. The record's strings may lie in the block's memory.
-func (b *Block) Record(row int, text func(col ledger.TextColumn, code uint32) (string, error)) (r whosaw.Record, first int, err error) {
+func (b *Reader) Record(row int, text func(col ledger.TextColumn, code uint32) (string, error)) (r whosaw.Record, first int, err error) {
 	origin, err := b.OriginOf(row)
 	if err != nil {
 		return r, 0, err
@@ -93,7 +97,7 @@ func (b *Block) Record(row int, text func(col ledger.TextColumn, code uint32) (s
 		return r, 0, err
 	}
 	for first = row; ; first-- {
-		_, number, err := b.WhoOf(first)
+		_, number, err := b.whoOf(first)
 		if err != nil {
 			return r, 0, err
 		}
@@ -149,9 +153,9 @@ func (b *Block) Record(row int, text func(col ledger.TextColumn, code uint32) (s
 }
 
 // subjectsFrom gives a record the subjects of the access whose first row this is.
-func (b *Block) subjectsFrom(first int, subjects *Subjects, r *whosaw.Record) error {
+func (b *Reader) subjectsFrom(first int, subjects *Subjects, r *whosaw.Record) error {
 	for row := first; row < b.head.rows; row++ {
-		subject, number, err := b.WhoOf(row)
+		subject, number, err := b.whoOf(row)
 		if err != nil {
 			return err
 		}
@@ -179,7 +183,7 @@ func (s *Subjects) name(number uint64) string {
 }
 
 // principal gives the principal of an access from its first row.
-func (b *Block) principal(first int, r *whosaw.Record) (string, error) {
+func (b *Reader) principal(first int, r *whosaw.Record) (string, error) {
 	code, err := b.value(rowPrincipal, first)
 	if err != nil {
 		return "", err
@@ -204,7 +208,7 @@ func (b *Block) principal(first int, r *whosaw.Record) (string, error) {
 }
 
 // origin gives a record what its origin has.
-func (b *Block) origin(o int, r *whosaw.Record) error {
+func (b *Reader) origin(o int, r *whosaw.Record) error {
 	var codes [members]int
 	at := one{origin: o}
 	for m := range members {
@@ -245,7 +249,7 @@ func (b *Block) origin(o int, r *whosaw.Record) error {
 }
 
 // addr gives the address of a code.
-func (b *Block) addr(code int) (netip.Addr, error) {
+func (b *Reader) addr(code int) (netip.Addr, error) {
 	switch {
 	case code <= 0 || code > b.head.v4+b.head.v6:
 		return netip.Addr{}, nil

@@ -78,8 +78,10 @@ func TestRecordOfRow(t *testing.T) {
 				}
 			}
 			subjects := must{t}.subjects(b.Subjects())
+			rows := b.Reader()
+			defer rows.Close()
 			for row := range b.Rows() {
-				r, first, err := b.Record(row, texts.At)
+				r, first, err := rows.Record(row, texts.At)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -171,30 +171,32 @@ func (b *Block) runs(c rowColumn) Runs {
 }
 
 // value gives a row's value of a column, and looks at the checksums of what it reads.
-func (b *Block) value(c rowColumn, row int) (uint64, error) {
+func (b *Reader) value(c rowColumn, row int) (uint64, error) {
 	r, s := &b.rest[c], sectionRow+section(c)
 	if r.values.n == 0 {
 		return 0, nil
 	}
 	at, n := 0, row
 	if r.begins != nil {
+		rank, err := b.read(s, len(r.begins)+4*(row>>rankBits), len(r.begins)+4*(row>>rankBits)+4)
+		if err != nil {
+			return 0, err
+		}
+		n = int(binary.LittleEndian.Uint32(rank)) - 1
 		first := row &^ (rankRows - 1) >> 3
-		if err := b.check(s, first, min(first+rankRows/8, len(r.begins))); err != nil {
+		begins, err := b.read(s, first, row>>6<<3+8)
+		if err != nil {
 			return 0, err
 		}
-		ranks := len(r.begins) + 4*(row>>rankBits)
-		if err := b.check(s, ranks, ranks+4); err != nil {
-			return 0, err
+		for ; len(begins) > 8; begins = begins[8:] {
+			n += bits.OnesCount64(binary.LittleEndian.Uint64(begins))
 		}
-		if at, n = len(r.begins)+len(r.ranks), r.run(row); n < 0 || n >= r.values.n {
+		n += bits.OnesCount64(binary.LittleEndian.Uint64(begins) << (63 - uint(row&63)))
+		if at = len(r.begins) + len(r.ranks); n < 0 || n >= r.values.n {
 			return 0, &DamageError{b.name}
 		}
 	}
-	from, to := r.values.span(n, n+1)
-	if err := b.check(s, at+from, at+to); err != nil {
-		return 0, err
-	}
-	return r.values.At(n), nil
+	return b.at(s, at, &r.values, n)
 }
 
 // restOf writes the columns of rows, and tops. accesses has the access of each row, in the order of the rows.

@@ -68,10 +68,12 @@ func TestTops(t *testing.T) {
 	for m := range seen {
 		seen[m] = map[key]map[string]bool{}
 	}
+	single := b.Reader()
+	defer single.Close()
 	for row := range b.Rows() {
-		r, _, err := b.Record(row, texts.At)
+		r, _, err := single.Record(row, texts.At)
 		must{t}.ok(err)
-		o, err := b.OriginOf(row)
+		o, err := single.OriginOf(row)
 		must{t}.ok(err)
 		day := r.Time / 86_400_000
 		rows[day-tops.FirstDay]++

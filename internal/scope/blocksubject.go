@@ -113,7 +113,9 @@ func (f *subjectFinder) part(ctx context.Context, w *newestWorker, part int, p *
 	if joins, err := f.joins(&shapes); err != nil || joins {
 		return false, bypass(err)
 	}
-	spots, err := f.rows(b, &shapes, spans, w, part, p)
+	rows := b.Reader()
+	defer func() { f.q.keep(part, rows, w) }()
+	spots, err := f.rows(rows, &shapes, spans, w, part, p)
 	if err != nil {
 		return false, bypass(err)
 	}
@@ -122,7 +124,7 @@ func (f *subjectFinder) part(ctx context.Context, w *newestWorker, part int, p *
 		if kept == f.n {
 			break
 		}
-		yes, err := f.judge(ctx, &spots[i])
+		yes, err := f.judge(ctx, rows, &spots[i])
 		if err != nil {
 			return false, bypass(err)
 		}
@@ -133,6 +135,39 @@ func (f *subjectFinder) part(ctx context.Context, w *newestWorker, part int, p *
 	}
 	w.cut()
 	return true, nil
+}
+
+// maxReaders is how many readers, an open file each, are kept between finding accesses and putting them together.
+const maxReaders = 64
+
+// keep keeps a part's reader if one of its accesses was found, else closes it.
+func (q *question) keep(part int, rows *index.Reader, w *newestWorker) {
+	if slices.ContainsFunc(w.found, func(s spot) bool { return s.part == part }) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if len(q.readers) < maxReaders {
+			if q.readers == nil {
+				q.readers = make(map[int]*index.Reader)
+			}
+			if old := q.readers[part]; old != nil {
+				_ = old.Close() // of what was only read
+			}
+			q.readers[part] = rows
+			return
+		}
+	}
+	_ = rows.Close() // of what was only read
+}
+
+// reader gives the reader of a part's block, the one that was kept or another. It must be closed.
+func (q *question) reader(part int, b *index.Block) *index.Reader {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if rows := q.readers[part]; rows != nil && rows.Block == b {
+		delete(q.readers, part)
+		return rows
+	}
+	return b.Reader()
 }
 
 // joins reports whether a block has accesses without a subject that the catalog may join to one: only the segment tells to
@@ -168,7 +203,7 @@ func (f *subjectFinder) joins(shapes *index.Texts) (bool, error) {
 }
 
 // rows gives the subject's rows that may be among the newest, newest first.
-func (f *subjectFinder) rows(b *index.Block, shapes *index.Texts, spans []index.Span, w *newestWorker, part int, p *ledger.Part) ([]spot, error) {
+func (f *subjectFinder) rows(b *index.Reader, shapes *index.Texts, spans []index.Span, w *newestWorker, part int, p *ledger.Part) ([]spot, error) {
 	subjects, err := b.Subjects()
 	if err != nil {
 		return nil, err
@@ -205,8 +240,8 @@ func (f *subjectFinder) rows(b *index.Block, shapes *index.Texts, spans []index.
 }
 
 // spot makes one of a row; ok is false if it is not asked for.
-func (f *subjectFinder) spot(b *index.Block, w *newestWorker, row, part int, p *ledger.Part) (x spot, ok bool, err error) {
-	x = spot{part: part, row: uint32(row), block: b, seq: p.First}
+func (f *subjectFinder) spot(b *index.Reader, w *newestWorker, row, part int, p *ledger.Part) (x spot, ok bool, err error) {
+	x = spot{part: part, row: uint32(row), block: b.Block, seq: p.First}
 	if x.time, err = b.TimeOf(row); err != nil {
 		return x, false, err
 	}
@@ -222,7 +257,7 @@ func (f *subjectFinder) spot(b *index.Block, w *newestWorker, row, part int, p *
 }
 
 // judge reports whether the access of a row matches one of the terms.
-func (f *subjectFinder) judge(ctx context.Context, s *spot) (bool, error) {
+func (f *subjectFinder) judge(ctx context.Context, rows *index.Reader, s *spot) (bool, error) {
 	r := whosaw.Record{Time: s.time}
 	var err error
 	if f.reads.any {
@@ -240,10 +275,10 @@ func (f *subjectFinder) judge(ctx context.Context, s *spot) (bool, error) {
 				return texts.At(col, code)
 			}
 		}
-		if r, _, err = s.block.Record(int(s.row), text); err != nil {
+		if r, _, err = rows.Record(int(s.row), text); err != nil {
 			return false, err
 		}
-	} else if r.Realm, err = s.block.RealmOf(int(s.row)); err != nil {
+	} else if r.Realm, err = rows.RealmOf(int(s.row)); err != nil {
 		return false, err
 	}
 	parts := f.q.parts
@@ -371,15 +406,16 @@ func (q *question) recordsOfBlocks(ctx context.Context, spots []spot, out []whos
 		if err != nil {
 			return fmt.Errorf("read part %d: %w", part, err)
 		}
+		rows := q.reader(part, spots[order[0]].block)
 		for len(order) > 0 && spots[order[0]].part == part && err == nil {
 			s := &spots[order[0]]
 			var r whosaw.Record
-			if r, _, err = s.block.Record(int(s.row), texts.At); err == nil {
+			if r, _, err = rows.Record(int(s.row), texts.At); err == nil {
 				out[order[0]], done[order[0]] = r.Clone(), true
 			}
 			order = order[1:]
 		}
-		if err = errors.Join(err, texts.Close()); err != nil {
+		if err = errors.Join(err, rows.Close(), texts.Close()); err != nil {
 			var damage *index.DamageError
 			if errors.As(err, &damage) {
 				return errBlock

@@ -278,9 +278,10 @@ type question struct {
 	realms  *names
 	sets    *sets
 
-	mu     sync.Mutex
-	worlds []*world // by index into asOf, made when first needed
-	places map[string]*index.Where
+	mu      sync.Mutex
+	worlds  []*world // by index into asOf, made when first needed
+	places  map[string]*index.Where
+	readers map[int]*index.Reader // by part, see keep
 
 	leased  *reference.Index // see Known
 	release func()

@@ -103,6 +103,10 @@ func (q *question) whole(ctx context.Context, w *world) (*reference.Index, error
 func (q *question) done() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	for part, rows := range q.readers {
+		_ = rows.Close() // of what was only read
+		delete(q.readers, part)
+	}
 	if q.release != nil {
 		q.release()
 		q.leased, q.release = nil, nil
