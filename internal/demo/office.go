@@ -48,10 +48,10 @@ func (w *world) showIncident(v *view) []panel {
 	clocks.Tables = []table{w.clockTable(v, in, at, b.days), w.tellingTable(v, in, now, at)}
 	clocks.Below = append(clocks.Below, v.Rich("incident.ahead"), template.HTML(template.HTMLEscapeString(b.incident.Counsel))) //nolint:gosec // escaped
 	if b.days < mostDays {
-		clocks.Actions = append(clocks.Actions, action{Do: "day", Text: v.T("incident.day")})
+		clocks.First = append(clocks.First, action{Do: "day", Text: v.T("incident.day")})
 	}
 	if b.days > 0 {
-		clocks.Actions = append(clocks.Actions, action{Do: "today", Text: v.T("incident.today")})
+		clocks.First = append(clocks.First, action{Do: "today", Text: v.T("incident.today")})
 	}
 	clocks.Links = []way{{inConsole("/incidents/" + strconv.FormatInt(in.Number, 10)), v.T("way.incident")}}
 	if box := w.room.box(officeMail); len(box) > 0 {
@@ -120,6 +120,10 @@ func (w *world) tellingTable(v *view, in *incident.Incident, now, at time.Time) 
 // versionPanel is the first count beside the second, each beside the thief's list.
 func (b *breach) versionPanel(v *view) panel {
 	p := panel{Kind: "plain", Head: v.T("versions.head"), Says: v.Rich("versions.says")}
+	if len(b.versions) == 0 {
+		p.Notes = []template.HTML{v.Rich("incident.wait")}
+		return p
+	}
 	t := table{Caption: v.T("versions.caption"), Head: []string{v.T("versions.count")}}
 	row := func(label string, value func(c *counted) cell) {
 		r := tableRow{Label: label}

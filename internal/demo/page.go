@@ -117,6 +117,7 @@ type panel struct {
 	Says     template.HTML // a sentence, larger
 	Plot     *plot
 	Facts    []fact
+	First    []action // before the tables
 	Tables   []table
 	Letter   []string // a text as it goes out, in paragraphs
 	LetterIn string   // its language

@@ -43,4 +43,5 @@ document.addEventListener("keydown", (e) => {
   else return;
   e.preventDefault();
 });
+document.querySelector(".dpath .now")?.scrollIntoView({ inline: "center", block: "nearest" }); // the path is longer than a narrow window
 document.body.dataset.ready = "1";
