@@ -75,6 +75,9 @@ func (d *Demo) Others() map[string]bool {
 	out := map[string]bool{}
 	for _, id := range []string{"tried", "harvest", "guard"} {
 		a := d.attemptOf(id)
+		if a == nil {
+			continue // skipped
+		}
 		a.mu.Lock()
 		for _, s := range a.got {
 			for _, o := range s.others {

@@ -141,7 +141,7 @@ func (w *world) harvest(ctx context.Context) error {
 
 // harvestGuarded is the same again, at the same pace, with the guard switched on.
 func (w *world) harvestGuarded(ctx context.Context) error {
-	if err := w.srv.Guard().SetMode(ctx, guard.ModeEnforce, visitor, "the demo: the guard is switched on"); err != nil {
+	if err := w.srv.Guard().SetMode(context.WithoutCancel(ctx), guard.ModeEnforce, visitor, "the demo: the guard is switched on"); err != nil {
 		return err
 	}
 	a := &attempt{first: 1, last: w.highest, span: w.cfg.Span}

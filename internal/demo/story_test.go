@@ -171,6 +171,15 @@ func TestStory(t *testing.T) {
 	}
 	b.visit(d.URL() + "/open?to=%2Fkeys")
 	b.Shows("backup-2024")
+
+	// The end in Korean.
+	b.visit(d.URL() + "/step/incident")
+	b.Click(`button[name=lang][value=ko]`)
+	for step, says := range map[string]string{"incident": "경보가 사고를 열었고", "report": "공동현관 비밀번호도 그대로 유출되었습니다", "notices": "통의 통지 도착"} {
+		b.visit(d.URL() + "/step/" + step)
+		b.Shows(says)
+		b.clean(step + "-ko")
+	}
 }
 
 // TestAgain: the story begins anew in a new world, where nobody was lost; in Korean, and from a page that was open before.

@@ -138,6 +138,9 @@ func (w *world) rightReport(ctx context.Context) error {
 		d := docs["en"]
 		reports = append(reports, report{law: law, duty: "authority", name: d.Name, whom: d.Whom, docs: docs, signer: second, at: w.cfg.Now()})
 	}
+	if err := w.lookAgain(ctx); err != nil { // the clocks beside the reports are those after them
+		return err
+	}
 	w.put(func(b *breach) { b.reports = reports })
 	return nil
 }
@@ -240,8 +243,11 @@ func (w *world) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := w.lookAgain(ctx); err != nil {
+		return err
+	}
 	w.put(func(b *breach) { b.sending, b.examples = false, examples })
-	return w.lookAgain(ctx)
+	return nil
 }
 
 // example is a mail that is worth opening.

@@ -21,5 +21,6 @@
 // It trusts nobody who sends a form: what was typed is bounded, kept as it came and escaped where it is shown. It stands on the public packages of
 // this module alone, as any service would.
 //
-// Read next: shop.go, page.go (what each page says it shows), token.go (the fault), report.go (what whosaw is told), make.go (the customers).
+// Read next: shop.go, page.go (what each page says it shows), token.go (the fault), report.go (what whosaw is told), make.go (the customers), contact.go (how people are
+// reached, for who tells them of a leak).
 package shop
