@@ -42,7 +42,7 @@ var importTable = map[string][]string{
 	"internal/meter": {"internal/detect", "github.com/cespare/xxhash/v2"},
 	"internal/console": {
 		"", "internal/alarm", "internal/api", "internal/auth", "internal/detect", "internal/figure", "internal/incident", "internal/guard", "internal/keys", "internal/meter",
-		"internal/pipeline", "internal/regime", "internal/scope", "internal/store/sqlite",
+		"internal/notice", "internal/pipeline", "internal/regime", "internal/scope", "internal/store/sqlite",
 	},
 	"internal/doctor":    {"", "internal/catalog", "internal/reference", "internal/detect", "internal/ledger", "internal/figure"},
 	"internal/pipeline":  {"", "internal/snapshot", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/scope", "internal/doctor"},

@@ -222,16 +222,29 @@ func (a *API) postDry(w http.ResponseWriter, r *http.Request) error {
 	if in.People < 1 || in.People > maxDry {
 		return invalid("give 1 to 1,000,000", "people: out of range")
 	}
-	// The shop is asked about people: on record before, as every question is.
-	if err := a.note(r, whosaw.Reference{Kind: "notice_dry_run", Of: "notice " + r.PathValue("id"), Person: whoOf(r).Name}); err != nil {
-		return err
-	}
-	out, err := a.cfg.Notices.Dry(r.Context(), n, in.People)
+	out, err := a.DryNotice(r.Context(), whoOf(r), n, in.People)
 	if err != nil {
-		return a.noticeFault(err)
+		return err
 	}
 	writeJSON(w, http.StatusOK, out)
 	return nil
+}
+
+// DryNotice asks the shop for some people of a notice and makes their mails. The shop is asked about people: on record before, as every question is.
+func (a *API) DryNotice(ctx context.Context, who Who, n int64, people int) (*notice.DryRun, error) {
+	if err := a.noteBy(ctx, who, whosaw.Reference{Kind: "notice_dry_run", Of: "notice " + strconv.FormatInt(n, 10), Person: who.Name}); err != nil {
+		return nil, err
+	}
+	out, err := a.cfg.Notices.Dry(ctx, n, people)
+	return out, a.noticeFault(err)
+}
+
+// NoticeFault is an error of the book of notices as a page shows it; nil stays nil.
+func (a *API) NoticeFault(err error) error {
+	if err == nil {
+		return nil
+	}
+	return a.noticeFault(err)
 }
 
 func (a *API) postApprove(w http.ResponseWriter, r *http.Request) error {

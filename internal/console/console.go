@@ -18,6 +18,7 @@ import (
 	"github.com/whosaw/whosaw/internal/auth"
 	"github.com/whosaw/whosaw/internal/keys"
 	"github.com/whosaw/whosaw/internal/meter"
+	"github.com/whosaw/whosaw/internal/notice"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
@@ -33,6 +34,7 @@ type Config struct {
 	Live    *pipeline.Live
 	Meter   *meter.Meter
 	Keys    *keys.Keeper
+	Notices *notice.Book // nil: there are no notices to people
 	State   *sqlite.DB
 	Contain Container // nil: nothing can be stopped from here, and the page says so
 	Logger  *slog.Logger
@@ -88,6 +90,8 @@ func (c *Console) Register(mux *http.ServeMux) {
 		"GET /incidents": c.incidents, "POST /incidents": c.incidentOpen, "GET /incidents/{number}": c.incidentShown,
 		"POST /incidents/{number}/event": c.incidentEvent, "POST /incidents/{number}/version": c.incidentVersion,
 		"GET /incidents/{number}/document": c.document, "GET /incidents/{number}/print": c.documentPrint, "POST /incidents/{number}/sign": c.documentSign,
+		"POST /incidents/{number}/notices": c.noticeMake, "GET /notices/{number}": c.noticeShown, "GET /notices/{number}/progress": c.noticeProgress,
+		"POST /notices/{number}/act": c.noticeAct, "POST /notices/{number}/export": c.noticeExport,
 		"GET /server": c.server, "POST /tokens": c.token,
 		"GET /settings": c.settings,
 	} {

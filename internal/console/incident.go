@@ -189,6 +189,9 @@ type incidentPage struct {
 	Moments   []string
 	Questions []questionView
 	Counsel   string
+	Notices   []noticeRow
+	MayNotify bool
+	Posted    []postingView
 }
 
 type markView struct {
@@ -264,6 +267,10 @@ func (c *Console) incidentShown(w http.ResponseWriter, r *http.Request, who api.
 		return err
 	}
 	p.work(in.Incident)
+	p.postings(in.Incident)
+	if err := p.notices(r, c); err != nil {
+		return err
+	}
 	if len(in.Holds) > 0 {
 		var holds []string
 		for _, h := range in.Holds {
@@ -439,6 +446,15 @@ func (f *frame) eventSays(e *incident.Event) string {
 		return says(kind, e.Of, f.Full(e.When.UnixMilli()), f.Full(e.Until.UnixMilli()))
 	case incident.Removed:
 		return says(kind, e.Of, safe(e.Note))
+	case incident.Noticed:
+		text := safe(e.Title)
+		if e.Count != nil {
+			text += ", " + figure.Int(*e.Count)
+		}
+		if e.Note != "" {
+			text += ": " + safe(e.Note)
+		}
+		return says(kind, e.Notice, text)
 	case incident.Purged:
 		return says(kind, e.Version, safe(e.Note))
 	}

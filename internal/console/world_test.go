@@ -28,6 +28,7 @@ import (
 	"github.com/whosaw/whosaw/internal/keys"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/meter"
+	"github.com/whosaw/whosaw/internal/notice"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/regime"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
@@ -47,10 +48,14 @@ type site struct {
 	console *console.Console
 	client  *http.Client
 	ledger  *ledger.Ledger
-	dir     string
-	stop    func() // the server, not the stores
-	honest  string // a customer who opened their own page
-	taken   int64  // customers that the theft was shown
+	relay   *relay
+	notices *notice.Book
+
+	incidents *incident.Book
+	dir       string
+	stop      func() // the server, not the stores
+	honest    string // a customer who opened their own page
+	taken     int64  // customers that the theft was shown
 
 	mu      sync.Mutex
 	started time.Time
@@ -100,14 +105,21 @@ func newSite(t testing.TB, change ...func(*console.Config)) *site {
 	t.Cleanup(func() { s.live.Close(context.Background()) })
 	laws, err := regime.Shipped()
 	check(t, err)
+	s.incidents = api.OpenIncidents(s.live, incident.Config{DB: db, Dir: filepath.Join(s.dir, "incident"), Now: s.now})
+	s.notices, err = notice.NewBook(notice.BookConfig{DB: db, Dir: filepath.Join(s.dir, "notice"), Incidents: s.incidents, Config: s.noticeConfig(), Random: rand.Reader, Now: s.now, Log: log})
+	check(t, err)
+	sending, halt := context.WithCancel(context.Background())
+	sent, send := make(chan struct{}), s.notices.Begin(sending)
+	go func() { defer close(sent); send() }()
+	t.Cleanup(func() { halt(); <-sent; check(t, s.notices.Close()) })
 	s.api, err = api.New(api.Config{
-		Incidents: api.Incidents{Laws: laws, Jurisdictions: []string{"KR"}, Book: api.OpenIncidents(s.live, incident.Config{DB: db, Dir: filepath.Join(s.dir, "incident"), Now: s.now})},
-		Live:      s.live, Auth: s.auth, Alarms: s.alarms, Logger: log, Now: s.now, Hosts: []string{"127.0.0.1", "localhost"}, Version: "test", Zone: seoul(t),
+		Incidents: api.Incidents{Laws: laws, Jurisdictions: []string{"KR"}, Book: s.incidents}, Notices: s.notices,
+		Live: s.live, Auth: s.auth, Alarms: s.alarms, Logger: log, Now: s.now, Hosts: []string{"127.0.0.1", "localhost"}, Version: "test", Zone: seoul(t),
 		QueryTimeout: time.Minute, QueryConcurrent: 4, QueryWorkers: 2, QueryMemory: 1 << 30,
 	})
 	check(t, err)
 	cfg := console.Config{
-		API: s.api, Auth: s.auth, Alarms: s.alarms, Live: s.live, Meter: m, State: db, Logger: log, Now: s.now, Zone: seoul(t), URL: "http://whosaw.example",
+		API: s.api, Auth: s.auth, Alarms: s.alarms, Live: s.live, Meter: m, State: db, Logger: log, Now: s.now, Zone: seoul(t), URL: "http://whosaw.example", Notices: s.notices,
 	}
 	for _, fn := range change {
 		fn(&cfg)

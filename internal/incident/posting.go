@@ -82,6 +82,54 @@ func (p *Posting) Stood(now time.Time) time.Duration {
 	return max(0, stood)
 }
 
+// StandingDay is 24 hours of a posted notice, the first from when it was posted on.
+type StandingDay struct {
+	From  time.Time
+	Up    time.Duration // that it could be read, up to now
+	Down  time.Duration // that it could not
+	Ahead bool          // nothing of it has come
+}
+
+// Standing gives the days of a notice up to its end, each with how long it could be read: together that is [Posting.Stood].
+func (p *Posting) Standing(now time.Time) []StandingDay {
+	if p.Removed != nil {
+		now = *p.Removed
+	}
+	var out []StandingDay
+	for from := p.First; from.Before(p.Until); from = from.Add(24 * time.Hour) {
+		until := from.Add(24 * time.Hour)
+		d := StandingDay{From: from, Ahead: !from.Before(now)}
+		if until.After(p.Until) {
+			until = p.Until
+		}
+		if until.After(now) {
+			until = now
+		}
+		for _, g := range p.Gaps {
+			lo, hi := g.From, g.Until
+			if lo.Before(from) {
+				lo = from
+			}
+			if hi.After(until) {
+				hi = until
+			}
+			d.Down += max(0, hi.Sub(lo))
+		}
+		d.Up = max(0, until.Sub(from)-d.Down)
+		out = append(out, d)
+	}
+	return out
+}
+
+// Met reports whether a notice has stood as long as it has to, and how long it has yet to stand.
+func (p *Posting) Met(now time.Time) (met bool, left time.Duration) {
+	if p.Removed != nil {
+		now = *p.Removed
+	}
+	left = max(0, p.Until.Sub(now))
+	return left == 0, left
+}
+
 // PostingSpec asks for a notice to everybody.
 type PostingSpec struct {
 	Duty    string   `json:"duty"`    // of the law: one to the public

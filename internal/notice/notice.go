@@ -90,6 +90,9 @@ func NewBook(cfg BookConfig) (*Book, error) {
 	return &Book{cfg: cfg, texts: texts, rosters: map[int64]*roster{}, runs: map[int64]*run{}, act: map[int64]*sync.Mutex{}}, nil
 }
 
+// Languages are those in which notices are sent, the first for people of whom no other is known.
+func (b *Book) Languages() []string { return b.cfg.Config.languages() }
+
 // Close closes the rosters. What Begin gave must have ended.
 func (b *Book) Close() error {
 	b.mu.Lock()

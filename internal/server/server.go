@@ -333,7 +333,7 @@ func (s *Server) openAPI() error {
 		contain = console.Guarded(s.guard, s.now)
 	}
 	s.pages, err = console.New(console.Config{
-		Keys: s.keys, Contain: contain, API: s.api, Auth: s.auth, Alarms: s.alarms, Live: s.live, Meter: s.meter, State: s.db, Logger: s.log, Now: s.now,
+		Keys: s.keys, Contain: contain, API: s.api, Auth: s.auth, Alarms: s.alarms, Live: s.live, Meter: s.meter, State: s.db, Logger: s.log, Now: s.now, Notices: s.notices,
 		Zone: s.zone, URL: s.url, Secure: secure,
 	})
 	if err != nil {
