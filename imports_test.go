@@ -1,10 +1,13 @@
 package whosaw_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -161,4 +164,43 @@ func permitted(name string, allowed []string) bool {
 	return slices.ContainsFunc(allowed, func(a string) bool {
 		return a != "" && !strings.HasPrefix(a, "internal/") && (name == a || strings.HasPrefix(name, a+"/"))
 	})
+}
+
+// TestCalm: what is tested without the race detector has nothing that it could see.
+func TestCalm(t *testing.T) {
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^CALM := (.+)$`).FindSubmatch(makefile)
+	if line == nil {
+		t.Fatal("the Makefile has no line CALM := ...")
+	}
+	for _, pkg := range strings.Fields(string(line[1])) {
+		files, err := filepath.Glob(filepath.Join(pkg, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Errorf("%s is no package: %v", pkg, err)
+		}
+		for _, path := range files {
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.GoStmt:
+					t.Errorf("%s starts a goroutine: take %s out of CALM in the Makefile", path, pkg)
+				case *ast.ImportSpec:
+					if name := n.Path.Value; name == `"sync"` || name == `"sync/atomic"` || name == `"net/http"` {
+						t.Errorf("%s imports %s, so others share what it has: take %s out of CALM in the Makefile", path, name, pkg)
+					}
+				case *ast.SelectorExpr:
+					if n.Sel.Name == "Parallel" {
+						t.Errorf("%s has tests run beside each other: take %s out of CALM in the Makefile", path, pkg)
+					}
+				}
+				return true
+			})
+		}
+	}
 }
