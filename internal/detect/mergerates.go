@@ -286,6 +286,12 @@ func (p *spread) join(o *spread) {
 		p.first = o.first
 	}
 	p.rush = max(p.rush, o.rush)
+	if len(o.caps) > len(p.caps) {
+		p.caps, o.caps, p.capped = o.caps, p.caps, o.capped
+	}
+	for i := range o.caps { // of each month a part has its share
+		p.caps[len(p.caps)-1-i] += o.caps[len(o.caps)-1-i]
+	}
 }
 
 func joinNames(a, b []string) []string {
