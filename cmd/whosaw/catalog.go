@@ -15,8 +15,6 @@ func (m *Main) catalogCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "catalog",
 		Short: "Which route shows which fields: suggest a catalog from logs, or check one",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(m.catalogSuggestCommand(), m.catalogCheckCommand())
 	return cmd

@@ -16,8 +16,6 @@ func (m *Main) configCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "The server's configuration: check it, show what holds, print every key",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var file string
 	check := &cobra.Command{

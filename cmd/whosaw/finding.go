@@ -20,8 +20,6 @@ func (m *Main) findingCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "finding",
 		Short: "Findings of the server: list them, look at one, take it, judge it",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(m.findingList(), m.findingShow(), m.findingTake(), m.findingAssign(), m.findingJudge())
 	return cmd
@@ -306,8 +304,6 @@ func (m *Main) suppressCommand() *cobra.Command {
 		Use:   "suppress",
 		Short: "Keep findings from being told for a time: add, list, lift",
 		Long:  `A suppressed finding is recorded, marked and counted; only nobody is told of it. A suppression needs a reason and an end.`,
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(m.suppressAdd(), m.suppressList(), m.suppressLift())
 	return cmd
@@ -416,8 +412,6 @@ func (m *Main) alarmCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "alarm",
 		Short: "The channels that are told of findings: try one out",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var data dirFlag
 	test := &cobra.Command{

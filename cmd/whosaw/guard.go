@@ -20,8 +20,6 @@ func (m *Main) guardCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "guard",
 		Short: "The guard of a running server: how it is, what stands, deny, undo",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(m.guardStatus(), m.guardDecisions(), m.guardDeny(), m.guardUndo(), m.guardMode())
 	return cmd

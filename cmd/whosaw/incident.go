@@ -31,8 +31,6 @@ was wrong is withdrawn, with a reason, and stays in sight. Opening one sets a le
   whosaw incident scope 1 --reason "by cause" --data ./data                  whose data, kept as version 1
   whosaw incident show 1 --data ./data
   whosaw clock --data ./data                                                 what is due, and when`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(m.incidentOpen(), m.incidentList(), m.incidentShow(), m.incidentScope(), m.incidentPeople(), m.incidentQuestions(), m.incidentState(), m.incidentReport(), m.incidentSign(), m.incidentPost(), m.incidentRemove(), m.incidentVerify())
 	for _, v := range slices.Concat(incidentVerbs, publicVerbs) {

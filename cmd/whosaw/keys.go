@@ -30,8 +30,6 @@ func (m *Main) keysCommand() *cobra.Command {
 keys in whosaw.yaml says where each lies (docs/keys.md); who could read it is what somebody typed. The two are told apart.
 
 A kill shows first whom it logs out, and offers the narrower cut: to refuse only the credentials that were never issued.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(m.keysList(), m.keysShow(), m.keysAdd(), m.keysImport(), m.keysPolicy(), m.keysRotate(),
 		m.keysChange("retire", "Take a key out of use: it signs nothing any more, and what it signed lives on to its end", "whosaw keys retire old-2024 --reason 'the app moved to new-2026'"),

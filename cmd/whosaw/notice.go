@@ -32,8 +32,6 @@ notice). Everybody has an outcome; what a crash leaves in doubt is counted, and 
   whosaw notice approve 1 --hash 5f2c… --server https://whosaw.shop.example --token-file mine     by a second person
   whosaw notice send 1 --size 1000 --rate 20 --data ./data   the first wave
   whosaw notice watch 1 --data ./data`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(m.noticeMake(), m.noticeList(), m.noticeShow(), m.noticeWatch(), m.noticePreview(), m.noticeDry(), m.noticeApprove(), m.noticeSend(), m.noticePerson(), m.noticeExport(), m.noticeBounced())
 	for _, v := range noticeVerbs {

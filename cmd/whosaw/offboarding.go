@@ -19,8 +19,6 @@ func (m *Main) peopleCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "people",
 		Short: "Who is in the house, and who has left",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(m.peopleList(), m.peopleImport(), m.peopleLeave())
 	return cmd
@@ -173,8 +171,6 @@ func (m *Main) offboardingCommand() *cobra.Command {
 		Long: `An offboarding opens when somebody is said to have left. It lists every key they could read, every account and session, and closes only when each
 is rotated or revoked and its refusal was seen: by the guard's decision on a request made for that purpose or, where no guard runs, in the
 log, on real requests.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(m.offboardingList(), m.offboardingShow(), m.offboardingRevoke(), m.offboardingClose())
 	return cmd

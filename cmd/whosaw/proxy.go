@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -77,13 +76,9 @@ func (m *Main) proxy(ctx context.Context, f *proxyFlags) (err error) {
 	case !config.IsLoopback(host) && f.cert == "" && !f.beyond:
 		return usagef("--listen %s reaches other machines: give --tls-cert and --tls-key, or --beyond-loopback where something in front does TLS", f.listen)
 	}
-	token := os.Getenv("WHOSAW_TOKEN")
-	if f.token != "" {
-		text, err := os.ReadFile(f.token)
-		if err != nil {
-			return fmt.Errorf("read the token: %w", err)
-		}
-		token = strings.TrimSpace(string(text))
+	secret, err := token(f.token, "WHOSAW_TOKEN")
+	if err != nil {
+		return err
 	}
 	up, err := url.Parse(f.upstream)
 	if err != nil {
@@ -95,7 +90,7 @@ func (m *Main) proxy(ctx context.Context, f *proxyFlags) (err error) {
 	}
 	log := slog.New(slog.NewTextHandler(m.Stderr, nil))
 	client, err := guard.New(guard.Config{
-		Server: f.server, Token: token, Door: f.door, Source: f.source, Cookie: f.cookie, AddressHeader: f.address, Logger: log, Now: m.Now,
+		Server: f.server, Token: secret, Door: f.door, Source: f.source, Cookie: f.cookie, AddressHeader: f.address, Logger: log, Now: m.Now,
 		Open: func(r *http.Request) bool { return fits(f.open, r) },
 	})
 	if err != nil {

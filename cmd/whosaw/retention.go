@@ -221,8 +221,6 @@ and released it, and why, stays on record.`,
 		Example: `  whosaw hold add --data ./case --from 2026-04-14 --to 2026-11-09 --reason "investigation 2026-17"
   whosaw hold list --data ./case
   whosaw hold release 1 --data ./case --reason "closed by order of 2027-02-01"`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(m.holdAddCommand(), m.holdListCommand(), m.holdReleaseCommand())
 	return cmd

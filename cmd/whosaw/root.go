@@ -22,8 +22,6 @@ Nothing leaves this machine, but for what a server tells the channels you config
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(m.Stdin)
 	root.SetOut(m.Stdout)
@@ -65,7 +63,19 @@ Nothing leaves this machine, but for what a server tells the channels you config
 		m.retentionCommand(),
 		m.holdCommand(),
 	)
+	showHelp(root)
 	return root
+}
+
+// showHelp has commands that only hold others show what they hold, and refuse what is none of them.
+func showHelp(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		showHelp(c)
+	}
+	if cmd.HasSubCommands() && cmd.RunE == nil {
+		cmd.Args = cobra.NoArgs
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 }
 
 // run makes a command's function mark its errors as those of a command that ran.

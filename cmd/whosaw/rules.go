@@ -74,8 +74,6 @@ and how many false alarms it may bring. Each rule file carries cases that must f
 
 Rules of your own are YAML files in the directory that whosaw.yaml names under rules. One with the name of a shipped rule
 replaces it, or switches it off. docs/formats/rules.md has every member. Try them before they go live: rules test, then replay.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(m.rulesList(), m.rulesShow(), m.rulesTest())
 	return cmd

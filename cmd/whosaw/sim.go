@@ -210,28 +210,17 @@ func (m *Main) simTo(ctx context.Context, f *simFlags) (_ *simDest, err error) {
 		}
 	}
 	if f.server != "" {
-		token, err := simToken(f.tokenFile)
+		secret, err := token(f.tokenFile, "WHOSAW_TOKEN")
 		if err != nil {
 			return d, err
 		}
-		if d.sender, err = post.New(ctx, post.Config{URL: f.server, Source: f.source, Token: token, Zstd: f.zstd}); err != nil {
+		if d.sender, err = post.New(ctx, post.Config{URL: f.server, Source: f.source, Token: secret, Zstd: f.zstd}); err != nil {
 			return d, &usageError{err}
 		}
 		to = append(to, d.sender)
 	}
 	d.records = io.MultiWriter(to...)
 	return d, nil
-}
-
-func simToken(file string) (string, error) {
-	if file == "" {
-		return os.Getenv("WHOSAW_TOKEN"), nil
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read the token: %w", err)
-	}
-	return strings.TrimSpace(string(data)), nil
 }
 
 // create makes a file that must not be there: an older shop is not silently overwritten.

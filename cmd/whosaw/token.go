@@ -20,8 +20,6 @@ func (m *Main) tokenCommand() *cobra.Command {
 		Short: "Tokens of programs that send or ask: create, list, revoke",
 		Long: `Makes, lists and revokes the tokens by which programs send records to the server or ask it. A token's secret is shown once; only its
 hash is kept. Who may send issuances or reasons can whitewash a theft, so a token sends accesses only unless it is given more.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(m.tokenCreate(), m.tokenList(), m.tokenRevoke())
 	return cmd
@@ -132,8 +130,6 @@ func (m *Main) adminCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "admin",
 		Short: "The way in for an administrator: a one-time link",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var data dirFlag
 	link := &cobra.Command{

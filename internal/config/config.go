@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net"
 	"net/url"
@@ -286,8 +287,11 @@ func Load(file string) (*Config, error) {
 		return c, c.Check()
 	}
 	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("read configuration: %w: name one that is there; whosaw config example > %s begins one", err, file)
+	case err != nil:
+		return nil, fmt.Errorf("read configuration: %w: it must be a file that whoever runs whosaw may read", err)
 	}
 	c.file, c.text = file, data
 	if err := c.decode(data); err != nil {
@@ -470,11 +474,8 @@ func (c *Config) checkIngest(f *faults) {
 		if err := ingest.CheckSource(s.Name); err != nil {
 			f.add(key+".name", "%v", err)
 		}
-		if s.Format != "" && !slices.Contains(ingest.Formats(), s.Format) {
-			f.add(key+".format", "%q: give one of %s", s.Format, strings.Join(ingest.Formats(), ", "))
-		}
-		if s.Mapping != "" && s.Format != "" && s.Format != ingest.FormatMapping {
-			f.add(key+".mapping", "goes with format: %s, or without format", ingest.FormatMapping)
+		if err := ingest.CheckFormat(s.Format, s.Mapping); err != nil {
+			f.add(key, "%v", err)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -93,15 +92,11 @@ func (c *Config) check() error {
 			return err
 		}
 	}
-	switch {
-	case c.Format == "" && c.Mapping == "":
+	if c.Format == "" && c.Mapping == "" {
 		return fmt.Errorf("format: say what the lines are: one of %s", strings.Join(ingest.Formats(), ", "))
-	case c.Format != "" && !slices.Contains(ingest.Formats(), c.Format):
-		return fmt.Errorf("format %q: give one of %s", c.Format, strings.Join(ingest.Formats(), ", "))
-	case c.Format == ingest.FormatMapping && c.Mapping == "":
-		return errors.New("format mapping: name the mapping file with mapping: FILE")
-	case c.Mapping != "" && c.Format != "" && c.Format != ingest.FormatMapping:
-		return errors.New("mapping: goes with format mapping, or without a format")
+	}
+	if err := ingest.CheckFormat(c.Format, c.Mapping); err != nil {
+		return err
 	}
 	if _, err := pipeline.ParseTypes(c.Types); err != nil {
 		return fmt.Errorf("types: %w", err)

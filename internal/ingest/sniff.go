@@ -32,6 +32,19 @@ func Formats() []string {
 	return []string{FormatRecords, FormatCombined, FormatNginx, FormatEnvoy, FormatTraefik, FormatCaddy, FormatCloudTrail, FormatVault, FormatMapping}
 }
 
+// CheckFormat says what is wrong with a format and a mapping file as a configuration has them; both may be left out.
+func CheckFormat(format, mapping string) error {
+	switch {
+	case format != "" && !slices.Contains(Formats(), format):
+		return fmt.Errorf("format %q: give one of %s", format, strings.Join(Formats(), ", "))
+	case format == FormatMapping && mapping == "":
+		return errors.New("format mapping: name the mapping file with mapping: FILE")
+	case mapping != "" && format != "" && format != FormatMapping:
+		return errors.New("mapping: goes with format mapping, or without a format")
+	}
+	return nil
+}
+
 // sourceBytes is how much of the decompressed content names a source.
 const sourceBytes = 4 << 10
 

@@ -106,13 +106,8 @@ func (c *Config) check() error {
 	if err := ingest.CheckSource(c.source()); err != nil {
 		return err
 	}
-	switch {
-	case c.Format != "" && !slices.Contains(ingest.Formats(), c.Format):
-		return fmt.Errorf("format %q: give one of %s", c.Format, strings.Join(ingest.Formats(), ", "))
-	case c.Format == ingest.FormatMapping && c.Mapping == "":
-		return errors.New("format mapping: name the mapping file with mapping: FILE")
-	case c.Mapping != "" && c.Format != "" && c.Format != ingest.FormatMapping:
-		return errors.New("mapping: goes with format mapping, or without a format")
+	if err := ingest.CheckFormat(c.Format, c.Mapping); err != nil {
+		return err
 	}
 	if _, err := c.types(); err != nil {
 		return fmt.Errorf("types: %w", err)

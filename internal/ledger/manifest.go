@@ -104,18 +104,25 @@ func extraName(name string) bool {
 // encode gives the bytes of the manifest's file.
 func (m *Manifest) encode() ([]byte, error) {
 	c := *m
-	c.Sum = ""
-	b, err := json.MarshalIndent(&c, "", " ")
+	b, err := sumJSON(&c, &c.Sum)
 	if err != nil {
 		return nil, fmt.Errorf("write manifest: %w", err)
 	}
-	sum := sha256.Sum256(append(b, '\n'))
-	c.Sum = hex.EncodeToString(sum[:])
-	if b, err = json.MarshalIndent(&c, "", " "); err != nil {
-		return nil, fmt.Errorf("write manifest: %w", err)
-	}
 	m.Sum = c.Sum
-	return append(b, '\n'), nil
+	return b, nil
+}
+
+// sumJSON gives a document as JSON with its own checksum in it: of the same bytes, with none there.
+func sumJSON(doc any, sum *string) ([]byte, error) {
+	*sum = ""
+	b, err := json.MarshalIndent(doc, "", " ")
+	if err != nil {
+		return nil, err
+	}
+	of := sha256.Sum256(append(b, '\n'))
+	*sum = hex.EncodeToString(of[:])
+	b, err = json.MarshalIndent(doc, "", " ")
+	return append(b, '\n'), err
 }
 
 // ReadManifest reads and checks the manifest of the backup in a directory, not the files it names.

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -56,18 +55,12 @@ func NewSavedRoot(v *Verified, when time.Time) *SavedRoot {
 // Encode gives the bytes of the file.
 func (s *SavedRoot) Encode() ([]byte, error) {
 	c := *s
-	c.Sum = ""
-	b, err := json.MarshalIndent(&c, "", " ")
+	b, err := sumJSON(&c, &c.Sum)
 	if err != nil {
 		return nil, fmt.Errorf("write root: %w", err)
 	}
-	sum := sha256.Sum256(append(b, '\n'))
-	c.Sum = hex.EncodeToString(sum[:])
-	if b, err = json.MarshalIndent(&c, "", " "); err != nil {
-		return nil, fmt.Errorf("write root: %w", err)
-	}
 	s.Sum = c.Sum
-	return append(b, '\n'), nil
+	return b, nil
 }
 
 // ParseSavedRoot reads the bytes of a file that Encode made.

@@ -179,16 +179,7 @@ func (feed *Feed) declare(declared map[feedOf][]declaration, key, client, route 
 	}
 	var lag, lost best
 	for i := range 8 {
-		var of feedOf
-		if i&1 != 0 {
-			of.key = key
-		}
-		if i&2 != 0 {
-			of.client = client
-		}
-		if i&4 != 0 {
-			of.route = route
-		}
+		of := part(i, key, client, route)
 		list := declared[of]
 		for k := sort.Search(len(list), func(k int) bool { return list[k].from > t }) - 1; k >= 0 && list[k].latest > t; k-- {
 			d := &list[k]
@@ -211,6 +202,21 @@ func (feed *Feed) declare(declared map[feedOf][]declaration, key, client, route 
 	}
 }
 
+// part gives what a feed record of an access's key, client and route may be of: bit by bit of i, from all to one of each.
+func part(i int, key, client, route string) feedOf {
+	var of feedOf
+	if i&1 != 0 {
+		of.key = key
+	}
+	if i&2 != 0 {
+		of.client = client
+	}
+	if i&4 != 0 {
+		of.route = route
+	}
+	return of
+}
+
 // FeedOver is the member Known of IssuanceFeed for all of a stretch of time, both ends included; same is false if it differs
 // within it.
 func (x *Index) FeedOver(realm, key, client, route string, first, last int64) (known, same bool) {
@@ -224,16 +230,7 @@ func (x *Index) FeedOver(realm, key, client, route string, first, last int64) (k
 	}
 	same = true
 	for i := range 8 {
-		var of feedOf
-		if i&1 != 0 {
-			of.key = key
-		}
-		if i&2 != 0 {
-			of.client = client
-		}
-		if i&4 != 0 {
-			of.route = route
-		}
+		of := part(i, key, client, route)
 		for _, d := range f.declared[of] {
 			if d.from <= first && d.until > last {
 				return true, true

@@ -63,37 +63,46 @@ func hash(seed uint64, k subjectKey, realm uint32) uint64 {
 	return x ^ x>>31
 }
 
-// writer is one worker's way into a table.
-type writer struct {
-	table *table
-	bufs  [shards][]update
+// gather holds what one worker adds, until a shard has a batch.
+type gather[T any] struct {
+	apply func(shard int, batch []T)
+	bufs  [shards][]T
 }
 
-func (t *table) writer() *writer { return &writer{table: t} }
-
-func (w *writer) add(u update) {
-	s := hash(w.table.seed, u.key, u.realm) >> (64 - shardBits)
-	b := w.bufs[s]
+// put gathers x for the shard of its hash.
+func (g *gather[T]) put(hash uint64, x T) {
+	s := hash >> (64 - shardBits)
+	b := g.bufs[s]
 	if b == nil {
-		b = make([]update, 0, batch)
+		b = make([]T, 0, batch)
 	}
-	b = append(b, u)
+	b = append(b, x)
 	if len(b) == batch {
-		w.table.apply(int(s), b)
+		g.apply(int(s), b)
 		b = b[:0]
 	}
-	w.bufs[s] = b
+	g.bufs[s] = b
 }
 
 // flush applies what is still gathered.
-func (w *writer) flush() {
-	for s, b := range w.bufs {
+func (g *gather[T]) flush() {
+	for s, b := range g.bufs {
 		if len(b) > 0 {
-			w.table.apply(s, b)
-			w.bufs[s] = b[:0]
+			g.apply(s, b)
+			g.bufs[s] = b[:0]
 		}
 	}
 }
+
+// writer is one worker's way into a table.
+type writer struct {
+	gather[update]
+	seed uint64
+}
+
+func (t *table) writer() *writer { return &writer{gather[update]{apply: t.apply}, t.seed} }
+
+func (w *writer) add(u update) { w.put(hash(w.seed, u.key, u.realm), u) }
 
 func (t *table) apply(s int, updates []update) {
 	sh := &t.shards[s]
@@ -222,11 +231,11 @@ func newMemberSet(b *budget) *memberSet { return &memberSet{b: b, seed: rand.Uin
 
 // memberWriter is one worker's way into a memberSet.
 type memberWriter struct {
-	set  *memberSet
-	bufs [shards][]member
+	gather[member]
+	set *memberSet
 }
 
-func (m *memberSet) writer() *memberWriter { return &memberWriter{set: m} }
+func (m *memberSet) writer() *memberWriter { return &memberWriter{gather[member]{apply: m.apply}, m} }
 
 func (m *memberSet) hash(x *member) uint64 {
 	return hash(m.seed^uint64(x.group)*0xd6e8feb86659fd93, x.key, x.realm)
@@ -234,26 +243,7 @@ func (m *memberSet) hash(x *member) uint64 {
 
 func (w *memberWriter) add(group uint32, key subjectKey, realm uint32) {
 	x := member{key: key, group: group + 1, realm: realm}
-	s := w.set.hash(&x) >> (64 - shardBits)
-	b := w.bufs[s]
-	if b == nil {
-		b = make([]member, 0, batch)
-	}
-	b = append(b, x)
-	if len(b) == batch {
-		w.set.apply(int(s), b)
-		b = b[:0]
-	}
-	w.bufs[s] = b
-}
-
-func (w *memberWriter) flush() {
-	for s, b := range w.bufs {
-		if len(b) > 0 {
-			w.set.apply(s, b)
-			w.bufs[s] = b[:0]
-		}
-	}
+	w.put(w.set.hash(&x), x)
 }
 
 func (m *memberSet) apply(s int, members []member) {
