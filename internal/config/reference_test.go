@@ -202,8 +202,8 @@ func TestMistakes(t *testing.T) {
 		"ingest: {backlog: 5}":                      "ingest.backlog: 5",
 		"ingest: {max_body: 2GiB}":                  "ingest.max_decompressed",
 		"ingest: {sources: [{name: a}, {name: a}]}": "ingest.sources[1].name: a is the source of ingest.sources[0].name",
-		"ingest: {sources: [{name: a, format: b}]}": "ingest.sources[0].format: \"b\"",
-		"ingest: {sources: [{name: a, format: nginx, mapping: b}]}":                      "ingest.sources[0].mapping",
+		"ingest: {sources: [{name: a, format: b}]}": "ingest.sources[0]: format \"b\"",
+		"ingest: {sources: [{name: a, format: nginx, mapping: b}]}":                      "ingest.sources[0]: mapping: goes with",
 		"alarm: {channels: [{name: x}]}":                                                 "alarm.channels[0]",
 		"follow: [{path: /x}]":                                                           "follow /x: ",
 		"jetstream: [{stream: x}]":                                                       "jetstream x: servers",
@@ -215,7 +215,9 @@ func TestMistakes(t *testing.T) {
 		"zone: Mars\nlog: {level: loud}":                                                 "log.level",
 		"guard:\n  mode: enforce\n  doors:\n    - {name: a, kind: nginx, listen: 127.0.0.1:1}\n  policy:\n    hold: true": "whosaw.yaml:6: guard.policy.hold: hold: true cannot be enforced at door a",
 		"guard:\n  mode: enforce": "whosaw.yaml:2: guard.doors: the guard is on, and nothing asks it",
-		"guard: {tokens: {issuers: [{issuer: a, jwks_file: b, algorithms: [HS256]}]}}": "none and HS256 are never taken",
+		"guard: {tokens: {issuers: [{issuer: a, jwks_file: b, algorithms: [HS256]}]}}":                                  "none and HS256 are never taken",
+		"guard: {tokens: {longest_life: 1m}}":                                                                           "guard.tokens.longest_life: give at least 1h",
+		"guard: {tokens: {longest_life: 24h, issuers: [{issuer: a, jwks_file: b, algorithms: [ES256], max_age: 48h}]}}": "let go after tokens.longest_life, 24h0m0s",
 	} {
 		file := filepath.Join(t.TempDir(), "whosaw.yaml")
 		if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
@@ -224,6 +226,16 @@ func TestMistakes(t *testing.T) {
 		_, err := config.Load(file)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "whosaw.yaml") {
 			t.Errorf("%q gives %v, want something with %q", text, err, want)
+		}
+	}
+}
+
+// A file that cannot be read is named with what to do.
+func TestNoFile(t *testing.T) {
+	dir := t.TempDir()
+	for name, want := range map[string]string{filepath.Join(dir, "none.yaml"): "whosaw config example > ", dir: "it must be a file"} {
+		if _, err := config.Load(name); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s gives %v, want something with %q", name, err, want)
 		}
 	}
 }

@@ -126,6 +126,7 @@ func TestStartStop(t *testing.T) {
 	if res, _ := get(t, d.URL()+"/open?to=//evil.example/"); res.Header.Get("Location") != "/" {
 		t.Errorf("a way out to another host: %q", res.Header.Get("Location"))
 	}
+	checkCookie(t, d)
 	dir := d.Dir()
 	if _, err := os.Stat(filepath.Join(dir, "1", "data", "ledger")); err != nil {
 		t.Error(err)
@@ -139,6 +140,29 @@ func TestStartStop(t *testing.T) {
 			res.Body.Close()
 			t.Errorf("%s is still served", base)
 		}
+	}
+}
+
+// checkCookie: what lets a visitor in at the server is kept from scripts and other sites, has a name that the shop does not use, and opens nothing there.
+func checkCookie(t *testing.T, d *demo.Demo) {
+	t.Helper()
+	res, _ := get(t, d.URL()+"/open?to=/")
+	if len(res.Cookies()) != 1 {
+		t.Fatalf("%d cookies", len(res.Cookies()))
+	}
+	c := res.Cookies()[0]
+	if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Domain != "" || c.Name == shop.Cookie {
+		t.Errorf("the cookie %s: HttpOnly %t, SameSite %d, domain %q", c.Name, c.HttpOnly, c.SameSite, c.Domain)
+	}
+	with := func(name string) func(*http.Request) {
+		return func(r *http.Request) { r.AddCookie(&http.Cookie{Name: name, Value: c.Value}) }
+	}
+	server, shopPages := d.World()
+	if res, _ := get(t, strings.Replace(server, "127.0.0.1", "localhost", 1)+"/", with(c.Name)); res.StatusCode != http.StatusOK {
+		t.Errorf("at the server: %s to %q", res.Status, res.Header.Get("Location"))
+	}
+	if res, _ := get(t, shopPages+"/me", with(shop.Cookie)); res.StatusCode == http.StatusOK {
+		t.Errorf("at the shop it opens a customer's page")
 	}
 }
 

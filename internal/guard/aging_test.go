@@ -56,3 +56,45 @@ func TestEndedIssuancesAreLetGo(t *testing.T) {
 	w.want(ask(last), guard.Allow, guard.CodeOK)
 	w.want(ask(later("first")), guard.Deny, guard.CodeUnissued)
 }
+
+// An issuance that says no end is held for good, for its credential may be used: unless the configuration says how long credentials live. Then
+// an older one is refused, and is not taken for one of a feed that nobody sends.
+func TestIssuancesWithoutEnd(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, longest := range []time.Duration{0, 30 * day} {
+		w := newWorld(t, func(c *guard.Config) { c.Tokens.LongestLife = longest })
+		w.complete()
+		w.advance(0)
+		issue := func(jti string) guard.Secret {
+			w.say(fmt.Sprintf(`{"type":"issuance","time":%d,"credential":%q,"key":"main","subject":"7"}`, w.now().UnixMilli(), jti))
+			c := w.claims(jti, "7")
+			c["exp"] = w.now().Add(1000 * day).Unix()
+			return w.token("main", c)
+		}
+		first, renewed := issue("first"), issue("renewed")
+		for range 29 {
+			w.advance(day)
+		}
+		w.g.Tend(t.Context())
+		w.want(ask(first), guard.Allow, guard.CodeOK)
+		issue("renewed")
+		w.advance(2 * day)
+		w.g.Tend(t.Context())
+		held, action, code := w.g.Status().Issued, guard.Allow, guard.CodeOK
+		if longest > 0 {
+			action, code = guard.Deny, guard.CodeUnissued
+		}
+		w.want(ask(first), action, code)
+		w.want(ask(renewed), guard.Allow, guard.CodeOK)
+		for range 60 {
+			w.advance(day)
+		}
+		w.g.Tend(t.Context())
+		if n := w.g.Status().Issued; longest == 0 && n != held || longest > 0 && n != 0 {
+			t.Errorf("longest life %v: %d issuances are held, %d before", longest, n, held)
+		}
+		w.want(ask(renewed), action, code)
+		w.open()
+		w.want(ask(renewed), action, code)
+	}
+}

@@ -81,7 +81,7 @@ func BenchmarkDecide(b *testing.B) {
 func BenchmarkCredentials(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
-		s := guard.NewState()
+		s := guard.NewState(0)
 		before := heap()
 		b.StartTimer()
 		const batch = 1000

@@ -164,6 +164,10 @@ type Tokens struct {
 	Introspection []Introspection `yaml:"introspection"`
 	// Session ids: looked for among the issuances.
 	Sessions Sessions `yaml:"sessions"`
+	// How long a credential lives at most whose issuance record says no expires. Older ones count as never issued, and their issuances, some 70
+	// bytes each in memory, are let go. Give what your services hold to, by a token's exp or a session's end; a log-in that lives on is sent
+	// again. 0: nobody says so, and they count and are held for good.
+	LongestLife time.Duration `yaml:"longest_life"`
 	// How many checked tokens are remembered, some 400 bytes each.
 	Cache int `yaml:"cache"`
 }

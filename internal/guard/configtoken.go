@@ -59,6 +59,9 @@ func (t *Tokens) check(f *faults) {
 		if x.Skew < 0 || x.Skew > maxSkew || x.MaxAge < 0 || x.Refresh < 0 {
 			f.add(key, "skew is 0 to %v, max_age and refresh 0 or more", maxSkew)
 		}
+		if t.LongestLife != 0 && x.MaxAge > t.LongestLife {
+			f.add(key+".max_age", "its tokens are taken for %v, and their issuances are let go after tokens.longest_life, %v: give that at least as long", x.MaxAge, t.LongestLife)
+		}
 		checkPrefix(f, key, x.Principal)
 	}
 	for i := range t.Introspection {
@@ -74,6 +77,9 @@ func (t *Tokens) check(f *faults) {
 			f.add(key, "remember is 0 to %v, timeout 0 or more", maxTTL)
 		}
 		checkPrefix(f, key, x.Principal)
+	}
+	if t.LongestLife != 0 && t.LongestLife < time.Hour {
+		f.add("tokens.longest_life", "give at least 1h, or 0 for no end")
 	}
 	if t.Cache < 0 {
 		f.add("tokens.cache", "give 0 or more")

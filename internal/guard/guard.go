@@ -76,7 +76,7 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 		o.Client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	g := &Guard{
-		cfg: o.Config, catalog: o.Catalog, log: o.Logger, now: o.Now, state: NewState(), health: o.Health, alarm: o.Alarm,
+		cfg: o.Config, catalog: o.Catalog, log: o.Logger, now: o.Now, state: NewState(o.Config.Tokens.LongestLife), health: o.Health, alarm: o.Alarm,
 		doors: map[string]*DoorConfig{}, lateMost: make(chan struct{}, o.Config.Unconfirmed.Waiting),
 	}
 	g.resolver.New = func() any { return g.catalog.Resolver() }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/reference"
@@ -33,9 +34,11 @@ type leaving struct {
 	left  bool
 }
 
-// NewState gives an empty state, which is not ready.
-func NewState() *State {
-	return &State{ref: reference.New(), persons: map[personKey]leaving{}, waiting: waiting{by: map[credentialKey][]chan struct{}{}}}
+// NewState gives an empty state, which is not ready. longest is how long a credential lives whose issuance says no end; 0: for good.
+func NewState(longest time.Duration) *State {
+	ref := reference.New()
+	ref.Longest(longest.Milliseconds())
+	return &State{ref: ref, persons: map[personKey]leaving{}, waiting: waiting{by: map[credentialKey][]chan struct{}{}}}
 }
 
 // batchLock is how many records are applied under one lock: who decides waits no longer than that takes.

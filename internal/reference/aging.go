@@ -43,6 +43,9 @@ func (x *Index) Age(now int64) {
 	}
 }
 
+// Longest says how long a credential lives whose issuance says no end; 0: for good, and its issuance is held as long. Called before Apply.
+func (x *Index) Longest(life int64) { x.longest = life }
+
 func (a *aging) letGo(now int64) {
 	kept := a.all[:0]
 	for _, x := range a.all {
@@ -57,11 +60,17 @@ func (a *aging) letGo(now int64) {
 }
 
 // place gives where an issuance belongs, and its end in minutes; nil: it has ended already.
-func (g *realm) place(r *whosaw.Record, now int64) (l *issuances, ends uint32) {
-	if now == 0 || r.Ref == nil || r.Ref.Expires == 0 {
+func (g *realm) place(r *whosaw.Record, x *Index) (l *issuances, ends uint32) {
+	now, end := x.now, int64(0)
+	switch {
+	case r.Ref != nil && r.Ref.Expires != 0:
+		end = r.Ref.Expires + endGrace
+	case x.longest > 0:
+		end = r.Time + x.longest + endGrace
+	}
+	if now == 0 || end == 0 {
 		return &g.late, 0
 	}
-	end := r.Ref.Expires + endGrace
 	if end <= now {
 		return nil, 0
 	}
@@ -73,14 +82,14 @@ func (g *realm) place(r *whosaw.Record, now int64) (l *issuances, ends uint32) {
 	if class == lifeClasses || ends64 > math.MaxUint32 {
 		return &g.late, 0
 	}
-	x := g.aged.open[class]
-	if x == nil || now-x.from >= longest/openPart {
-		x = &generation{from: now, class: class}
-		g.aged.open[class] = x
-		g.aged.all = append(g.aged.all, x)
+	a := g.aged.open[class]
+	if a == nil || now-a.from >= longest/openPart {
+		a = &generation{from: now, class: class}
+		g.aged.open[class] = a
+		g.aged.all = append(g.aged.all, a)
 	}
-	x.until = max(x.until, ends64*minuteMillis)
-	return &x.issuances, uint32(ends64)
+	a.until = max(a.until, ends64*minuteMillis)
+	return &a.issuances, uint32(ends64)
 }
 
 // ended reports whether the issuance counts no more.

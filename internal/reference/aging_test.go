@@ -22,6 +22,8 @@ func TestAgingProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := reference.New()
 		now := int64(1_700_000_000_000)
+		longest := rapid.SampledFrom([]int64{0, 24 * 60 * minute, 200 * 24 * 60 * minute}).Draw(t, "longest")
+		x.Longest(longest)
 		x.Age(now)
 		ends := map[string]int64{} // the latest end; 0: never
 		for i := range rapid.IntRange(1, 60).Draw(t, "steps") {
@@ -36,6 +38,9 @@ func TestAgingProperty(t *testing.T) {
 			}
 			r := loggedIn(c, now, end)
 			x.Apply(uint64(i+1), &r)
+			if end == 0 && longest > 0 {
+				end = now + longest
+			}
 			if was, ok := ends[c]; !ok || was != 0 && (end == 0 || end > was) {
 				ends[c] = end
 			}

@@ -19,7 +19,7 @@
 // which keep other account of them. What answers people's questions is never bounded.
 //
 // An index that ages ([Index.Age]) lets go of issuances with an end once that is over, and counts them as none from five minutes after it on: for the
-// guard, which refuses what has ended. At most about twice as many are held as are in use.
+// guard, which refuses what has ended; what says no end is held for good, or as long as [Index.Longest] says. At most about twice as many are held as are in use.
 //
 // It trusts records as the ledger gives them. It knows nothing of catalogs, filters and detectors.
 //

@@ -15,6 +15,8 @@ type Index struct {
 	bound  int        // issuances of a realm that are held; 0: all
 	forget func(*Old) `state:"-"`
 	now    int64      `state:"-"` // of an index that ages; 0: it does not
+	// How long a credential lives whose issuance says no end; 0: for good.
+	longest int64 `state:"-"`
 }
 
 // Old are issuances of a realm that a bounded index is about to forget.

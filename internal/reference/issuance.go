@@ -61,7 +61,7 @@ func (g *realm) issue(r *whosaw.Record, x *Index) {
 	if r.Credential == "" {
 		return
 	}
-	l, ends := g.place(r, x.now)
+	l, ends := g.place(r, x)
 	if l == nil {
 		return
 	}
