@@ -113,6 +113,7 @@ func TestFinding(t *testing.T) {
 	b.look(1440, true)
 	b.Visit(path)
 	b.Click(`button[name=lang][value=ko].lnk`)
+	b.Wait(`document.documentElement.lang === "ko"`) // else what is opened next is overtaken by the page that the click brings
 	b.Shows("표시되었습니다")
 	b.clean("finding-ko-dark", "노출")
 }

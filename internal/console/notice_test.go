@@ -221,6 +221,7 @@ func TestNotice(t *testing.T) {
 		}
 	}
 	b.Click(`button[name=lang][value=ko].lnk`)
+	b.Wait(`document.documentElement.lang === "ko"`) // else what is opened next is overtaken by the page that the click brings
 	b.Visit("/notices/1")
 	b.Shows("통지 결과")
 	b.Shot("notice-ko")

@@ -54,6 +54,7 @@ func TestPictures(t *testing.T) {
 	last := "/findings/3"
 	take(b, "console-finding-light", 1440, false, last, "customers were shown", "threshold", "Origin", "Deny")
 	b.Click(`button[name=lang][value=ko].lnk`)
+	b.Wait(`document.documentElement.lang === "ko"`) // else what is opened next is overtaken by the page that the click brings
 	take(b, "console-finding-ko-dark", 1440, true, last, "표시되었습니다", "임계값", "출처", "거부")
 	b.Click(`.rail button[value=en]`)
 	kim := api.Who{Name: "staff:kim", Role: auth.RoleAdmin}

@@ -175,6 +175,7 @@ func TestStory(t *testing.T) {
 	// The end in Korean.
 	b.visit(d.URL() + "/step/incident")
 	b.Click(`button[name=lang][value=ko]`)
+	b.Wait(`document.documentElement.lang === "ko"`) // else what is opened next is overtaken by the page that the click brings
 	for step, says := range map[string]string{"incident": "경보가 사고를 열었고", "report": "공동현관 비밀번호도 그대로 유출되었습니다", "notices": "통의 통지 도착"} {
 		b.visit(d.URL() + "/step/" + step)
 		b.Shows(says)

@@ -428,3 +428,25 @@ func (q *question) eachBlock(ctx context.Context, blocks []int, until time.Time,
 	wg.Wait()
 	return done, missed, context.Cause(ctx)
 }
+
+// What Ready makes ready, beside the values of a dimension.
+const (
+	ReadyCount  = "count"
+	ReadyCourse = "course"
+)
+
+// Ready reads until a time what Count, Course or Values by a dimension would, and answers nothing.
+func (m *Memo) Ready(ctx context.Context, e *Engine, filter whosaw.Filter, what string, until time.Time) (Progress, error) {
+	kind := valuesOf(what)
+	switch what {
+	case ReadyCount:
+		kind = memoCount
+	case ReadyCourse:
+		kind = memoCourse
+	}
+	k, err := m.know(ctx, e, filter, kind, until)
+	if err != nil {
+		return Progress{}, err
+	}
+	return k.Progress, nil
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -134,6 +135,11 @@ var lookedOptions = gocmp.Options{cmpopts.EquateEmpty(), gocmp.Transformer("gaps
 // TestMemo has a ledger grow, seal, lose its oldest segments and get records weeks late, issuances and words about feeds among them, and asks a memo
 // that stays all the while. It must say what an engine says that reads every record and keeps nothing.
 func TestMemo(t *testing.T) {
+	checks := flag.Lookup("rapid.checks")
+	if was := checks.Value.String(); was == checks.DefValue {
+		_ = checks.Value.Set(defaultMemoChecks)
+		defer func() { _ = checks.Value.Set(was) }()
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		const week = int64(7 * 86_400_000)
 		seed := rapid.Uint64().Draw(t, "seed")

@@ -42,10 +42,7 @@ func (m *Memo) Values(ctx context.Context, e *Engine, by string, filter whosaw.F
 	if by == "principal" || by == "credential" {
 		return nil, 0, p, ErrNoMemo // there may be as many as accesses
 	}
-	kind := memoKind{what: "values " + by, more: func(ctx context.Context, q *question, old sums, blocks []int, until time.Time) (sums, []asked, []int, error) {
-		return valuesMore(ctx, q, by, old, blocks, until)
-	}}
-	k, err := m.know(ctx, e, filter, kind, until)
+	k, err := m.know(ctx, e, filter, valuesOf(by), until)
 	if err != nil {
 		return nil, 0, p, err
 	}
@@ -85,6 +82,13 @@ func (m *Memo) Values(ctx context.Context, e *Engine, by string, filter whosaw.F
 		}
 	}
 	return top, all, k.Progress, nil
+}
+
+// valuesOf is the kind of Values by a dimension.
+func valuesOf(by string) memoKind {
+	return memoKind{what: "values " + by, more: func(ctx context.Context, q *question, old sums, blocks []int, until time.Time) (sums, []asked, []int, error) {
+		return valuesMore(ctx, q, by, old, blocks, until)
+	}}
 }
 
 // readValues counts the values of parts that have no block.
