@@ -8,7 +8,6 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/figure"
-	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/scope"
 )
@@ -88,7 +87,7 @@ func (c *Console) sealed() (last uint64, err error) {
 		return 0, err
 	}
 	for _, p := range view.Parts() {
-		if p.Segment != (ledger.SegmentID{}) {
+		if p.Whole() {
 			last = p.Last
 		}
 	}

@@ -383,7 +383,7 @@ func (w *Where) In(p *ledger.Part) (spans []Span, known bool) {
 func (s *Store) unfound(parts []ledger.Part) (list []int) {
 	set := s.finders()
 	for i := range parts {
-		if p := &parts[i]; p.Accesses > 0 && p.Segment != (ledger.SegmentID{}) && !set.knows(p.First, p.Segment) {
+		if p := &parts[i]; p.Accesses > 0 && p.Whole() && !set.knows(p.First, p.Segment) {
 			list = append(list, i)
 		}
 	}

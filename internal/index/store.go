@@ -106,7 +106,7 @@ func (s *Store) Close() error {
 
 // Block gives the block of a view's part, nil if it has none that can be used.
 func (s *Store) Block(p *ledger.Part) *Block {
-	if p.Segment == (ledger.SegmentID{}) || p.Accesses == 0 {
+	if !p.Whole() || p.Accesses == 0 {
 		return nil
 	}
 	s.mu.Lock()
@@ -183,7 +183,7 @@ func (s *Store) load(p *ledger.Part) (*Block, func() error) {
 func (s *Store) Missing(view *ledger.View) []int {
 	var list []int
 	for i, p := range view.Parts() {
-		if p.Segment == (ledger.SegmentID{}) || p.Accesses == 0 || s.Block(&p) != nil {
+		if !p.Whole() || p.Accesses == 0 || s.Block(&p) != nil {
 			continue
 		}
 		s.mu.Lock()
@@ -207,7 +207,7 @@ func (s *Store) Build(ctx context.Context, view *ledger.View) error {
 	for i := len(parts) - 1; i >= 0; i-- {
 		p := &parts[i]
 		references := func(fn func(seq uint64, r *whosaw.Record) error) error { return view.PartReferences(ctx, i, fn) }
-		block, digest := slices.Contains(blocks, i), p.Segment != (ledger.SegmentID{}) && s.Digest(p) == nil
+		block, digest := slices.Contains(blocks, i), p.Whole() && s.Digest(p) == nil
 		if !block && !digest {
 			continue
 		}

@@ -39,6 +39,9 @@ type Part struct {
 	Segment          SegmentID // zero: the part is no sealed segment, or not the whole of one
 }
 
+// Whole reports whether the part is the whole of a sealed segment: nothing in it changes any more.
+func (p *Part) Whole() bool { return p.Segment != SegmentID{} }
+
 // SegmentID tells a sealed segment from every other: it is a hash of its footer.
 type SegmentID [16]byte
 

@@ -92,7 +92,7 @@ func (q *question) canMatch(p *ledger.Part) bool {
 
 // part looks into a part's block. It reports false if the part must be read.
 func (f *subjectFinder) part(ctx context.Context, w *newestWorker, part int, p *ledger.Part) (bool, error) {
-	if p.Segment == (ledger.SegmentID{}) || slices.ContainsFunc(f.q.terms, func(t *term) bool { return p.First <= t.asOf && t.asOf < p.Last }) {
+	if !p.Whole() || slices.ContainsFunc(f.q.terms, func(t *term) bool { return p.First <= t.asOf && t.asOf < p.Last }) {
 		return false, nil
 	}
 	spans, known := f.where.In(p)
