@@ -2,11 +2,14 @@ package drill_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,6 +126,41 @@ func TestOntoApache(t *testing.T) {
 	}
 }
 
+// withoutFeeds writes the example's log without the records that declare feeds.
+func withoutFeeds(t *testing.T) string {
+	t.Helper()
+	f, err := os.Open(filepath.Join("..", "..", "examples", "shop", "access.jsonl.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []byte
+	left := 0
+	for line := range bytes.Lines(text) {
+		if bytes.Contains(line, []byte(`"type":"feed"`)) {
+			left++
+			continue
+		}
+		out = append(out, line...)
+	}
+	if left == 0 {
+		t.Fatal("the example declares no feed")
+	}
+	path := filepath.Join(t.TempDir(), "undeclared.jsonl")
+	if err := os.WriteFile(path, out, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // TestOntoExample: a log that says everything, and holds a theft of its own, which is left out.
 func TestOntoExample(t *testing.T) {
 	cat, err := catalog.Load(filepath.Join("..", "..", "examples", "shop", "catalog.yaml"))
@@ -138,7 +176,11 @@ func TestOntoExample(t *testing.T) {
 	if !a.AsIs.All.Noticed || a.AsIs.All.Lost > 20 || a.AsIs.Alarms != 0 {
 		t.Errorf("as it is: %+v, %d alarms", a.AsIs.All, a.AsIs.Alarms)
 	}
-	if tr := trial(t, a, "the issuance feed declared complete"); tr.All.Lost > 1 || tr.All.First != "unissued" {
+	if a.AsIs.All.Lost > 2 || a.AsIs.All.First != "unissued" || slices.ContainsFunc(a.With, func(tr drill.Trial) bool { return strings.Contains(tr.With, "declared complete") }) {
+		t.Errorf("the feed is declared: %+v, with %+v", a.AsIs.All, a.With)
+	}
+	undeclared, _ := onto(t, open(t, cat, withoutFeeds(t)), cat, "stolen-key")
+	if tr := trial(t, undeclared, "the issuance feed declared complete"); tr.All.Lost > 1 || tr.All.First != "unissued" {
 		t.Errorf("with a complete feed: %+v", tr.All)
 	}
 	for _, want := range []string{"You would have noticed after", "These records hold 5 findings", "whosaw investigate LOG"} {

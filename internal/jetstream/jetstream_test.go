@@ -86,6 +86,8 @@ func TestMessages(t *testing.T) {
 		t.Error("without types, others than accesses may come")
 	}
 	stop()
+	// A pull of one who has gone is answered until the server has seen him go, and what it took comes again only after the wait for acks.
+	eventually(t, "the server to see the reader gone", func() bool { return s.NumClients() == 1 })
 	send(t, client, "access.a", line("i"), "")
 	run(t, jetstream.Config{Servers: []string{s.ClientURL()}, Source: "shop"}, sink)
 	sink.has(t, "a", "b", "c", "d", "e", "f", "g", "h", "i")
