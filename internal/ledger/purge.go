@@ -234,15 +234,22 @@ func (l *Ledger) runOf(ctx context.Context, first uint64) (leafRun, error) {
 // drop removes a segment: the only way in which one goes. It runs in the writer. It is false if the segment is
 // gone already, or a hold was added that keeps it.
 func (l *Ledger) drop(t *tombstone) (bool, error) {
-	at := slices.IndexFunc(l.sealed, func(p viewPart) bool { return p.First == t.First && p.seg != nil })
-	if at < 0 || len(l.holding(t.MinTime, t.MaxTime)) > 0 {
+	is := func(p viewPart) bool { return p.First == t.First && p.seg != nil }
+	l.mu.Lock() // a seal in the background adds to the sealed
+	at := slices.IndexFunc(l.sealed, is)
+	var seg *segment
+	if at >= 0 {
+		seg = l.sealed[at].seg
+	}
+	l.mu.Unlock()
+	if seg == nil || len(l.holding(t.MinTime, t.MaxTime)) > 0 {
 		return false, nil
 	}
 	if err := l.replaceFile(partName(l.dir, t.First, goneSuffix), t.encode()); err != nil {
 		return false, err
 	}
-	seg := l.sealed[at].seg
 	l.mu.Lock()
+	at = slices.IndexFunc(l.sealed, is)
 	l.sealed = slices.Concat(l.sealed[:at], l.sealed[at+1:]) // views have the old one
 	l.gone = slices.Concat(l.gone, []*tombstone{t})
 	slices.SortFunc(l.gone, func(a, b *tombstone) int { return int(int64(a.First) - int64(b.First)) })

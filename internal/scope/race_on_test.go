@@ -3,7 +3,7 @@
 package scope_test
 
 // defaultFilters is smaller under the race detector, which makes the counter some eight times slower.
-const defaultFilters = 500
+const defaultFilters = 300
 
 // defaultMemoChecks is how many lives of a ledger TestMemo goes through.
-const defaultMemoChecks = "20"
+const defaultMemoChecks = "4"
