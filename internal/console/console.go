@@ -20,7 +20,6 @@ import (
 	"github.com/whosaw/whosaw/internal/meter"
 	"github.com/whosaw/whosaw/internal/notice"
 	"github.com/whosaw/whosaw/internal/pipeline"
-	"github.com/whosaw/whosaw/internal/scope"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
 
@@ -52,12 +51,11 @@ type Console struct {
 	words dictionary
 	watch *watch
 	lists listings
-	memo  *scope.Memo
 }
 
 // New gives a console.
 func New(cfg Config) (*Console, error) {
-	c := &Console{cfg: cfg, memo: scope.NewMemo(memoBytes)}
+	c := &Console{cfg: cfg}
 	var err error
 	if c.words, err = readWords(files); err != nil {
 		return nil, err
