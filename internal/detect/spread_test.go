@@ -139,8 +139,8 @@ func TestSpreaderGrowsSlowly(t *testing.T) {
 	if err := detect.LoadState(again, detect.SaveState(t, whole)); err != nil {
 		t.Fatal(err)
 	}
-	if d := detect.DiffStates(whole, again); d != "" || !met["spread.caps"] {
-		t.Errorf("caps held %t (-before +after):\n%s", met["spread.caps"], d)
+	if d := detect.DiffStates(whole, again); d != "" || !met["spread.caps"] || !met["spread.capped"] {
+		t.Errorf("caps held %t, their day %t (-before +after):\n%s", met["spread.caps"], met["spread.capped"], d)
 	}
 	// Which is what one that grows honestly, by a third in a month, does not come to.
 	w = newWorld(68)

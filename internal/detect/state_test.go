@@ -40,6 +40,7 @@ var rare = map[string]string{
 	"chain.earliest":      "see the tests of reference",
 	"precedent.on":        "see TestPrecedentState",
 	"spread.caps":         "it takes a month of an actor: see TestSpreaderGrowsSlowly",
+	"spread.capped":       "it takes a cap that is learnt: see TestSpreaderGrowsSlowly",
 	"tries.creds":         "see TestTriesState",
 	"tries.answered":      "the same",
 	"precedent.used":      "the same",
