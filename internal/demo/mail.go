@@ -33,32 +33,40 @@ type mailView struct {
 	Examples        []way
 }
 
-func (p *pages) mail(w http.ResponseWriter, r *http.Request) {
-	world, _ := p.d.now()
+// letter gives the mail that a request asks for, and its world. nil: there is none, and the answer says so.
+func (p *pages) letter(w http.ResponseWriter, r *http.Request) (*world, *letter) {
+	at, _ := p.d.now()
 	number, err := strconv.Atoi(r.PathValue("number"))
-	if world == nil || err != nil {
+	if at == nil || err != nil {
 		http.NotFound(w, r)
-		return
+		return nil, nil
 	}
-	l, err := world.room.letter(number)
+	l, err := at.room.letter(number)
 	if err != nil {
 		p.mailFault(w, err)
-		return
+		return nil, nil
 	}
 	if l == nil {
 		http.NotFound(w, r)
+	}
+	return at, l
+}
+
+func (p *pages) mail(w http.ResponseWriter, r *http.Request) {
+	world, l := p.letter(w, r)
+	if l == nil {
 		return
 	}
 	sp := p.words.Of(r)
 	v := &mailView{
-		Speech: sp, Theme: console.Theme(r), Number: number, To: l.to, From: console.Safe(l.from), Title: console.Safe(l.subject), At: world.moment(l.at), Signed: console.Safe(l.signed),
+		Speech: sp, Theme: console.Theme(r), Number: l.number, To: l.to, From: console.Safe(l.from), Title: console.Safe(l.subject), At: world.moment(l.at), Signed: console.Safe(l.signed),
 		Text: paragraphs(l.plain), In: l.lang, Code: l.code,
 	}
 	if l.page != "" {
-		v.Page = mailPath(number) + "/page"
+		v.Page = mailPath(l.number) + "/page"
 	}
 	for _, n := range world.room.box(l.to) {
-		if other, err := world.room.letter(n); err == nil && other != nil && n != number {
+		if other, err := world.room.letter(n); err == nil && other != nil && n != l.number {
 			v.Others = append(v.Others, way{mailPath(n), console.Safe(other.subject)})
 		}
 	}
@@ -67,10 +75,12 @@ func (p *pages) mail(w http.ResponseWriter, r *http.Request) {
 	}
 	if l.code != "" {
 		v.Check = world.noticeURL + "/notice?lang=" + sp.Lang() + "#" + l.code
-		if v.Facts, err = world.reader(r.Context(), sp, l); err != nil {
+		facts, err := world.reader(r.Context(), sp, l)
+		if err != nil {
 			p.mailFault(w, err)
 			return
 		}
+		v.Facts = facts
 	}
 	p.showMail(w, v, http.StatusOK)
 }
@@ -108,18 +118,11 @@ func (w *world) reader(ctx context.Context, sp console.Speech, l *letter) ([]fac
 
 // mailForm is the form of a mail that a mail program shows. It is somebody's text: nothing in it may do anything.
 func (p *pages) mailForm(w http.ResponseWriter, r *http.Request) {
-	world, _ := p.d.now()
-	number, err := strconv.Atoi(r.PathValue("number"))
-	if world == nil || err != nil {
-		http.NotFound(w, r)
+	_, l := p.letter(w, r)
+	if l == nil {
 		return
 	}
-	l, err := world.room.letter(number)
-	if err != nil {
-		p.mailFault(w, err)
-		return
-	}
-	if l == nil || l.page == "" {
+	if l.page == "" {
 		http.NotFound(w, r)
 		return
 	}
