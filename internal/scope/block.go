@@ -116,7 +116,7 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 	if b == nil {
 		return nil, nil, false, nil
 	}
-	r.b, r.ranges, r.single = b, nil, false
+	r.b, r.ranges, r.single, r.issued = b, nil, false, nil
 	nobody := false
 	if named := r.q.named(); named != nil {
 		var numbers []uint64
@@ -140,7 +140,6 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 	if r.starts, err = b.Starts(); err != nil {
 		return nil, nil, false, bypass(err)
 	}
-	r.issued = nil
 	if r.q.asksIssued() {
 		if r.issued, err = r.q.issuedOf(ctx, part, p, b, false); err != nil {
 			return nil, nil, false, err

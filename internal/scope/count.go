@@ -18,8 +18,6 @@ func (e *Engine) Count(ctx context.Context, filter whosaw.Filter) (whosaw.ScopeA
 		return whosaw.ScopeAnswer{}, err
 	}
 	defer q.done()
-	// no_feed looks at key, client and credential; gaps name the source.
-	late := q.columns() | ledger.ColKey | ledger.ColClient | ledger.ColCredential | ledger.ColSource
 	people := newTable(q.sets, q.budget)
 	before := q.budget.left.Load()
 	marks, rest, err := q.mark(ctx, people)
@@ -32,6 +30,13 @@ func (e *Engine) Count(ctx context.Context, filter whosaw.Filter) (whosaw.ScopeA
 	if err != nil {
 		return whosaw.ScopeAnswer{}, err
 	}
+	return q.counted(ctx, filter, marks, rest, people)
+}
+
+// counted answers from what blocks told and from the parts that are left.
+func (q *question) counted(ctx context.Context, filter whosaw.Filter, marks *marks, rest []int, people *table) (whosaw.ScopeAnswer, error) {
+	// no_feed looks at key, client and credential; gaps name the source.
+	late := q.columns() | ledger.ColKey | ledger.ColClient | ledger.ColCredential | ledger.ColSource
 	sum, err := q.sum(ctx, late, rest, people, true)
 	if err != nil {
 		return whosaw.ScopeAnswer{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"runtime"
 	"strconv"
 	"strings"
@@ -68,6 +69,8 @@ type world struct {
 	asOf     uint64
 	digested []bool // parts
 	partial  bool   // some are: index knows of them what decides about feeds only
+	issuers  map[index.Issuer]struct{}
+	print    uint64 // of all that decides whether accesses have a feed: as long as it is the same, so is that
 
 	mu      sync.Mutex
 	all     *reference.Index // see whole
@@ -103,7 +106,9 @@ func (e *Engine) worldAt(ctx context.Context, asOf uint64) (*world, error) {
 
 // emptyWorld knows nothing.
 func emptyWorld() *world {
-	return &world{index: reference.New(), feeds: make(map[string]bool), rejected: make(map[string]rejects), rhythms: rhythms{}}
+	return &world{
+		index: reference.New(), feeds: make(map[string]bool), rejected: make(map[string]rejects), rhythms: rhythms{}, issuers: map[index.Issuer]struct{}{},
+	}
 }
 
 var errEnd = errors.New("no further records are needed")
@@ -138,7 +143,10 @@ func (e *Engine) makeWorld(ctx context.Context, asOf uint64) (*world, error) {
 			default:
 				w.rhythms.of(r.Source).add(r.Time)
 			}
-			w.take(r)
+			if r.Type == whosaw.TypeIssuance {
+				w.issuer(index.Issuer{Realm: r.Realm, Key: r.Key, Client: r.Client})
+			}
+			w.take(seq, r)
 			return nil
 		})
 		if err != nil && !errors.Is(err, errEnd) {
@@ -150,25 +158,39 @@ func (e *Engine) makeWorld(ctx context.Context, asOf uint64) (*world, error) {
 }
 
 // take takes what one record says beside the index.
-func (w *world) take(r *whosaw.Record) {
+func (w *world) take(seq uint64, r *whosaw.Record) {
 	switch {
 	case r.Ref == nil:
 	case r.Type == whosaw.TypeFeed && r.Ref.Of == "issuance":
 		w.feeds[r.Realm] = true
+		w.print += maphash.Comparable(printSeed, seq)
 	case r.Type == whosaw.TypeAct && r.Ref.Kind == "rejected":
 		w.reject(r.Ref)
+	}
+}
+
+// printSeed keeps a sender of keys from choosing ones that leave the print as it was.
+var printSeed = maphash.MakeSeed()
+
+// issuer notes whom an issuance names.
+func (w *world) issuer(x index.Issuer) {
+	if _, ok := w.issuers[x]; !ok {
+		x = index.Issuer{Realm: strings.Clone(x.Realm), Key: strings.Clone(x.Key), Client: strings.Clone(x.Client)}
+		w.issuers[x] = struct{}{}
+		w.print += maphash.Comparable(printSeed, x)
 	}
 }
 
 // digest takes a segment's digest. Of issuances it has what feeds are known by; for the rest see whole.
 func (w *world) digest(d *index.Digest) {
 	for _, x := range d.Issuers {
+		w.issuer(x)
 		w.index.Apply(0, &whosaw.Record{Type: whosaw.TypeIssuance, Realm: x.Realm, Key: x.Key, Client: x.Client, Ref: &whosaw.Reference{}})
 	}
 	for i := range d.Records {
 		r := &d.Records[i]
 		w.index.Apply(r.Seq, &r.Record)
-		w.take(&r.Record)
+		w.take(r.Seq, &r.Record)
 	}
 	for i := range d.Rhythms {
 		x := &d.Rhythms[i]

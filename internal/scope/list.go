@@ -22,6 +22,11 @@ func (e *Engine) List(ctx context.Context, filter whosaw.Filter, yield func(row 
 		return err
 	}
 	defer q.done()
+	return q.list(ctx, yield)
+}
+
+// list is List of the question's first filter.
+func (q *question) list(ctx context.Context, yield func(row whosaw.ListRow) error) error {
 	people, dense, err := q.lines(ctx)
 	if err != nil {
 		return err

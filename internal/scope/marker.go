@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/index"
@@ -20,25 +21,33 @@ func (q *question) mark(ctx context.Context, people *table) (*marks, []int, erro
 	if len(blocks) == 0 {
 		return nil, rest, nil
 	}
+	m, _, missed, err := q.markBlocks(ctx, people, blocks, time.Time{})
+	return m, append(rest, missed...), err
+}
+
+// markBlocks asks blocks, whose order it changes, and lists those that were asked and those whose parts must be read themselves. None is
+// begun after until, if that is not zero, but for the first ones.
+func (q *question) markBlocks(ctx context.Context, people *table, blocks []int, until time.Time) (m *marks, done []asked, rest []int, err error) {
 	w, err := q.at(ctx, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	m := &marks{q: q, kinds: map[kind][]*bitmap{}, sum: newSum()}
+	m = &marks{q: q, kinds: map[kind][]*bitmap{}, sum: newSum()}
 	known := &knownTimes{units: map[feedUnit]tally{}}
 	scatter(blocks)
 	for range max(1, min(q.workers, len(blocks))) {
 		wg.Go(func() {
 			own := newMarker(q, w, people, known)
+			var told []asked
 			var missed []int
 			for ctx.Err() == nil {
 				at := int(next.Add(1)) - 1
-				if at >= len(blocks) {
+				if at >= len(blocks) || at >= q.workers && late(until) {
 					break
 				}
 				part := blocks[at]
@@ -47,7 +56,7 @@ func (q *question) mark(ctx context.Context, people *table) (*marks, []int, erro
 						b.AskOrigins()
 					}
 				}
-				done, err := own.block(ctx, part)
+				ok, err := own.block(ctx, part)
 				if err == nil && q.budget.spent() {
 					err = ErrMemory
 				}
@@ -55,22 +64,27 @@ func (q *question) mark(ctx context.Context, people *table) (*marks, []int, erro
 					cancel(err)
 					return
 				}
-				if !done {
+				if ok {
+					told = append(told, asked{part, own.issued})
+				} else {
 					missed = append(missed, part)
 				}
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			rest = append(rest, missed...)
+			done, rest = append(done, told...), append(rest, missed...)
 			m.take(own)
 		})
 	}
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return m, rest, nil
+	return m, done, rest, nil
 }
+
+// late reports whether a time that is not zero has come.
+func late(until time.Time) bool { return !until.IsZero() && time.Now().After(until) }
 
 func newSum() *sum { return &sum{versions: make(map[*catalog.Version]bool), gaps: newGapSum()} }
 
