@@ -12,6 +12,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/pipeline"
+	"github.com/whosaw/whosaw/internal/scope"
 )
 
 // What finding, scope and subject show of an answer.
@@ -143,47 +144,25 @@ func (f *frame) axisTime(step time.Duration) func(int64) string {
 }
 
 // origins lists the networks, and how many addresses there are.
-func (p *findingPage) origins(ctx context.Context, q *pipeline.Question, f whosaw.Filter) error {
-	byASN, err := q.Top(ctx, "asn", f, 2000)
-	if err != nil {
-		return err
+func (p *findingPage) origins(ctx context.Context, c *Console, q *pipeline.Question, f whosaw.Filter, until time.Time) (known scope.Progress, err error) {
+	_, addresses, known, err := c.values(ctx, q, "ip", f, 0, until)
+	if err != nil || !known.Whole() {
+		return known, err
 	}
-	byIP, err := q.Top(ctx, "ip", f, 5001)
-	if err != nil {
-		return err
-	}
-	addresses := map[string]bool{}
-	for _, r := range byIP {
-		addresses[r.Value] = true
-	}
-	p.IPs = p.N("finding.addresses", int64(len(addresses)))
-	if len(byIP) > 5000 {
-		p.IPs = p.N("finding.addressesmore", int64(len(addresses)))
-	}
+	p.IPs = p.N("finding.addresses", int64(addresses))
 	by := "AS"
-	if len(byASN) == 0 || len(byASN) == 1 && byASN[0].Value == "" {
-		if byASN, err = q.Top(ctx, "network", f, 2000); err != nil {
-			return err
-		}
+	top, _, known, err := c.values(ctx, q, "asn", f, originRows, until)
+	if err == nil && known.Whole() && len(top) == 0 {
 		by = ""
+		top, _, known, err = c.values(ctx, q, "network", f, originRows, until)
 	}
-	for _, r := range sumDays(byASN)[:min(8, len(sumDays(byASN)))] {
-		name := by + r.Value
-		if r.Value == "" {
-			name = p.T("none")
-		}
-		p.Origins = append(p.Origins, originView{Name: name, N: figure.Int(r.Accesses)})
+	for _, v := range top {
+		p.Origins = append(p.Origins, originView{Name: by + v.Value, N: figure.Int(v.Accesses), Bar: meterBar(share(v.Accesses, top[0].Accesses), "")})
 	}
-	most := int64(1)
-	rows := sumDays(byASN)
-	for _, r := range rows {
-		most = max(most, r.Accesses)
-	}
-	for i := range p.Origins {
-		p.Origins[i].Bar = meterBar(share(rows[i].Accesses, most), "")
-	}
-	return nil
+	return known, err
 }
+
+const originRows = 8
 
 // sumDays adds up accesses over days. Subjects of several days cannot be added, and are not.
 func sumDays(rows []whosaw.TopRow) []whosaw.TopRow {

@@ -20,6 +20,7 @@ import (
 	"github.com/whosaw/whosaw/internal/meter"
 	"github.com/whosaw/whosaw/internal/notice"
 	"github.com/whosaw/whosaw/internal/pipeline"
+	"github.com/whosaw/whosaw/internal/scope"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
 
@@ -51,11 +52,12 @@ type Console struct {
 	words dictionary
 	watch *watch
 	lists listings
+	memo  *scope.Memo
 }
 
 // New gives a console.
 func New(cfg Config) (*Console, error) {
-	c := &Console{cfg: cfg}
+	c := &Console{cfg: cfg, memo: scope.NewMemo(memoBytes)}
 	var err error
 	if c.words, err = readWords(files); err != nil {
 		return nil, err

@@ -16,6 +16,8 @@ import (
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/figure"
+	"github.com/whosaw/whosaw/internal/pipeline"
+	"github.com/whosaw/whosaw/internal/scope"
 )
 
 // findingsPage is what findings.html shows.
@@ -107,6 +109,7 @@ type findingPage struct {
 	Sentence template.HTML
 	Answer   *whosaw.ScopeAnswer
 	Fields   []fieldView
+	Sofar    string // what is known while it is not all
 	Touched  bool
 	Gaps     []string
 	Timeline template.HTML
@@ -455,33 +458,69 @@ func (c *Console) findingFigures(w http.ResponseWriter, r *http.Request, who api
 		return err
 	}
 	defer end()
-	a, err := q.Count(ctx, x.Filter)
+	until := time.Now().Add(patience)
+	a, known, err := c.count(ctx, q, x.Filter, until)
 	if err != nil {
 		return asked(ctx, err)
 	}
 	p := &findingPage{frame: c.frame(r, who, "findings", "title.finding"), Found: x, Answer: &a, Touched: len(a.Gaps) > 0}
+	p.Path = "/findings/" + strconv.FormatInt(x.Number, 10)
+	if p.Sofar = p.sofar(&a, known); p.Sofar != "" {
+		c.page(w, r, "findingsofar.html", p, http.StatusOK)
+		return nil
+	}
 	p.Sentence = p.sentence(&x.Finding, &a)
 	p.Fields = p.fields(&a)
 	p.Gaps = p.gaps(a.Gaps)
-	within := stretch(x.Filter, &a, x.Time)
-	step := stepFor(within)
-	lines, err := q.Timeline(ctx, []whosaw.Filter{within}, step)
+	near := stretch(x.Filter, &a, x.Time)
+	step := stepFor(near)
+	course, known, err := c.findingCourse(ctx, q, x.Filter, near, step, until)
+	if err == nil && known.Whole() {
+		known, err = p.origins(ctx, c, q, x.Filter, until)
+	}
 	if err != nil {
 		return asked(ctx, err)
+	}
+	if p.Sofar = p.sofar(&a, known); p.Sofar != "" {
+		c.page(w, r, "findingsofar.html", p, http.StatusOK)
+		return nil
 	}
 	cols := columns{
 		Step: step.Milliseconds(), Hot: true, Alt: p.T("finding.timelinealt", figure.Int(a.Accesses), figure.Int(a.Disclosures)), Times: p.axisTime(step),
 		Marks: []upright{{At: int64(x.Seen), Label: p.T("finding.alarm", p.Short(int64(x.Seen))), Class: "ink"}},
 	}
-	for _, b := range lines[0] {
-		cols.Cols = append(cols.Cols, column{At: int64(b.Time), All: b.Accesses, Solid: min(b.Accesses, b.Disclosures), Says: p.T("finding.column", p.Short(int64(b.Time)), figure.Int(b.Accesses), figure.Int(b.Disclosures))})
+	for _, x := range course {
+		x.Says = p.T("finding.column", p.Short(x.At), figure.Int(x.All), figure.Int(x.Solid))
+		x.Solid = min(x.All, x.Solid)
+		cols.Cols = append(cols.Cols, x)
 	}
 	p.Timeline = cols.svg()
-	if err := p.origins(ctx, q, within); err != nil {
-		return asked(ctx, err)
-	}
 	c.page(w, r, "findingfigures.html", p, http.StatusOK)
 	return nil
+}
+
+// findingCourse counts accesses and what they disclosed by columns, near the time in which a filter disclosed something.
+func (c *Console) findingCourse(
+	ctx context.Context, q *pipeline.Question, f, near whosaw.Filter, step time.Duration, until time.Time,
+) (cols []column, known scope.Progress, err error) {
+	course, known, err := c.memo.Course(ctx, q.Engine, f, until)
+	if !errors.Is(err, scope.ErrNoMemo) {
+		if course = trimmed(course, near); err != nil || len(course) == 0 {
+			return nil, known, err
+		}
+		at, start := slots(step, c.cfg.Zone)
+		return columnsOf(course, int64(course[0].Time), int64(course[len(course)-1].Time), at, start, func(x *column, m *scope.Minute) {
+			x.All, x.Solid = x.All+m.Accesses, x.Solid+m.Disclosures
+		}), known, nil
+	}
+	lines, err := q.Timeline(ctx, []whosaw.Filter{near}, step)
+	if err != nil {
+		return nil, known, err
+	}
+	for _, b := range lines[0] {
+		cols = append(cols, column{At: int64(b.Time), All: b.Accesses, Solid: b.Disclosures})
+	}
+	return cols, known, nil
 }
 
 // asked puts the reason why a question ended before the error that it ended with.

@@ -125,14 +125,45 @@ func (c *Console) scopeList(w http.ResponseWriter, r *http.Request, who api.Who)
 	}
 	x := c.lists.get(p.Handle, seq, at)
 	if x == nil {
+		var known scope.Progress
+		var a whosaw.ScopeAnswer
+		if x, a, known, err = c.listPage(ctx, q, p.Handle, asOf(f, seq), seq, &at); err != nil {
+			return asked(ctx, err)
+		}
+		p.Sofar = p.sofar(&a, known)
+	}
+	if x == nil && p.Sofar == "" {
 		if x, err = list(ctx, q, p.Handle, asOf(f, seq), seq, at); err != nil {
 			return asked(ctx, err)
 		}
 		c.lists.put(x)
 	}
-	p.List = p.listView(x, at)
+	if x != nil {
+		p.List = p.listView(x, at)
+	}
+	p.Seq, p.At0 = seq, at
 	c.page(w, r, "scopelist.html", p, http.StatusOK)
 	return nil
+}
+
+// listPage lists a page with what is kept. nil: nothing is, or not all is known yet. A place behind the end becomes that of the last page.
+func (c *Console) listPage(
+	ctx context.Context, q *pipeline.Question, handle string, f whosaw.Filter, seq uint64, at *int64,
+) (*listing, whosaw.ScopeAnswer, scope.Progress, error) {
+	until := time.Now().Add(patience)
+	page, known, err := c.memo.Page(ctx, q.Engine, f, *at, listPage, until)
+	if n := page.Count.Subjects; err == nil && known.Whole() && n > 0 && *at >= n {
+		*at = (n - 1) / listPage * listPage
+		page, known, err = c.memo.Page(ctx, q.Engine, f, *at, listPage, until)
+	}
+	switch {
+	case errors.Is(err, scope.ErrNoMemo):
+		return nil, page.Count, scope.Progress{}, nil
+	case err != nil || !known.Whole():
+		return nil, page.Count, known, err
+	}
+	x := &listing{handle: handle, seq: seq, start: *at, rows: page.Rows, total: page.Count.Subjects, exact: len(page.Count.Gaps) == 0}
+	return x, page.Count, known, nil
 }
 
 // list lists a stretch around a place.

@@ -15,6 +15,7 @@ import (
 	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/pipeline"
+	"github.com/whosaw/whosaw/internal/scope"
 )
 
 // scopePage is what scope.html and its parts show.
@@ -23,7 +24,7 @@ type scopePage struct {
 	Handle   string
 	Prior    string // the handle that this one was made from
 	Chips    [][]chip
-	Large    bool // the count is first given for the last day
+	Large    bool // values are counted when they are asked for
 	Members  []string
 	Name     string // of the saved scope that this belongs to
 	Names    []string
@@ -33,6 +34,7 @@ type scopePage struct {
 	// Of the counts.
 	Answer   *whosaw.ScopeAnswer
 	Counting bool
+	Sofar    string // what is known while it is not all
 	Touched  bool
 	Took     string
 	Over     int64
@@ -45,6 +47,7 @@ type scopePage struct {
 	Narrow   []narrowing
 	List     *listView
 	Seq      uint64
+	At0      int64 // of the page of the list
 }
 
 // Every reports whether no condition is set.
@@ -95,7 +98,7 @@ func (c *Console) scoped(r *http.Request, who api.Who) (*scopePage, whosaw.Filte
 	return p, f, nil
 }
 
-// manyAccesses is from which size of the ledger on a first count is given for the last day alone.
+// manyAccesses is from which size of the ledger on values are counted when they are asked for.
 const manyAccesses = 5_000_000
 
 func (c *Console) scope(w http.ResponseWriter, r *http.Request, who api.Who) error {
@@ -118,21 +121,11 @@ func (c *Console) scope(w http.ResponseWriter, r *http.Request, who api.Who) err
 	return nil
 }
 
-// scopeCounts answers what the filter's accesses disclosed. With part=day it answers for the last day: at least that many.
+// scopeCounts answers what the filter's accesses disclosed. What takes long is answered a part at a time: at least that many.
 func (c *Console) scopeCounts(w http.ResponseWriter, r *http.Request, who api.Who) error {
 	p, f, err := c.scoped(r, who)
 	if err != nil {
 		return err
-	}
-	if r.URL.Query().Get("part") == "day" {
-		p.Counting = true
-		since := whosaw.Time(c.cfg.Now().Add(-24 * time.Hour).UnixMilli())
-		f = slices.Clone(f)
-		for i := range f {
-			if f[i].From = max(f[i].From, since); f[i].To != 0 && f[i].To <= f[i].From {
-				f[i].From = f[i].To - 1
-			}
-		}
 	}
 	ctx, q, end, err := c.cfg.API.Ask(r, who, "scope", f)
 	if err != nil {
@@ -140,11 +133,13 @@ func (c *Console) scopeCounts(w http.ResponseWriter, r *http.Request, who api.Wh
 	}
 	defer end()
 	began := time.Now()
-	a, err := q.Count(ctx, f)
+	a, known, err := c.count(ctx, q, f, began.Add(patience))
 	if err != nil {
 		return asked(ctx, err)
 	}
 	took := time.Since(began)
+	p.Sofar = p.sofar(&a, known)
+	p.Counting = p.Sofar != ""
 	p.Answer, p.Touched, p.Seq = &a, len(a.Gaps) > 0 || p.Counting, q.View.Last()
 	p.Took = figure.Int(max(1, took.Milliseconds()))
 	p.Over = c.watch.state().status.Ledger.Accesses
@@ -171,16 +166,18 @@ func (c *Console) scopeCourse(w http.ResponseWriter, r *http.Request, who api.Wh
 		return err
 	}
 	defer end()
-	a, err := q.Count(ctx, f)
+	until := time.Now().Add(patience)
+	a, known, err := c.count(ctx, q, f, until)
 	if err != nil {
 		return asked(ctx, err)
 	}
-	if a.First != nil {
+	if p.Sofar = p.sofar(&a, known); p.Sofar == "" && a.First != nil {
 		step := stepFor(stretch(f, &a, 0))
 		cols := columns{Step: step.Milliseconds(), Alt: p.T("scope.coursealt", p.Full(int64(*a.First)), p.Full(int64(*a.Last))), Times: p.axisTime(step)}
-		if cols.Cols, err = c.firstShown(ctx, q, f, step, int64(*a.First), int64(*a.Last)); err != nil {
+		if cols.Cols, known, err = c.firstShown(ctx, q, f, step, int64(*a.First), int64(*a.Last), until); err != nil {
 			return asked(ctx, err)
 		}
+		p.Sofar = p.sofar(&a, known)
 		for i := range cols.Cols {
 			x := &cols.Cols[i]
 			x.Says = p.T("scope.column", p.Short(x.At), figure.Int(x.All))
@@ -197,18 +194,25 @@ func (c *Console) scopeCourse(w http.ResponseWriter, r *http.Request, who api.Wh
 	return nil
 }
 
-// firstShown counts customers by when they were first disclosed. The list knows that of each, so no access need be read again.
-func (c *Console) firstShown(ctx context.Context, q *pipeline.Question, f whosaw.Filter, step time.Duration, first, last int64) ([]column, error) {
+// firstShown counts customers by when they were first disclosed: with what is kept, else from the list.
+func (c *Console) firstShown(
+	ctx context.Context, q *pipeline.Question, f whosaw.Filter, step time.Duration, first, last int64, until time.Time,
+) (cols []column, known scope.Progress, err error) {
 	// Columns of days begin at midnight of the server's zone; where clocks change the columns after it are an hour off, as said by the axis.
 	_, offset := time.UnixMilli(first).In(c.cfg.Zone).Zone()
 	shift, length := int64(offset)*1000, step.Milliseconds()
 	at := func(ms int64) int64 { return (ms + shift) / length }
-	from := at(first)
-	cols := make([]column, at(last)-from+1)
-	for i := range cols {
-		cols[i].At = (from+int64(i))*length - shift
+	start := func(n int64) int64 { return n*length - shift }
+	const minute = 60_000
+	if shift%minute == 0 && length%minute == 0 {
+		course, known, err := c.memo.Course(ctx, q.Engine, f, until)
+		if !errors.Is(err, scope.ErrNoMemo) {
+			return columnsOf(course, first, last, at, start, func(x *column, m *scope.Minute) { x.All, x.Solid = x.All+m.New, x.Solid+m.New }), known, err
+		}
 	}
-	err := q.List(ctx, f, func(row whosaw.ListRow) error {
+	cols = columnsOf(nil, first, last, at, start, nil)
+	from := at(first)
+	err = q.List(ctx, f, func(row whosaw.ListRow) error {
 		i := at(int64(row.First)) - from
 		if i < 0 || i >= int64(len(cols)) {
 			return nil // it came since the count
@@ -217,7 +221,7 @@ func (c *Console) firstShown(ctx context.Context, q *pipeline.Question, f whosaw
 		cols[i].Solid++
 		return nil
 	})
-	return cols, err
+	return cols, known, err
 }
 
 func stepName(d time.Duration) string {
@@ -252,23 +256,21 @@ func (c *Console) scopeNarrow(w http.ResponseWriter, r *http.Request, who api.Wh
 		return err
 	}
 	defer end()
-	rows, err := q.Top(ctx, by, f, 4000)
+	top, all, known, err := c.values(ctx, q, by, f, narrowRows, time.Now().Add(patience))
 	if err != nil {
 		return asked(ctx, err)
 	}
-	sums := sumDays(rows)
 	n := narrowing{Member: by, Word: p.T("member." + by)}
 	if by == "network" {
 		n.Member = "ip"
 	}
-	for _, s := range sums {
-		if s.Value != "" && len(n.Rows) < narrowRows {
-			n.Rows = append(n.Rows, narrowRow{s.Value, safe(s.Value), figure.Int(s.Accesses)})
-		}
+	for _, v := range top {
+		n.Rows = append(n.Rows, narrowRow{v.Value, safe(v.Value), figure.Int(v.Accesses)})
 	}
-	n.Says = p.T("scope.nof", len(n.Rows), figure.Int(int64(len(sums))))
-	if len(rows) >= 4000 {
-		n.Says = p.T("scope.nofmore", len(n.Rows), figure.Int(int64(len(sums))))
+	n.Says = p.T("scope.nof", len(n.Rows), figure.Int(int64(all)))
+	if !known.Whole() {
+		p.Sofar = p.T("scope.counted", figure.Int(known.Counted), figure.Int(known.Of))
+		n.Member = by
 	}
 	p.Narrow = append(p.Narrow, n)
 	c.page(w, r, "scopenarrow.html", p, http.StatusOK)

@@ -127,6 +127,9 @@ func (c *Console) Run(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	defer c.watch.end()
+	var warming sync.WaitGroup
+	warming.Go(func() { c.warm(ctx) })
+	defer warming.Wait()
 	for {
 		c.watch.look(ctx)
 		c.watch.tell()
@@ -314,7 +317,7 @@ func (c *Console) losses(ctx context.Context, open []api.Found, now time.Time) [
 		}
 		counted[string(text)] = len(out)
 		l := loss{id: f.ID, number: f.Number, at: now}
-		if l.answer, err = q.Count(ctx, f.Filter); err != nil {
+		if l.answer, _, err = c.count(ctx, q, f.Filter, time.Time{}); err != nil {
 			return nil
 		}
 		if l.going(now) {
