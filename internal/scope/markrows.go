@@ -37,7 +37,7 @@ func (m *marker) bulk(g *blockGaps, s *maskShapes, j *joined32, unit *blockFeed)
 	// Times are compared as the block has them, less its least.
 	least, greatest := uint64(max(from, m.from)-m.from), uint64(min(to-1, m.to)-m.from)
 	var span classSpans
-	span.begin()
+	span.begin(s.class)
 	before, without := int64(0), unit != nil && !unit.known
 	if without {
 		before = m.accesses(s)
@@ -165,12 +165,19 @@ type classSpans struct {
 	first, last [classes]uint64
 	// A time from sure to till widens nothing, of whatever class its row is.
 	sure, till uint64
+	can        [classes]bool // rows may have it, and it matters
 }
 
-func (c *classSpans) begin() {
+// begin begins with no rows. class is what rows may have, by shape.
+func (c *classSpans) begin(class []uint8) {
 	for i := range c.first {
-		c.first[i], c.last[i] = math.MaxUint64, 0
+		c.first[i], c.last[i], c.can[i] = math.MaxUint64, 0, false
 	}
+	for _, x := range class {
+		c.can[x] = true
+	}
+	// Rows that do not match widen nothing.
+	c.first[0], c.last[0], c.can[0] = 0, math.MaxUint64, false
 	c.sure, c.till = math.MaxUint64, 0
 }
 
@@ -184,9 +191,10 @@ func (c *classSpans) add(class []uint8, who, times []uint64, low uint64) {
 			continue
 		}
 		c.first[x], c.last[x] = min(c.first[x], t), max(c.last[x], t)
+		// A class that no row had so far is first at any time: while there is one, nothing is sure.
 		c.sure, c.till = 0, math.MaxUint64
 		for k := range c.first {
-			if c.first[k] <= c.last[k] {
+			if c.can[k] {
 				c.sure, c.till = max(c.sure, c.first[k]), min(c.till, c.last[k])
 			}
 		}

@@ -133,8 +133,7 @@ var lookedOptions = gocmp.Options{cmpopts.EquateEmpty(), gocmp.Transformer("gaps
 	}{[]any{a.Accesses, a.Disclosures, a.Subjects, a.Others, a.Fields, a.Masked, a.NotReached, a.First, a.Last, a.Catalog}, gaps}
 })}
 
-// TestMemo has a ledger grow, seal, lose its oldest segments and get records weeks late, issuances and words about feeds among them, and asks a memo
-// that stays all the while. It must say what an engine says that reads every record and keeps nothing.
+// TestMemo has a ledger live on while a memo is asked (memoLife).
 func TestMemo(t *testing.T) {
 	checks := flag.Lookup("rapid.checks")
 	if was := checks.Value.String(); was == checks.DefValue {
@@ -142,72 +141,87 @@ func TestMemo(t *testing.T) {
 		defer func() { _ = checks.Value.Set(was) }()
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		const week = int64(7 * 86_400_000)
-		seed := rapid.Uint64().Draw(t, "seed")
-		rng := rand.New(rand.NewPCG(seed, 1))
-		dir, err := os.MkdirTemp("", "whosaw-memo-")
-		if err != nil {
+		memoLife(t, rapid.Uint64().Draw(t, "seed"), rapid.IntRange(2, 8).Draw(t, "steps"))
+	})
+}
+
+// TestMemoEarliestOfGap is a life in which a block's rows had a class for the first time inside of what other rows had covered.
+func TestMemoEarliestOfGap(t *testing.T) { memoLife(t, 241602, 7) }
+
+// lifeTest is what a life needs of a test.
+type lifeTest interface {
+	Context() context.Context
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// memoLife has a ledger grow, seal, lose its oldest segments and get records weeks late, issuances and words about feeds among them, and asks a memo
+// that stays all the while. It must say what an engine says that reads every record and keeps nothing.
+func memoLife(t lifeTest, seed uint64, steps int) {
+	const week = int64(7 * 86_400_000)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	dir, err := os.MkdirTemp("", "whosaw-memo-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := ledger.Open(ledger.Config{Dir: dir, SegmentRecords: []int{20, 60, 200}[rng.IntN(3)], Throwaway: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := index.Attach(l, true)
+	defer func() { _ = l.Close(); _ = blocks.Close() }()
+	memo := scope.NewMemo([]int64{1 << 30, 60_000}[rng.IntN(2)])
+	g := memoGen{Rand: rng, texts: rng.IntN(2) == 0}
+	for range steps {
+		g.day += 3
+		var list []whosaw.Record
+		for range 1 + rng.IntN(120) {
+			list = append(list, g.record())
+		}
+		if _, err := l.Append(t.Context(), list); err != nil {
 			t.Fatal(err)
 		}
-		defer os.RemoveAll(dir)
-		l, err := ledger.Open(ledger.Config{Dir: dir, SegmentRecords: []int{20, 60, 200}[rng.IntN(3)], Throwaway: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		blocks := index.Attach(l, true)
-		defer func() { _ = l.Close(); _ = blocks.Close() }()
-		memo := scope.NewMemo([]int64{1 << 30, 60_000}[rng.IntN(2)])
-		g := memoGen{Rand: rng, texts: rng.IntN(2) == 0}
-		for range rapid.IntRange(2, 8).Draw(t, "steps") {
-			g.day += 3
-			var list []whosaw.Record
-			for range 1 + rng.IntN(120) {
-				list = append(list, g.record())
-			}
-			if _, err := l.Append(t.Context(), list); err != nil {
+		if rng.IntN(5) == 0 {
+			if err := l.Seal(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if rng.IntN(5) == 0 {
-				if err := l.Seal(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+		}
+		if rng.IntN(4) == 0 {
+			if _, err := l.Purge(t.Context(), start+g.day*86_400_000-rng.Int64N(week), time.UnixMilli(start)); err != nil {
+				t.Fatal(err)
 			}
-			if rng.IntN(4) == 0 {
-				if _, err := l.Purge(t.Context(), start+g.day*86_400_000-rng.Int64N(week), time.UnixMilli(start)); err != nil {
-					t.Fatal(err)
-				}
+		}
+		view, err := l.View(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			f := g.filter(view.Last())
+			step := func() time.Time { return time.Time{} }
+			if rng.IntN(2) == 0 {
+				step = func() time.Time { return time.Unix(1, 0) } // the time is always over: a block a worker each time
 			}
-			view, err := l.View(0)
+			want, err := lookPlainly(t.Context(), view, nil, f)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for range 2 {
-				f := g.filter(view.Last())
-				step := func() time.Time { return time.Time{} }
-				if rng.IntN(2) == 0 {
-					step = func() time.Time { return time.Unix(1, 0) } // the time is always over: a block a worker each time
-				}
-				want, err := lookPlainly(t.Context(), view, nil, f)
-				if err != nil {
-					t.Fatal(err)
-				}
-				e := scope.New(view, nil, scope.Config{Index: blocks, Workers: 1 + rng.IntN(3)})
-				got, err := lookByMemo(t.Context(), memo, e, f, 1+rng.IntN(30), step)
-				if errors.Is(err, scope.ErrNoMemo) {
-					continue
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := gocmp.Diff(want, got, lookedOptions); diff != "" {
-					t.Fatalf("seed %d, %+v: without (-) and with a memo (+): %s", seed, f, diff)
-				}
+			e := scope.New(view, nil, scope.Config{Index: blocks, Workers: 1 + rng.IntN(3)})
+			got, err := lookByMemo(t.Context(), memo, e, f, 1+rng.IntN(30), step)
+			if errors.Is(err, scope.ErrNoMemo) {
+				continue
 			}
-			if err := view.Close(); err != nil {
+			if err != nil {
 				t.Fatal(err)
 			}
+			if diff := gocmp.Diff(want, got, lookedOptions); diff != "" {
+				t.Fatalf("seed %d, %d steps, %+v: without (-) and with a memo (+): %s", seed, steps, f, diff)
+			}
 		}
-	})
+		if err := view.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // memoGen draws records and filters.
