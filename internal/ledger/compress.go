@@ -30,6 +30,18 @@ func newCompressor() (*compressor, error) {
 	return &compressor{matches: e}, nil
 }
 
+// newDecompressor gives what reads sections, for so many goroutines at once; 0: as many as there are processors, at most 4. It
+// writes into the room that it is given, and never more. A frame may be one window as large as a section.
+func newDecompressor(workers int) (*zstd.Decoder, error) {
+	options := []zstd.DOption{
+		zstd.WithDecoderMaxMemory(maxSection), zstd.WithDecoderMaxWindow(maxSection), zstd.WithDecodeAllCapLimit(true),
+	}
+	if workers > 0 {
+		options = append(options, zstd.WithDecoderConcurrency(workers))
+	}
+	return zstd.NewReader(nil, options...)
+}
+
 // compress gives the smaller frame, valid until the next call.
 func (c *compressor) compress(data []byte) ([]byte, error) {
 	var err error

@@ -106,6 +106,16 @@ func Compress(b []byte) (frequencies, smaller []byte, err error) {
 	return frequencies, smaller, err
 }
 
+// Decompress reads a section as it is stored into room for size bytes.
+func Decompress(frame []byte, size int) ([]byte, error) {
+	d, err := newDecompressor(1)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.DecodeAll(frame, make([]byte, 0, size))
+}
+
 // ReadSegment reads all of a segment.
 func ReadSegment(name string) error {
 	s, err := openSegment(name)

@@ -2,6 +2,8 @@ package ledger_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -78,6 +80,15 @@ func FuzzLog(f *testing.F) {
 		}
 		_ = ledger.ReadLog(name)
 	})
+}
+
+// TestDecompressLarge holds that a section of more than 512 MiB is read, which is one window: a full log makes one of records that
+// are one large member each. Only the frame's head is made; that there is no room for it is found after the window was let pass.
+func TestDecompressLarge(t *testing.T) {
+	frame := append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0xa0}, binary.LittleEndian.AppendUint32(nil, 530<<20)...)
+	if _, err := ledger.Decompress(append(frame, 1, 0, 0), 1); !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		t.Fatalf("a frame of 530 MiB: %v, want %v", err, zstd.ErrDecoderSizeExceeded)
+	}
 }
 
 // TestCompress holds that both ways give frames that any reader of zstd takes.

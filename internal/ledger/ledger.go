@@ -124,7 +124,7 @@ func open(cfg Config) (*Ledger, error) {
 		l.now = time.Now
 	}
 	var err error
-	if l.unzip, err = zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxSection), zstd.WithDecodeAllCapLimit(true)); err != nil {
+	if l.unzip, err = newDecompressor(0); err != nil {
 		return nil, fmt.Errorf("make decompressor: %w", err)
 	}
 	if l.zip, err = newCompressor(); err != nil {

@@ -11,7 +11,10 @@ import (
 // A dictionary in pages: a table with the end and the checksum of each page, the table's own checksum, then the pages, each with
 // pageStrings strings (the last with fewer) as appendDictionary writes them, behind a byte that says how they are stored. So a
 // string is read by its code without what lies around it.
-const pageStrings = 128
+const (
+	pageStrings = 128
+	maxPage     = pageStrings * MaxRecord // bytes, not compressed
+)
 
 // pageEntry is the size of a page's entry in the table: its end, from the end of the table on, and its checksum, which is over the
 // page's number too.
@@ -106,8 +109,14 @@ func (d *reader) unzip(page string, zip *zstd.Decoder) string {
 	if page[0] != storedZstd {
 		return page[1:]
 	}
-	b, err := zip.DecodeAll([]byte(page[1:]), make([]byte, 0, 4096))
-	if err != nil || len(b) > maxSection {
+	frame := []byte(page[1:])
+	var head zstd.Header // the decompressor goes by the room that it is given, so the frame is asked for its size
+	if err := head.Decode(frame); err != nil || !head.HasFCS || head.FrameContentSize > maxPage {
+		d.fail(errPages)
+		return ""
+	}
+	b, err := zip.DecodeAll(frame, make([]byte, 0, head.FrameContentSize))
+	if err != nil {
 		d.fail(errPages)
 		return ""
 	}

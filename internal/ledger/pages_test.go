@@ -74,6 +74,52 @@ func TestTexts(t *testing.T) {
 	closing(t, l)
 }
 
+// TestLongTexts reads back strings that fill pages of more than some kilobytes, which compress: they are as they were, a repeat is
+// known by them, and the segment is sound.
+func TestLongTexts(t *testing.T) {
+	rng := newShop().rng
+	word := func(n int) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./:;"[rng.IntN(32)]
+		}
+		return string(b)
+	}
+	all := make([]whosaw.Record, 400)
+	for i := range all {
+		r := &all[i]
+		r.Time, r.Source, r.Subjects = 1_764_000_000_000+int64(i), "web", []string{strconv.Itoa(i)}
+		r.Credential, r.ID, r.Reason, r.Request = word(60), word(40), word(300), word(33+i%7)
+	}
+	all[250].Request = word(700_000)
+	dir := t.TempDir()
+	l := open(t, ledger.Config{Dir: dir, SegmentRecords: 1 << 20})
+	appendAll(t, l, all, ledger.Accepted)
+	if err := l.Seal(ctx); err != nil {
+		t.Fatal(err)
+	}
+	checkRecords(t, view(t, l, 0), all)
+	x, err := view(t, l, 0).Texts(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range all { // each string came once, so its code is its place
+		if got, err := x.At(ledger.TextRequest, uint32(i+1)); err != nil || got != want.Request {
+			t.Fatalf("row %d: %d bytes, %v; want %d", i, len(got), err, len(want.Request))
+		}
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closing(t, l)
+	if _, err := ledger.Verify(ctx, ledger.VerifyConfig{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, ledger.Config{Dir: dir, SegmentRecords: 1 << 20})
+	appendAll(t, l, all, ledger.Repeat)
+	closing(t, l)
+}
+
 // TestTextsFlipped flips bits of a segment: a string that is read is the right one, or there is an error.
 func TestTextsFlipped(t *testing.T) {
 	dir := t.TempDir()

@@ -15,8 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/whosaw/whosaw"
 )
 
@@ -83,7 +81,7 @@ func (l *Ledger) verify(ctx context.Context, cfg VerifyConfig) (Verified, error)
 		v.cfg.Workers = runtime.GOMAXPROCS(0)
 	}
 	var err error
-	if l.unzip, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(v.cfg.Workers), zstd.WithDecoderMaxMemory(maxSection), zstd.WithDecodeAllCapLimit(true)); err != nil {
+	if l.unzip, err = newDecompressor(v.cfg.Workers); err != nil {
 		return Verified{}, fmt.Errorf("make decompressor: %w", err)
 	}
 	defer l.unzip.Close()
