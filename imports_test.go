@@ -32,7 +32,7 @@ var importTable = map[string][]string{
 	"internal/reference": {"", "internal/snapshot", "github.com/cespare/xxhash/v2"},
 	"internal/rules":     {"", "github.com/goccy/go-yaml"},
 	"internal/detect":    {"", "internal/catalog", "internal/reference", "internal/rules", "internal/snapshot", "github.com/cespare/xxhash/v2"},
-	"internal/index":     {"", "internal/ledger", "golang.org/x/sys"},
+	"internal/index":     {"", "internal/reference", "internal/ledger", "golang.org/x/sys"},
 	"internal/retention": {"", "internal/ledger", "internal/index"},
 	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger", "internal/index"},
 	"internal/auth":      {"internal/store/sqlite"},

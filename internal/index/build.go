@@ -58,6 +58,7 @@ type builder struct {
 
 	rows     []row
 	originOf []uint32 // of the rows
+	access   []uint32 // of the rows as they are sorted
 
 	sortedOrigins []uint32
 	ownBase       uint64 // of principals, see rest.go
@@ -71,18 +72,25 @@ type row struct {
 	time    int64
 }
 
-// build gives the bytes of a chunk's block, and where its subjects are.
-func build(segment ledger.SegmentID, c *ledger.Chunk) (block []byte, finds []uint64, err error) {
+// built is what is derived from a chunk.
+type built struct {
+	block  []byte
+	finds  []uint64 // where its subjects are, see findsOf
+	access []uint32 // of each row
+}
+
+// build gives the block of a chunk, and what is written beside it.
+func build(segment ledger.SegmentID, c *ledger.Chunk) (*built, error) {
 	b := &builder{c: c, shapes: map[string]uint32{}}
 	if c.N == 0 || len(c.SubjectIDs)+c.N > maxRows {
-		return nil, nil, errCannot
+		return nil, errCannot
 	}
 	subjects := b.subjects()
 	if err := b.read(subjects); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	block = b.write(segment, subjects)
-	return block, b.finds, nil
+	block := b.write(segment, subjects)
+	return &built{block, b.finds, b.accessOfRows()}, nil
 }
 
 // subjectTable says how a block tells subjects.
@@ -145,49 +153,77 @@ func (t *subjectTable) number(id ledger.SubjectID) uint64 {
 // read goes through the accesses and gives each an origin and a shape.
 func (b *builder) read(subjects *subjectTable) error {
 	c := b.c
-	codes := b.sorted()
-	var last origin
-	var lastOrigin uint32
+	origins := b.origining()
 	shaper := shaper{builder: b}
 	b.rows = make([]row, 0, max(c.N, len(c.SubjectIDs)))
-	b.originOf = make([]uint32, 0, cap(b.rows))
-	b.slots = make([]uint32, 1<<12)
 	for i := range c.N {
-		var o origin
-		for m := range o {
-			if at := codes[m]; at.of != nil {
-				o[m] = at.of[at.codes[i]]
-			}
-		}
-		o[memberASN] = 0
-		if n := c.ASN[i]; n != 0 {
-			at, _ := slices.BinarySearch(b.asns, n)
-			o[memberASN] = uint32(at + 1)
-		}
-		if c.Credential.Codes[i] != 0 {
-			o[memberCredential] = 1
-		}
-		if i == 0 || o != last {
-			last, lastOrigin = o, b.origin(&o)
-		}
 		ids := c.SubjectIDs[c.SubjectStart[i]:c.SubjectStart[i+1]]
+		origins.add(i, len(ids))
 		if len(ids) == 0 {
 			shape, err := shaper.of(i, false, true)
 			if err != nil {
 				return err
 			}
-			b.rows, b.originOf = append(b.rows, row{0, shape, c.Time[i]}), append(b.originOf, lastOrigin)
+			b.rows = append(b.rows, row{0, shape, c.Time[i]})
 		}
 		for j, id := range ids {
 			shape, err := shaper.of(i, true, j == 0)
 			if err != nil {
 				return err
 			}
-			b.rows, b.originOf = append(b.rows, row{subjects.number(id), shape, c.Time[i]}), append(b.originOf, lastOrigin)
+			b.rows = append(b.rows, row{subjects.number(id), shape, c.Time[i]})
 		}
 	}
 	b.accesses = c.N
 	return nil
+}
+
+// readOrigins is read for who only needs the order of the rows.
+func (b *builder) readOrigins() {
+	origins := b.origining()
+	for i := range b.c.N {
+		origins.add(i, int(b.c.SubjectStart[i+1]-b.c.SubjectStart[i]))
+	}
+}
+
+// origining gives accesses their origins, one after the other.
+type origining struct {
+	*builder
+	codes [members]recode
+	last  origin
+	at    uint32
+	begun bool
+}
+
+func (b *builder) origining() *origining {
+	b.originOf = make([]uint32, 0, max(b.c.N, len(b.c.SubjectIDs)))
+	b.slots = make([]uint32, 1<<12)
+	return &origining{builder: b, codes: b.sorted()}
+}
+
+// add gives the rows of an access, as many as it has subjects, or one, their origin.
+func (r *origining) add(i, subjects int) {
+	c := r.c
+	var o origin
+	for m := range o {
+		if at := &r.codes[m]; at.of != nil {
+			o[m] = at.of[at.codes[i]]
+		}
+	}
+	o[memberASN] = 0
+	if n := c.ASN[i]; n != 0 {
+		at, _ := slices.BinarySearch(r.asns, n)
+		o[memberASN] = uint32(at + 1)
+	}
+	if c.Credential.Codes[i] != 0 {
+		o[memberCredential] = 1
+	}
+	if !r.begun || o != r.last {
+		r.begun, r.last, r.at = true, o, r.origin(&o)
+	}
+	for range max(1, subjects) {
+		r.originOf = append(r.originOf, r.at)
+	}
 }
 
 // recode gives a row's new code from its old one.
@@ -379,20 +415,23 @@ func (b *builder) places() (starts, place []uint32) {
 
 // accessOfRows gives for each row, as they are sorted, its access.
 func (b *builder) accessOfRows() []uint32 {
+	if b.access != nil {
+		return b.access
+	}
 	starts, place := b.places()
-	access := make([]uint32, 0, len(b.rows))
+	access := make([]uint32, 0, len(b.originOf))
 	for i := range b.c.N {
 		for range max(1, b.c.SubjectStart[i+1]-b.c.SubjectStart[i]) {
 			access = append(access, uint32(i))
 		}
 	}
-	out := make([]uint32, len(access))
+	b.access = make([]uint32, len(access))
 	for i, o := range b.originOf {
 		at := &starts[place[o]]
-		out[*at] = access[i]
+		b.access[*at] = access[i]
 		*at++
 	}
-	return out
+	return b.access
 }
 
 // write sorts and writes the block.

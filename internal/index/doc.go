@@ -17,8 +17,8 @@
 //  5. What is built takes a bounded multiple of one segment; what is read lies in mapped files, which the
 //     system may drop from memory at any time.
 //
-// Beside a block lie a digest (digest.go: what every question must know of a segment) and, once it is asked for, a side table
-// (issued.go: which credentials were issued, as of a sequence). For many segments together, finders tell where subjects are (finder.go, finders.go).
+// Beside a block lie a digest (digest.go: what every question must know of a segment) and a side table (issued.go: which credentials were issued, as
+// of a sequence; issuer.go: what it takes to make it when the segment is sealed, and what is missing later). For many segments together, finders tell where subjects are (finder.go, finders.go).
 // Single rows are read without being mapped (reader.go).
 //
 // It trusts the ledger that a segment never changes. It is not in backups: it is built again.

@@ -42,12 +42,19 @@ func SubjectHash(id string) uint64 {
 
 func hashOfInt(n uint64) uint64 { return mixed(n) >> (64 - hashBits) }
 
-func hashOfText(s string) uint64 {
-	h := uint64(0xcbf29ce484222325) // FNV-1a
+func hashOfText(s string) uint64 { return mixed(fnv(fnvBasis, s)^1<<63) >> (64 - hashBits) }
+
+// FNV-1a.
+const (
+	fnvBasis = 0xcbf29ce484222325
+	fnvPrime = 0x100000001b3
+)
+
+func fnv(h uint64, s string) uint64 {
 	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * 0x100000001b3
+		h = (h ^ uint64(s[i])) * fnvPrime
 	}
-	return mixed(h^1<<63) >> (64 - hashBits)
+	return h
 }
 
 func mixed(h uint64) uint64 {

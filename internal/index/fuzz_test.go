@@ -50,9 +50,11 @@ func seed(f *testing.F) (block, digest, side []byte) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if block, _, err = build(ledger.SegmentID{}, c); err != nil {
+	made, err := build(ledger.SegmentID{}, c)
+	if err != nil {
 		f.Fatal(err)
 	}
+	block = made.block
 	d, err := makeDigest(c, func(fn func(seq uint64, r *whosaw.Record) error) error { return v.PartReferences(ctx, 0, fn) })
 	if err != nil {
 		f.Fatal(err)
@@ -64,11 +66,8 @@ func seed(f *testing.F) (block, digest, side []byte) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	x, err := MakeIssued(c, 5, 6, func(i int) bool { return i%2 == 0 }, func(i int) (uint32, bool) { return uint32(i * 7919), true })
-	if err != nil {
-		f.Fatal(err)
-	}
-	return block, digest, x.encode(ledger.SegmentID{}, b)
+	x := MakeIssued(c, 120, 6, []uint64{1, 5, 1 << 40}, func(i int) bool { return i%2 == 0 })
+	return block, digest, x.encode(ledger.SegmentID{}, b.sum)
 }
 
 // mended makes the checksums of a block right again, so that what lies behind them is reached.
@@ -213,14 +212,19 @@ func FuzzIssued(f *testing.F) {
 			t.Fatal(err)
 		}
 		in = binary.LittleEndian.AppendUint32(in, checksum(in))
-		x := parseIssued(in, ledger.SegmentID{}, b)
+		x := parseIssued(in, &ledger.Part{Last: 120}, b)
 		if x == nil {
 			return
 		}
 		for row := range b.Rows() {
 			x.Row(row)
 		}
-		x.Touches([]uint32{0, 7919, 1 << 31})
+		n := 0
+		x.Unissued(func(uint64) bool { n++; return true })
+		x.Own(func(uint64) bool { n++; return true })
+		if n != x.unissued.steps.n+x.OwnLen() {
+			t.Errorf("%d hashes were given, not %d and %d", n, x.unissued.steps.n, x.OwnLen())
+		}
 	})
 }
 

@@ -3,7 +3,6 @@ package index
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -14,21 +13,50 @@ import (
 
 // A side table says of each row of a block whether an issuance of its credential agrees with it, as of a sequence. It can
 // be replaced: an issuance that comes late makes rows issued, never the other way round. So that this is
-// noticed without reading the segment, the table has a hash of each credential that has rows without an issuance.
+// noticed without reading the segment, the table has a hash of each credential that has rows without an issuance, and so that what came late is
+// known without reading the segments behind, a hash of each credential that the segment's own records issue.
 const (
-	issuedVersion = 1
+	issuedVersion = 2
 	issuedMagic   = "whosawIS"
 	issuedSuffix  = ".iss"
-	issuedHead    = 8 + 4 + 16 + 4 + 8 + 8 + 4 + 4 + 1
+	issuedHead    = 8 + 4 + 16 + 4 + 8 + 8 + 3*4 + 2
 )
 
 // Issued is a side table. Safe for concurrent use.
 type Issued struct {
+	made     uint64        // the sequence as of which it was made
 	asOf     atomic.Uint64 // the greatest sequence as of which it is known to hold
 	gone     uint64        // see Gone
-	bits     []byte        // by row
-	gaps     Packed        // from each hash to the next
-	unissued int
+	rows     int
+	bits     []byte // by row
+	unissued hashes
+	own      hashes
+}
+
+// hashes are hashes of credentials, sorted: packed steps from each to the next.
+type hashes struct{ steps Packed }
+
+// hashesOf packs hashes, which it sorts.
+func hashesOf(list []uint64) hashes {
+	slices.Sort(list)
+	list = slices.Compact(list)
+	largest, last := uint64(0), uint64(0)
+	for i, h := range list {
+		list[i], last = h-last, h
+		largest = max(largest, list[i])
+	}
+	width := widthOf(largest)
+	return hashes{newPacked(appendPacked(nil, list, width), len(list), width)}
+}
+
+// each calls fn with each hash, in order, until it returns false.
+func (x *hashes) each(fn func(hash uint64) bool) {
+	h := uint64(0)
+	for i := range x.steps.n {
+		if h += x.steps.At(i); !fn(h) {
+			return
+		}
+	}
 }
 
 // Row reports whether the credential of a row was issued.
@@ -64,8 +92,8 @@ func (x *Issued) Stretches(rows int, issued bool) []Span {
 	return out
 }
 
-// AsOf is a sequence as of which the table holds.
-func (x *Issued) AsOf() uint64 { return x.asOf.Load() }
+// AsOf gives the sequences from the first to the last of which it is known that the table holds as of them.
+func (x *Issued) AsOf() (first, last uint64) { return x.made, x.asOf.Load() }
 
 // Gone tells which records retention had removed from the ledger when the table was made: what they issued is issued no
 // more.
@@ -92,114 +120,111 @@ func (x *Issued) Holds(asOf uint64) {
 	}
 }
 
-// Touches reports whether one of the credentials with these hashes, sorted, may have rows that are not issued.
-func (x *Issued) Touches(hashes []uint32) bool {
-	if len(hashes) == 0 {
-		return false
-	}
-	at, h := 0, uint64(0)
-	for i := range x.unissued {
-		h += x.gaps.At(i)
-		for uint64(hashes[at]) < h {
-			if at++; at == len(hashes) {
-				return false
-			}
-		}
-		if uint64(hashes[at]) == h {
-			return true
-		}
-	}
-	return false
-}
+// Unissued calls fn with the hash of each credential that has rows without an issuance, in order, until it returns false.
+func (x *Issued) Unissued(fn func(hash uint64) bool) { x.unissued.each(fn) }
+
+// Own calls fn with the hash of each credential that the segment's records issue, in order, until it returns false.
+func (x *Issued) Own(fn func(hash uint64) bool) { x.own.each(fn) }
+
+// OwnLen is how many hashes Own gives.
+func (x *Issued) OwnLen() int { return x.own.steps.n }
+
+// CredentialBits are the bits of a credential's hash: so many that among millions of them hardly any two are equal.
+const CredentialBits = 48
 
 // CredentialHash is the hash by which a credential of a realm is known to side tables. Two with the same cost a side table
 // made anew, nothing else.
-func CredentialHash(realm, credential string) uint32 {
-	h := crc32.Update(0, castagnoli, []byte(realm))
-	h = crc32.Update(h, castagnoli, []byte{0})
-	return crc32.Update(h, castagnoli, []byte(credential))
+func CredentialHash(realm, credential string) uint64 {
+	h := fnv(fnv(fnvBasis, realm)*fnvPrime, credential)
+	return mixed(h) >> (64 - CredentialBits)
 }
 
-// MakeIssued makes a side table: issued says of each access, in the order of the segment, whether its credential was, and
-// hash gives the credential's hash. Accesses without a credential are not issued, and no issuance changes that: has
-// is false for them.
-func MakeIssued(c *ledger.Chunk, asOf, gone uint64, issued func(i int) bool, hash func(i int) (h uint32, has bool)) (*Issued, error) {
-	rows, err := rowsOf(c)
-	if err != nil {
-		return nil, err
-	}
-	x := &Issued{gone: gone, bits: make([]byte, (len(rows)+7)/8)}
+// sideMaker makes the side table of a chunk's block.
+type sideMaker struct {
+	c      *ledger.Chunk
+	rows   []uint32         // the access of each row
+	issued func(i int) bool // whether an access's credential was issued
+}
+
+// make gives the table. own has the hashes of what the segment's records issue.
+func (m *sideMaker) make(asOf, gone uint64, own []uint64) *Issued {
+	x := &Issued{made: asOf, gone: gone, rows: len(m.rows), bits: make([]byte, (len(m.rows)+7)/8), own: hashesOf(own)}
 	x.asOf.Store(asOf)
-	var hashes []uint32
-	known := make([]int8, c.N) // 1: issued, -1: not
-	for at, i := range rows {
-		if known[i] == 0 {
-			known[i] = -1
-			if issued(int(i)) {
-				known[i] = 1
-			} else if h, has := hash(int(i)); has {
-				hashes = append(hashes, h)
-			}
-		}
-		if known[i] > 0 {
-			x.bits[at>>3] |= 1 << (at & 7)
+	c := m.c
+	var list []uint64
+	realm := make([]uint32, len(c.Credential.Dict)) // in which a credential was noted last, and 1 more
+	yes := make([]byte, c.N)
+	for i := range yes {
+		code := c.Credential.Codes[i]
+		switch {
+		case code == 0: // it was not issued, and no issuance changes that
+		case m.issued(i):
+			yes[i] = 1
+		case realm[code] != c.Realm.Codes[i]+1:
+			realm[code] = c.Realm.Codes[i] + 1
+			list = append(list, CredentialHash(c.Realm.At(i), c.Credential.Dict[code]))
 		}
 	}
-	slices.Sort(hashes)
-	hashes = slices.Compact(hashes)
-	largest, last := uint32(0), uint32(0)
-	gaps := make([]uint32, len(hashes))
-	for i, h := range hashes {
-		gaps[i], last = h-last, h
-		largest = max(largest, gaps[i])
+	for at, i := range m.rows {
+		x.bits[at>>3] |= yes[i] << (at & 7)
 	}
-	width := widthOf(uint64(largest))
-	x.gaps, x.unissued = newPacked(appendPacked(nil, gaps, width), len(gaps), width), len(gaps)
-	return x, nil
+	x.unissued = hashesOf(list)
+	return x
 }
 
-// rowsOf gives for each row of a chunk's block its access.
-func rowsOf(c *ledger.Chunk) ([]uint32, error) {
-	b := &builder{c: c, shapes: map[string]uint32{}}
-	if err := b.read(b.subjects()); err != nil {
-		return nil, err
-	}
-	return b.accessOfRows(), nil
+// IssuedColumns are the columns of a segment from which its side table is made.
+const IssuedColumns = ledger.ColRealm | ledger.ColSource | ledger.ColCredential | ledger.ColKey | ledger.ColClient | ledger.ColIP |
+	ledger.ColCountry | ledger.ColASN | ledger.ColAgent | ledger.ColTLS | ledger.ColSubjects | ledger.ColPrincipal
+
+// MakeIssued makes the side table of a chunk's block, as of a sequence: issued says of each access with a credential, in the order of the segment, whether it
+// was issued. own has the hashes of the credentials that the segment's records issue.
+func MakeIssued(c *ledger.Chunk, asOf, gone uint64, own []uint64, issued func(i int) bool) *Issued {
+	b := &builder{c: c}
+	b.readOrigins()
+	return (&sideMaker{c, b.accessOfRows(), issued}).make(asOf, gone, own)
 }
 
 // encode gives the bytes of a side table's file.
-func (x *Issued) encode(segment ledger.SegmentID, b *Block) []byte {
-	out := append(make([]byte, 0, issuedHead+len(x.bits)+len(x.gaps.b)+4), issuedMagic...)
+func (x *Issued) encode(segment ledger.SegmentID, block uint32) []byte {
+	unissued, own := &x.unissued.steps, &x.own.steps
+	out := append(make([]byte, 0, issuedHead+len(x.bits)+len(unissued.b)+len(own.b)+4), issuedMagic...)
 	out = binary.LittleEndian.AppendUint32(out, issuedVersion)
 	out = append(out, segment[:]...)
-	out = binary.LittleEndian.AppendUint32(out, b.sum)
+	out = binary.LittleEndian.AppendUint32(out, block)
 	out = binary.LittleEndian.AppendUint64(out, x.asOf.Load())
 	out = binary.LittleEndian.AppendUint64(out, x.gone)
-	out = binary.LittleEndian.AppendUint32(out, uint32(b.head.rows))
-	out = binary.LittleEndian.AppendUint32(out, uint32(x.unissued))
-	out = append(out, byte(x.gaps.width))
-	out = append(append(out, x.bits...), x.gaps.b...)
+	out = binary.LittleEndian.AppendUint32(out, uint32(x.rows))
+	out = binary.LittleEndian.AppendUint32(out, uint32(unissued.n))
+	out = binary.LittleEndian.AppendUint32(out, uint32(own.n))
+	out = append(out, byte(unissued.width), byte(own.width))
+	out = append(append(append(out, x.bits...), unissued.b...), own.b...)
 	return binary.LittleEndian.AppendUint32(out, checksum(out))
 }
 
 // parseIssued reads a side table; nil if it cannot be used.
-func parseIssued(in []byte, segment ledger.SegmentID, b *Block) *Issued {
+func parseIssued(in []byte, p *ledger.Part, b *Block) *Issued {
 	if len(in) < issuedHead+4 || string(in[:8]) != issuedMagic || checksum(in[:len(in)-4]) != binary.LittleEndian.Uint32(in[len(in)-4:]) {
 		return nil
 	}
 	d := in[8:]
-	if binary.LittleEndian.Uint32(d) != issuedVersion || string(d[4:20]) != string(segment[:]) || binary.LittleEndian.Uint32(d[20:]) != b.sum ||
+	if binary.LittleEndian.Uint32(d) != issuedVersion || string(d[4:20]) != string(p.Segment[:]) || binary.LittleEndian.Uint32(d[20:]) != b.sum ||
 		binary.LittleEndian.Uint32(d[40:]) != uint32(b.head.rows) {
 		return nil
 	}
-	n, width := int(binary.LittleEndian.Uint32(d[44:])), uint(d[48])
 	bits := (b.head.rows + 7) / 8
+	asOf := binary.LittleEndian.Uint64(d[24:])
+	n, m := int(binary.LittleEndian.Uint32(d[44:])), int(binary.LittleEndian.Uint32(d[48:]))
+	width, ownWidth := uint(d[52]), uint(d[53])
 	body := in[issuedHead : len(in)-4]
-	if width > 32 || len(body) != bits+packedSize(n, width) {
+	if asOf < p.Last || max(width, ownWidth) > CredentialBits || len(body) != bits+packedSize(n, width)+packedSize(m, ownWidth) {
 		return nil
 	}
-	x := &Issued{gone: binary.LittleEndian.Uint64(d[32:]), bits: body[:bits], gaps: newPacked(body[bits:], n, width), unissued: n}
-	x.asOf.Store(binary.LittleEndian.Uint64(d[24:]))
+	at := bits + packedSize(n, width)
+	x := &Issued{
+		made: asOf, gone: binary.LittleEndian.Uint64(d[32:]), rows: b.head.rows, bits: body[:bits],
+		unissued: hashes{newPacked(body[bits:at], n, width)}, own: hashes{newPacked(body[at:], m, ownWidth)},
+	}
+	x.asOf.Store(asOf)
 	return x
 }
 
@@ -227,12 +252,30 @@ func (s *Store) Issued(p *ledger.Part, b *Block, holds func(x *Issued) bool, mak
 	}
 	// The old one stays mapped: somebody may be reading it.
 	side.table = x
-	if err := s.place(s.sideName(p.First), x.encode(p.Segment, b)); err != nil {
-		s.mu.Lock()
-		s.failed = fmt.Errorf("write side table: %w", err)
-		s.mu.Unlock()
+	if err := s.placeIssued(p, b.sum, x); err != nil {
+		s.fail(err)
 	}
 	return x, nil
+}
+
+// placeIssued writes a side table.
+func (s *Store) placeIssued(p *ledger.Part, block uint32, x *Issued) error {
+	if err := s.place(s.sideName(p.First), x.encode(p.Segment, block)); err != nil {
+		return fmt.Errorf("write side table: %w", err)
+	}
+	return nil
+}
+
+// SideTable gives the side table that a part's block has, nil if there is none. It may not hold as of any sequence that is asked for.
+func (s *Store) SideTable(p *ledger.Part) *Issued {
+	b := s.Block(p)
+	if b == nil {
+		return nil
+	}
+	b.side.mu.Lock()
+	defer b.side.mu.Unlock()
+	s.look(&b.side, p, b)
+	return b.side.table
 }
 
 // look maps the side table that is on disk, once.
@@ -246,7 +289,7 @@ func (s *Store) look(side *sideTable, p *ledger.Part, b *Block) {
 		return
 	}
 	all(in)
-	if side.table = parseIssued(in, p.Segment, b); side.table == nil {
+	if side.table = parseIssued(in, p, b); side.table == nil {
 		_ = unmap()
 		return
 	}
@@ -255,23 +298,4 @@ func (s *Store) look(side *sideTable, p *ledger.Part, b *Block) {
 
 func (s *Store) sideName(first uint64) string {
 	return filepath.Join(s.dir, fmt.Sprintf("%020d%s", first, issuedSuffix))
-}
-
-// IssuedFloor is the least sequence as of which one of a view's side tables holds: issuances up to it are of no interest to
-// any. It is the greatest there is if there are none.
-func (s *Store) IssuedFloor(view *ledger.View) uint64 {
-	least := ^uint64(0)
-	for _, p := range view.Parts() {
-		b := s.Block(&p)
-		if b == nil {
-			continue
-		}
-		b.side.mu.Lock()
-		s.look(&b.side, &p, b)
-		if x := b.side.table; x != nil {
-			least = min(least, x.asOf.Load())
-		}
-		b.side.mu.Unlock()
-	}
-	return least
 }

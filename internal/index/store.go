@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,10 @@ type Store struct {
 
 	finding sync.Mutex // held while finders are written
 
+	issuer  issuer
+	gone    atomic.Uint64 // of the last view that was pruned, see Gone
+	lacking chan struct{} // see Lacking
+
 	mu      sync.Mutex
 	found   *finderSet        // nil: not looked for
 	blocks  map[uint64]*known // by first sequence
@@ -55,7 +60,10 @@ type Config struct {
 
 // Open gives the store of a data directory. Nothing is read or made before it is needed.
 func Open(cfg Config) *Store {
-	return &Store{dir: filepath.Join(cfg.Dir, Dir), throwaway: cfg.Throwaway, blocks: map[uint64]*known{}, digests: map[uint64]knownDigest{}}
+	return &Store{
+		dir: filepath.Join(cfg.Dir, Dir), throwaway: cfg.Throwaway, blocks: map[uint64]*known{}, digests: map[uint64]knownDigest{},
+		lacking: make(chan struct{}, 1),
+	}
 }
 
 // Attach opens the store of a ledger and has it build the block of every segment that is sealed from now on. The
@@ -64,12 +72,17 @@ func Attach(l *ledger.Ledger, throwaway bool) *Store {
 	s := Open(Config{Dir: l.Dir(), Throwaway: throwaway})
 	l.OnSeal(func(p *ledger.Part, c *ledger.Chunk, references ledger.References) {
 		if err := s.Add(p, c, references); err != nil {
-			s.mu.Lock()
-			s.failed = err
-			s.mu.Unlock()
+			s.fail(err)
 		}
 	})
 	return s
+}
+
+// fail notes why something could not be written.
+func (s *Store) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = err
 }
 
 // Failure gives the last reason why a block could not be written while the ledger was: its segment is read instead, until
@@ -225,7 +238,7 @@ func (s *Store) Build(ctx context.Context, view *ledger.View) error {
 			}
 		}
 		if block {
-			if err := s.addBlock(p, c); err != nil {
+			if err := s.addBlock(p, c, nil); err != nil {
 				return err
 			}
 		}
@@ -235,9 +248,41 @@ func (s *Store) Build(ctx context.Context, view *ledger.View) error {
 
 // Add builds what there is beside a sealed segment from its records. c holds all columns.
 func (s *Store) Add(p *ledger.Part, c *ledger.Chunk, references ledger.References) error {
+	if !s.follow(p) {
+		return s.add(p, c, references, nil)
+	}
+	x := &s.issuer
+	defer x.mu.Unlock()
+	var own []uint64
+	learning := func(fn func(seq uint64, r *whosaw.Record) error) error {
+		err := references(func(seq uint64, r *whosaw.Record) error {
+			x.learn(seq, r, &own)
+			return fn(seq, r)
+		})
+		if err != nil {
+			x.known = nil // it has some of the segment's
+		}
+		return err
+	}
+	err := s.add(p, c, learning, func(made *built) error {
+		if x.known == nil {
+			return nil
+		}
+		m := sideMaker{c, made.access, x.issued(c)}
+		return s.placeIssued(p, binary.LittleEndian.Uint32(made.block[len(made.block)-tailSize+4:]), m.make(p.Last, x.gone, own))
+	})
+	if x.known == nil {
+		s.lack()
+	} else {
+		x.learnt(p.Last)
+	}
+	return err
+}
+
+func (s *Store) add(p *ledger.Part, c *ledger.Chunk, references ledger.References, beside func(made *built) error) error {
 	err := s.addDigest(p, c, references)
 	if p.Accesses > 0 {
-		err = errors.Join(err, s.addBlock(p, c))
+		err = errors.Join(err, s.addBlock(p, c, beside))
 	}
 	return err
 }
@@ -250,9 +295,9 @@ func rowsIn(c *ledger.Chunk) (n int) {
 	return n
 }
 
-// addBlock builds the block of a sealed segment.
-func (s *Store) addBlock(p *ledger.Part, c *ledger.Chunk) error {
-	b, finds, err := build(p.Segment, c)
+// addBlock builds the block of a sealed segment. beside, if not nil, is called before the block is there.
+func (s *Store) addBlock(p *ledger.Part, c *ledger.Chunk, beside func(made *built) error) error {
+	made, err := build(p.Segment, c)
 	if errors.Is(err, errCannot) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -262,10 +307,13 @@ func (s *Store) addBlock(p *ledger.Part, c *ledger.Chunk) error {
 		return nil
 	}
 	if err == nil {
-		err = s.addFinder(p, rowsIn(c), finds) // of a block without one all rows are looked at
+		err = s.addFinder(p, rowsIn(c), made.finds) // of a block without one all rows are looked at
+	}
+	if err == nil && beside != nil {
+		err = beside(made)
 	}
 	if err == nil {
-		err = s.place(s.name(p.First), b)
+		err = s.place(s.name(p.First), made.block)
 	}
 	if err != nil {
 		return fmt.Errorf("write index: %w", err)
@@ -325,6 +373,9 @@ func (s *Store) Prune(view *ledger.View) error {
 	gone := map[uint64]bool{}
 	for _, p := range view.Purged() {
 		gone[p.First] = true
+	}
+	if now := Gone(view); s.gone.Swap(now) != now {
+		s.lack()
 	}
 	if len(gone) > 0 {
 		s.finding.Lock()

@@ -169,12 +169,23 @@ func (l *Live) past(ctx context.Context, upTo uint64) {
 	}
 }
 
-// build builds what the index lacks of a view, as after an upgrade or on a restored directory. Questions are answered
-// meanwhile, from the segments themselves.
+// build builds what the index lacks of a view, as after an upgrade or on a restored directory, and then the side tables that segments
+// lack, now and whenever some do. Questions are answered meanwhile, from the segments themselves.
 func (l *Live) build(ctx context.Context, view *ledger.View) {
 	defer close(l.built)
 	err := l.index.Build(ctx, view)
-	if err = errors.Join(err, view.Close()); err != nil && ctx.Err() == nil {
+	l.incomplete(ctx, errors.Join(err, view.Close()))
+	for ctx.Err() == nil {
+		l.incomplete(ctx, l.index.BuildIssued(ctx, func() (*ledger.View, error) { return l.ledger.View(0) }))
+		select {
+		case <-l.index.Lacking():
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (l *Live) incomplete(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
 		l.cfg.Logger.Warn("the index is not complete, so questions take longer", "error", err)
 	}
 }

@@ -114,6 +114,11 @@ func (l *issuances) agreeing(credential string, key uint32, w who, now int64) (t
 	if !ok {
 		return 0, false
 	}
+	return l.agreeingOf(id, key, w, now)
+}
+
+// agreeingOf is agreeing for a credential's number.
+func (l *issuances) agreeingOf(id uint32, key uint32, w who, now int64) (t int64, ok bool) {
 	if c := l.more[id]; c != nil {
 		return c.agreeing(key, w, now)
 	}
@@ -227,6 +232,14 @@ func (x *Index) IssuedAt(realm, credential, key, principal string) (t int64, ok 
 	g := x.realms[realm]
 	if g == nil || credential == "" {
 		return 0, false
+	}
+	if g.early.size == 0 && len(g.aged.all) == 0 {
+		// One list: of a credential that was never issued, as most are that many accesses bring, nothing else is looked up.
+		id, ok := g.late.credentials.find(credential)
+		if !ok {
+			return 0, false
+		}
+		return g.late.agreeingOf(id, g.feeds.findKey(key), g.findWho(principal), x.now)
 	}
 	k, w := g.feeds.findKey(key), g.findWho(principal)
 	t, ok = g.late.agreeing(credential, k, w, x.now)

@@ -1,9 +1,11 @@
 package scope
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"sort"
 	"sync"
@@ -13,67 +15,157 @@ import (
 	"github.com/whosaw/whosaw/internal/ledger"
 )
 
-// journal has the issuances behind a sequence, by the hashes of their credentials: what side tables may not know yet.
+// journal has the issuances that side tables may not know yet, by the hashes of their credentials: of segments with a side table of their own
+// from that, of the rest from their records. It reaches back as far as was asked for.
 type journal struct {
-	from uint64 // it has all behind this sequence
-	list []journalEntry
+	reaching sync.Mutex // held while it is made to reach back further
 
-	mu    sync.Mutex
-	since map[uint64][]uint32 // sorted hashes of those behind a sequence
+	mu     sync.RWMutex
+	parts  []ledger.Part
+	from   int // it has the parts from this one on
+	listed lastParts
+	read   []journalEntry // of parts that were read, sorted by hash
 }
 
-type journalEntry struct {
-	seq  uint64
-	hash uint32
+type journalEntry struct{ hash, seq uint64 }
+
+// behind gives the first part that has sequences behind one.
+func (j *journal) behind(seq uint64) int {
+	return sort.Search(len(j.parts), func(i int) bool { return j.parts[i].Last > seq })
 }
 
-// after gives the hashes of the issuances behind a sequence, sorted; ok is false if the journal does not reach back to it.
-func (j *journal) after(seq uint64) (hashes []uint32, ok bool) {
-	if seq < j.from {
-		return nil, false
+// touches reports whether an issuance that a side table does not know may be of a credential that has rows without one. The journal
+// must reach back to the table.
+func (j *journal) touches(x *index.Issued) (yes bool) {
+	_, seq := x.AsOf()
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	first := j.behind(seq)
+	if first < j.from {
+		return true
+	}
+	read := j.read
+	x.Unissued(func(hash uint64) bool {
+		for len(read) > 0 && read[0].hash < hash {
+			read = read[1:]
+		}
+		for len(read) > 0 && read[0].hash == hash && !yes {
+			yes, read = read[0].seq > seq, read[1:]
+		}
+		yes = yes || j.listed.has(hash, first)
+		return !yes
+	})
+	return yes
+}
+
+// lastParts has for each of some hashes the last part that it is of. Hashes come sorted from each part, and are looked for so: neighbours lie
+// beside each other.
+type lastParts struct {
+	slots []uint64 // hash << 16 | part + 1; 0: free. A power of two long
+	shift uint     // of a hash: its slot
+	n     int
+}
+
+const (
+	partBits = 16
+	manyPart = 1<<partBits - 1 // stands for all parts whose number has more bits
+)
+
+func (l *lastParts) slot(hash uint64) *uint64 {
+	mask := uint64(len(l.slots) - 1)
+	for at := hash >> l.shift & mask; ; at = (at + 1) & mask {
+		if s := &l.slots[at]; *s == 0 || *s>>partBits == hash {
+			return s
+		}
+	}
+}
+
+// grow makes room for n more.
+func (l *lastParts) grow(n int) {
+	if 2*(l.n+n) <= len(l.slots) {
+		return
+	}
+	old := l.slots
+	size := uint(bits.Len(uint(2 * (l.n + n))))
+	l.slots, l.shift = make([]uint64, 1<<size), index.CredentialBits-min(size, index.CredentialBits)
+	for _, s := range old {
+		if s != 0 {
+			*l.slot(s >> partBits) = s
+		}
+	}
+}
+
+func (l *lastParts) add(hash uint64, part int) {
+	s := l.slot(hash)
+	if *s == 0 {
+		l.n++
+	}
+	*s = max(*s, hash<<partBits|uint64(min(part+1, manyPart)))
+}
+
+// has reports whether a hash may be of one of the parts from first on.
+func (l *lastParts) has(hash uint64, first int) bool {
+	if len(l.slots) == 0 {
+		return false
+	}
+	return int(*l.slot(hash)&manyPart) > min(first, manyPart-1)
+}
+
+// issuances gives the journal of the issuances behind a sequence.
+func (w *world) issuances(ctx context.Context, seq uint64) (*journal, error) {
+	w.mu.Lock()
+	j := w.journal
+	if j == nil {
+		parts := w.engine.view.Parts()
+		parts = parts[:sort.Search(len(parts), func(i int) bool { return parts[i].First > w.asOf })]
+		j = &journal{parts: parts, from: len(parts)}
+		w.journal = j
+	}
+	w.mu.Unlock()
+	j.reaching.Lock()
+	defer j.reaching.Unlock()
+	for first := j.behind(seq); j.from > first; {
+		if err := w.reach(ctx, j, j.from-1); err != nil {
+			return nil, err
+		}
+	}
+	return j, nil
+}
+
+// reach adds a part to a journal.
+func (w *world) reach(ctx context.Context, j *journal, part int) error {
+	e, p := w.engine, &j.parts[part]
+	var table *index.Issued
+	if p.Last <= w.asOf {
+		table = e.index.SideTable(p) // before the journal is held: whoever has that table may look into it
+	}
+	if table != nil {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.listed.grow(table.OwnLen())
+		table.Own(func(hash uint64) bool {
+			j.listed.add(hash, part)
+			return true
+		})
+		j.from = part
+		return nil
+	}
+	var read []journalEntry
+	err := e.view.PartReferences(ctx, part, func(seq uint64, r *whosaw.Record) error {
+		if r.Type == whosaw.TypeIssuance && r.Credential != "" && seq <= w.asOf {
+			read = append(read, journalEntry{index.CredentialHash(r.Realm, r.Credential), seq})
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read reference records: %w", err)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	hashes, ok = j.since[seq]
-	if ok {
-		return hashes, true
-	}
-	for _, e := range j.list[sort.Search(len(j.list), func(i int) bool { return j.list[i].seq > seq }):] {
-		hashes = append(hashes, e.hash)
-	}
-	slices.Sort(hashes)
-	if j.since == nil {
-		j.since = map[uint64][]uint32{}
-	}
-	j.since[seq] = hashes
-	return hashes, true
-}
-
-// issuances gives the journal of the issuances that one of the view's side tables may not know.
-func (w *world) issuances(ctx context.Context) (*journal, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.journal != nil {
-		return w.journal, nil
-	}
-	e := w.engine
-	j := &journal{from: e.index.IssuedFloor(e.view)}
-	for i, p := range e.view.Parts() {
-		if p.Last <= j.from || p.First > w.asOf {
-			continue
-		}
-		err := e.view.PartReferences(ctx, i, func(seq uint64, r *whosaw.Record) error {
-			if r.Type == whosaw.TypeIssuance && seq > j.from && seq <= w.asOf {
-				j.list = append(j.list, journalEntry{seq, index.CredentialHash(r.Realm, r.Credential)})
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("read reference records: %w", err)
-		}
-	}
-	w.journal = j
-	return j, nil
+	j.read = append(slices.Clone(j.read), read...)
+	slices.SortFunc(j.read, func(a, b journalEntry) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(b.seq, a.seq)) })
+	j.from = part
+	return nil
 }
 
 // asksIssued reports whether a term asks whether credentials were issued.
@@ -90,43 +182,46 @@ func (q *question) issuedOf(ctx context.Context, part int, p *ledger.Part, b *in
 	if err != nil {
 		return nil, err
 	}
-	late, err := w.issuances(ctx)
-	if err != nil {
-		return nil, err
-	}
 	asOf, gone, later := q.asOf[0], index.Gone(q.view), false
+	var late *journal
+	if x := q.index.SideTable(p); x != nil {
+		if _, last := x.AsOf(); last < asOf {
+			if late, err = w.issuances(ctx, last); err != nil {
+				return nil, err
+			}
+		}
+	}
 	x, err := q.index.Issued(p, b, func(x *index.Issued) bool {
 		if x.Gone() != gone {
 			return false
 		}
-		if later = x.AsOf() > asOf; later {
+		first, last := x.AsOf()
+		if later = first > asOf; later {
 			return true // it knows issuances that the question must not
 		}
-		if x.AsOf() == asOf {
+		if asOf <= last {
 			return true
 		}
-		hashes, ok := late.after(x.AsOf())
-		if ok = ok && !x.Touches(hashes); ok {
-			x.Holds(asOf)
+		if late == nil || late.touches(x) {
+			return false
 		}
-		return ok
+		x.Holds(asOf)
+		return true
 	}, func() (*index.Issued, error) {
 		if !make {
 			return nil, errUnmade
 		}
-		c, err := q.view.Load(ctx, part, index.Columns|ledger.ColPrincipal)
+		own, err := index.OwnIssuances(ctx, q.view, part)
+		if err != nil {
+			return nil, fmt.Errorf("read reference records: %w", err)
+		}
+		c, err := q.view.Load(ctx, part, index.IssuedColumns)
 		if err != nil {
 			return nil, fmt.Errorf("load part %d: %w", part, err)
 		}
-		own := newChunk(ctx, q, part, c, nil)
-		x, err := index.MakeIssued(c, asOf, gone, func(i int) bool { return own.issued(uint32(i), 0) }, func(i int) (uint32, bool) {
-			credential := c.Credential.At(i)
-			return index.CredentialHash(c.Realm.At(i), credential), credential != ""
-		})
-		if err == nil {
-			err = own.err
-		}
-		return x, err
+		judged := newChunk(ctx, q, part, c, nil)
+		x := index.MakeIssued(c, asOf, gone, own, func(i int) bool { return judged.issued(uint32(i), 0) })
+		return x, judged.err
 	})
 	if later || err == errUnmade {
 		return nil, nil

@@ -1,0 +1,187 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/reference"
+)
+
+// maxIssuances is how many issuances are held to make side tables when segments are sealed, of some 70 bytes each. If there are
+// more, the first question that asks what was issued makes them.
+const maxIssuances = 1 << 23
+
+// issuer knows what was issued up to the end of a segment, so that the side table of the next can be made when that is sealed.
+type issuer struct {
+	mu    sync.Mutex       // held while it learns or is asked
+	known *reference.Index // of issuances alone; nil: nothing is known
+	last  uint64           // it knows all up to this sequence
+	gone  uint64           // see Gone
+	full  bool             // there are more than are held
+}
+
+// learn takes a record, and adds what it issues to own.
+func (x *issuer) learn(seq uint64, r *whosaw.Record, own *[]uint64) {
+	if r.Type != whosaw.TypeIssuance {
+		return
+	}
+	x.known.Apply(seq, r)
+	if own != nil && r.Credential != "" {
+		*own = append(*own, CredentialHash(r.Realm, r.Credential))
+	}
+}
+
+// learnt notes that all records up to a sequence were taken.
+func (x *issuer) learnt(last uint64) {
+	if x.last = last; x.known.Held() > maxIssuances {
+		x.known, x.full = nil, true
+	}
+}
+
+// issued gives what tells of each access of a chunk whether its credential was issued. A session's accesses mostly name one key and
+// one principal, so the last answer for a credential is remembered.
+func (x *issuer) issued(c *ledger.Chunk) func(i int) bool {
+	type memo struct {
+		realm, key, principal uint32
+		asked, yes            bool
+	}
+	memos := make([]memo, len(c.Credential.Dict))
+	known := x.known
+	return func(i int) bool {
+		m := &memos[c.Credential.Codes[i]]
+		ask := memo{realm: c.Realm.Codes[i], key: c.Key.Codes[i], principal: c.Principal.Codes[i], asked: true, yes: m.yes}
+		if *m != ask {
+			ask.yes = known.Issued(c.Realm.At(i), c.Credential.At(i), c.Key.At(i), c.Principal.At(i))
+			*m = ask
+		}
+		return ask.yes
+	}
+}
+
+// follow reports whether the side table of a segment that was just sealed can be made at once. If so, the issuer is held.
+func (s *Store) follow(p *ledger.Part) bool {
+	x := &s.issuer
+	if !x.mu.TryLock() { // earlier segments are being made up for; what seals does not wait
+		s.lack()
+		return false
+	}
+	if p.First == 1 && x.known == nil && !x.full {
+		x.known, x.gone = reference.New(), s.gone.Load()
+	}
+	if x.known != nil && x.last+1 == p.First && x.gone == s.gone.Load() {
+		return true
+	}
+	if !x.full || x.gone != s.gone.Load() {
+		s.lack()
+	}
+	x.mu.Unlock()
+	return false
+}
+
+// lack notes that side tables are missing.
+func (s *Store) lack() {
+	select {
+	case s.lacking <- struct{}{}:
+	default:
+	}
+}
+
+// Lacking gives word when BuildIssued should be called: segments were sealed whose side tables could not be made at once, or tables
+// hold no more, because retention removed issuances.
+func (s *Store) Lacking() <-chan struct{} { return s.lacking }
+
+// BuildIssued makes the side tables that the segments of a ledger lack, and learns what it takes to make those of the segments to come
+// when they are sealed. look gives a view of all there is. What is sealed meanwhile does not wait, and has Lacking say so.
+func (s *Store) BuildIssued(ctx context.Context, look func() (*ledger.View, error)) error {
+	s.issuer.mu.Lock()
+	defer s.issuer.mu.Unlock()
+	select {
+	case <-s.lacking:
+	default:
+	}
+	view, err := look()
+	if err != nil {
+		return fmt.Errorf("build side tables: %w", err)
+	}
+	err = s.learnAll(ctx, view)
+	if err == nil && s.issuer.known != nil {
+		err = s.makeMissing(ctx, view)
+	}
+	if err = errors.Join(err, view.Close()); err != nil {
+		return fmt.Errorf("build side tables: %w", err)
+	}
+	return nil
+}
+
+// learnAll learns what a view's sealed segments say.
+func (s *Store) learnAll(ctx context.Context, view *ledger.View) error {
+	x, gone := &s.issuer, Gone(view)
+	s.gone.Store(gone)
+	if x.known == nil || x.gone != gone {
+		x.known, x.last, x.gone, x.full = reference.New(), 0, gone, false
+	}
+	for i, p := range view.Parts() {
+		if !p.Whole() || x.known == nil {
+			break
+		}
+		if p.Last <= x.last {
+			continue
+		}
+		err := view.PartReferences(ctx, i, func(seq uint64, r *whosaw.Record) error {
+			x.learn(seq, r, nil)
+			return nil
+		})
+		if err != nil {
+			x.known = nil // it may have some of the part's
+			return err
+		}
+		x.learnt(p.Last)
+	}
+	return nil
+}
+
+// makeMissing makes the side tables that a view's blocks lack, the newest first.
+func (s *Store) makeMissing(ctx context.Context, view *ledger.View) error {
+	x, parts := &s.issuer, view.Parts()
+	holds := func(t *Issued) bool { return t.gone == x.gone }
+	for i := len(parts) - 1; i >= 0; i-- {
+		p := &parts[i]
+		b := s.Block(p)
+		if b == nil || p.Last > x.last {
+			continue
+		}
+		if t := s.SideTable(p); t != nil && holds(t) {
+			continue
+		}
+		_, err := s.Issued(p, b, holds, func() (*Issued, error) {
+			own, err := OwnIssuances(ctx, view, i)
+			if err != nil {
+				return nil, err
+			}
+			c, err := view.Load(ctx, i, IssuedColumns)
+			if err != nil {
+				return nil, err
+			}
+			return MakeIssued(c, x.last, x.gone, own, x.issued(c)), nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// OwnIssuances gives the hashes of the credentials that the records of a view's part issue.
+func OwnIssuances(ctx context.Context, view *ledger.View, part int) (own []uint64, err error) {
+	err = view.PartReferences(ctx, part, func(_ uint64, r *whosaw.Record) error {
+		if r.Type == whosaw.TypeIssuance && r.Credential != "" {
+			own = append(own, CredentialHash(r.Realm, r.Credential))
+		}
+		return nil
+	})
+	return own, err
+}
