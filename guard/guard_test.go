@@ -355,3 +355,38 @@ func TestHeld(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whoever goes before the end of an answer was shown its beginning: the handler panics then, as httputil's proxy does, and the access is on record.
+func TestBrokenOffIsRecorded(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		handler http.HandlerFunc
+		lines   int
+	}{
+		{"part has left", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "name kim, ")
+			panic(http.ErrAbortHandler)
+		}, 1},
+		{"nothing has", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 0},
+		{"it was said before", func(w http.ResponseWriter, r *http.Request) {
+			show(w, r)
+			panic(http.ErrAbortHandler)
+		}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newServer(t)
+			client, _ := newClient(t, s, nil)
+			web := service(t, client, c.handler)
+			if _, _, err := get(t, web.URL+"/customers/7"); err == nil {
+				t.Error("the answer came whole")
+			}
+			web.Close()
+			if err := client.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if s.lines != c.lines {
+				t.Errorf("%d records, want %d", s.lines, c.lines)
+			}
+		})
+	}
+}

@@ -83,8 +83,10 @@ func (c *Client) Wrap(next http.Handler) http.Handler {
 		if c.cfg.Declared != nil && c.cfg.Declared(r) {
 			st.writer.undeclared = func() bool { return !st.shown.Load() }
 		}
+		whole := false
+		defer func() { st.end(r.Context(), whole) }() // a handler panics where whoever reads goes before the end, and was shown what came until then
 		next.ServeHTTP(st.writer, r.WithContext(context.WithValue(r.Context(), stateKey{}, st)))
-		st.end(r.Context())
+		whole = true
 	})
 }
 
@@ -198,12 +200,13 @@ func (st *state) request(ctx context.Context, q *question) *http.Request {
 	return r
 }
 
-// end records an answer of which the handler did not say what it shows, and breaks off one that was refused half-way.
-func (st *state) end(ctx context.Context) {
+// end records an answer of which the handler did not say what it shows, and breaks off one that was refused half-way. Where the handler
+// panicked (whole is false) there is an answer only if it had begun.
+func (st *state) end(ctx context.Context, whole bool) {
 	if st.writer.broken() {
 		panic(http.ErrAbortHandler)
 	}
-	if !st.shown.Load() && !st.writer.refused() {
+	if !st.shown.Load() && !st.writer.refused() && (whole || st.writer.begun()) {
 		q := st.q
 		q.Status = st.writer.status()
 		st.c.enqueue(ctx, st.record(&q, Shown{}, Mask{}))
@@ -298,6 +301,12 @@ func (w *writer) broken() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.midway
+}
+
+func (w *writer) begun() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.code != 0
 }
 
 func (w *writer) status() int {
