@@ -162,8 +162,8 @@ type question struct {
 	Agent      string   `json:"agent,omitempty"`
 	Subjects   []string `json:"subjects,omitempty"`
 	Others     int64    `json:"others,omitempty"`
-	Fields     []string `json:"fields,omitempty"`
-	Masked     []string `json:"masked,omitempty"`
+	Fields     []string `json:"fields,omitzero"` // empty and not nil: none; both nil: as the catalog says
+	Masked     []string `json:"masked,omitzero"`
 	Status     int      `json:"status,omitempty"`
 }
 

@@ -390,3 +390,29 @@ func TestBrokenOffIsRecorded(t *testing.T) {
 		})
 	}
 }
+
+// What shows nothing and what leaves it to the catalog are told apart on the way to the server.
+func TestNothingIsNotLeftOut(t *testing.T) {
+	s := newServer(t)
+	client, _ := newClient(t, s, nil)
+	web := service(t, client, func(_ http.ResponseWriter, r *http.Request) {
+		shown := guard.Shown{Subjects: []string{"7"}}
+		if r.URL.Path == "/nothing" {
+			shown.Fields = []string{}
+		}
+		if _, err := guard.Show(r.Context(), shown); err != nil {
+			t.Error(err)
+		}
+	})
+	for i, path := range []string{"/catalog", "/nothing"} {
+		if _, _, err := get(t, web.URL+path); err != nil {
+			t.Fatal(err)
+		}
+		if fields, given := s.asked[2*i+1]["fields"]; given != (path == "/nothing") {
+			t.Errorf("%s: the server was told fields %v", path, fields)
+		}
+	}
+	if err := client.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -2,6 +2,7 @@ package guard_test
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"runtime"
 	"testing"
@@ -262,5 +263,35 @@ func TestBudgetIsGivenBack(t *testing.T) {
 	w.say(fmt.Sprintf(`{"time":%d,"subject":"b","route":"GET /staff/customers/{id}","status":200,"principal":"staff:kim"}`, w.now().UnixMilli()))
 	if a := show("c"); a != guard.Deny {
 		t.Errorf("after a restart a third without a ticket: %s", a)
+	}
+}
+
+// A handler may leave it to the catalog which fields its answer shows: what it shows counts all the same, before it leaves.
+func TestBudgetWhereTheCatalogSaysTheFields(t *testing.T) {
+	w := newWorld(t, func(c *guard.Config) {
+		c.Doors = []guard.DoorConfig{{Name: "mid", Kind: guard.KindMiddleware}}
+		c.Tokens.Issuers[0].Principal = "staff:"
+		c.Budgets = []guard.Budget{{Of: "principal:staff", Day: 2, Action: guard.Deny, Count: guard.CountAnswer}}
+	})
+	token := w.token("main", w.claims("jti", "kim"))
+	for _, c := range []struct {
+		subject, more string
+		want          guard.Action
+	}{
+		{"1", `,"fields":[]`, guard.Allow}, // shows nothing
+		{"2", `,"status":404`, guard.Allow},
+		{"3", ``, guard.Allow},
+		{"4", `,"status":200`, guard.Allow},
+		{"5", ``, guard.Deny},
+		{"3", ``, guard.Allow},
+	} {
+		var a guard.Answer
+		if err := json.Unmarshal([]byte(`{"door":"mid","route":"GET /staff/customers/{id}","subjects":["`+c.subject+`"]`+c.more+`}`), &a); err != nil {
+			t.Fatal(err)
+		}
+		a.Credential = token
+		if d := w.g.Observe(t.Context(), &a); d.Action != c.want {
+			t.Errorf("customer %s%s: %s because of %v, want %s", c.subject, c.more, d.Action, d.Reasons, c.want)
+		}
 	}
 }

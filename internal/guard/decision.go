@@ -89,7 +89,7 @@ type Answer struct {
 	Identity Identity `json:"-"`                  // of the first decision; the zero value: it is found out again
 	Subjects []string `json:"subjects,omitempty"` // whose data the answer shows
 	Others   int64    `json:"others,omitempty"`
-	Fields   []string `json:"fields,omitempty"` // shown in clear
+	Fields   []string `json:"fields,omitempty"` // shown in clear; nil, as Masked is: as the catalog says
 	Masked   []string `json:"masked,omitempty"` // shown masked already
 	Status   int      `json:"status,omitempty"`
 }

@@ -483,7 +483,7 @@ func (g *Guard) Observe(ctx context.Context, a *Answer) Decision {
 		c.explained = func() bool { return true } // nobody is shown, so there is nothing to explain
 	}
 	g.judgeStanding(&c, p, &d)
-	if g.budgets.any() && len(subjects) > 0 && d.Would <= Mask && len(a.Fields)+len(a.Masked) > 0 {
+	if g.budgets.any() && len(subjects) > 0 && d.Would <= Mask && g.shows(a, d.Route, now) {
 		g.spend(&d.Identity, subjects, &d, now)
 	}
 	if d.Would == Mask && len(d.Masked) == 0 {
@@ -494,6 +494,18 @@ func (g *Guard) Observe(ctx context.Context, a *Answer) Decision {
 	}
 	g.finish(&a.Request, subjects, door, p, &d, now)
 	return d
+}
+
+// shows reports whether an answer shows anything of its customers: what it says of itself, or where it says nothing, what the catalog says of its route.
+func (g *Guard) shows(a *Answer, route string, now time.Time) bool {
+	if a.Fields != nil || a.Masked != nil {
+		return len(a.Fields)+len(a.Masked) > 0
+	}
+	var rt *catalog.Route
+	if v := g.catalog.At(now.UnixMilli()); v != nil {
+		rt = v.Route(route)
+	}
+	return catalog.Show(rt, nil, nil, a.Status, whosaw.OutcomeUnstated, a.Others, true).Outcome == whosaw.OutcomeDisclosed
 }
 
 // spend takes the new customers of an answer from the budgets of its actor: all of them, or none.
