@@ -295,3 +295,48 @@ func TestBudgetWhereTheCatalogSaysTheFields(t *testing.T) {
 		}
 	}
 }
+
+// What is shown counts on some day, whatever clocks say: one that ran ahead and is put back, and that of a gateway which is ahead at midnight.
+func TestBudgetAndClocks(t *testing.T) {
+	w := newWorld(t, func(c *guard.Config) {
+		c.Doors = []guard.DoorConfig{{Name: "mid", Kind: guard.KindMiddleware}}
+		c.Tokens.Issuers[0].Principal = "staff:"
+		c.Budgets = []guard.Budget{{Of: "principal:staff", Day: 2, Month: 50, Action: guard.Deny, Count: guard.CountAnswer}}
+	})
+	n := 0
+	show := func(who string) guard.Action {
+		n++
+		return w.g.Observe(t.Context(), &guard.Answer{
+			Request: guard.Request{Door: "mid", Route: "GET /staff/customers/{id}", Credential: w.token("main", w.claims("jti-"+who, who))}, Subjects: []string{fmt.Sprint(n)},
+			Fields: []string{"name"}, Status: 200,
+		}).Action
+	}
+	w.advance(time.Until(time.Now().UTC().Truncate(24 * time.Hour).Add(24*time.Hour + 12*time.Hour))) // noon
+	for _, c := range []struct {
+		who   string
+		ahead time.Duration
+	}{{"kim", 24 * time.Hour}, {"lee", 5 * 24 * time.Hour}, {"pak", 40 * 24 * time.Hour}} {
+		w.advance(c.ahead)
+		if a := show(c.who); a != guard.Allow {
+			t.Errorf("%v ahead: %s", c.ahead, a)
+		}
+		w.advance(-c.ahead)
+		if a := show(c.who); a != guard.Allow {
+			t.Errorf("put back by %v, the second: %s", c.ahead, a)
+		}
+		if a := show(c.who); a != guard.Deny {
+			t.Errorf("put back by %v, the third: %s", c.ahead, a)
+		}
+	}
+	w.advance(11*time.Hour + 58*time.Minute)
+	for i := range 2 {
+		w.say(fmt.Sprintf(`{"time":%d,"subject":"ahead-%d","route":"GET /staff/customers/{id}","status":200,"principal":"staff:joo"}`, w.now().Add(5*time.Minute).UnixMilli(), i))
+	}
+	if a := show("joo"); a != guard.Deny {
+		t.Errorf("two were shown two minutes before midnight, by a clock that was ahead: the third: %s", a)
+	}
+	w.advance(time.Hour)
+	if a := show("joo"); a != guard.Allow {
+		t.Errorf("the next day: %s", a)
+	}
+}

@@ -60,9 +60,9 @@ func (a *actor) refund(explained func(subject string, at int64) bool, now time.T
 	a.swept = now
 	kept := a.open[:0]
 	for _, o := range a.open {
-		back := int(a.day) - int(o.day)
+		back := max(0, int(a.day)-int(o.day)) // before 0: the clock was put back, and it counts today
 		switch {
-		case back >= monthDays || back < 0:
+		case back >= monthDays:
 		case explained(o.subject, o.at):
 			a.count[back] -= min(a.count[back], 1)
 		default:
@@ -137,9 +137,18 @@ func (b *budgets) actor(k actorKey) *actor {
 	return a
 }
 
-// turn moves the counts to today. mu must be held.
+// turn moves the counts to today. A request that began before midnight may come after one of the new day, whose count it joins; a clock that was
+// put back further takes the days that have not come with it, for what was counted on them was shown already. mu must be held.
 func (a *actor) turn(today uint16) {
 	switch d := int(today) - int(a.day); {
+	case d < -1:
+		first := min(-d, monthDays-1)
+		for i := range first {
+			a.count[first] += a.count[i]
+		}
+		copy(a.count[:], a.count[first:])
+		clear(a.count[monthDays-first:])
+		a.day = today
 	case d <= 0:
 	case d >= monthDays:
 		a.count = [monthDays]uint32{}
@@ -192,10 +201,10 @@ func (a *actor) isNew(subject uint64, today uint16) bool {
 
 // spend adds customers if the budget allows all of the new ones.
 func (a *actor) spend(all *budgets, b *Budget, subjects []string, explained func(string, int64) bool, now time.Time) bool {
-	today := dayOf(now)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.turn(today)
+	a.turn(dayOf(now))
+	today := a.day
 	n := int64(0)
 	for _, s := range subjects {
 		if a.isNew(all.hash(s), today) {
@@ -213,11 +222,11 @@ func (a *actor) spend(all *budgets, b *Budget, subjects []string, explained func
 	return true
 }
 
-// add notes that the actor was shown a customer on a day. mu must be held.
+// add notes that the actor was shown a customer on a day; one that has not come, by the clock of whoever says so, is today. mu must be held.
 func (a *actor) add(all *budgets, name string, day uint16, at int64) {
-	subject := all.hash(name)
+	subject, day := all.hash(name), min(day, a.day)
 	if a.isNew(subject, day) {
-		if back := int(a.day) - int(day); back >= 0 && back < monthDays {
+		if back := int(a.day) - int(day); back < monthDays {
 			a.count[back]++
 			if len(a.open) < maxOpen {
 				a.open = append(a.open, opened{strings.Clone(name), day, at})
