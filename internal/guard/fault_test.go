@@ -362,3 +362,30 @@ func TestHostileRequestsAreRecorded(t *testing.T) {
 		t.Errorf("%d of %d decisions are on record", got, n)
 	}
 }
+
+// A key file that cannot be understood stays trouble until it can, and what was known of it holds for an hour, as where keys cannot be fetched.
+func TestKeyFileThatIsBroken(t *testing.T) {
+	w := newWorld(t)
+	w.advance(0)
+	w.want(ask(w.token("main", w.claims("a", "7"))), guard.Allow, guard.CodeOK)
+	file := filepath.Join(w.dir, "jwks.json")
+	if err := os.WriteFile(file, []byte(`{"keys":[`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.keys["other"] = w.keys["main"]
+	for i := range 3 {
+		w.advance(11 * time.Second)
+		w.want(ask(w.token("other", w.claims(fmt.Sprint("b", i), "7"))), guard.Deny, guard.CodeUnknownKey)
+		if len(w.g.Status().Trouble) == 0 {
+			t.Errorf("the %d. look: nobody is told that the file is broken", i+1)
+		}
+	}
+	w.advance(time.Hour)
+	w.want(ask(w.token("main", w.claims("c", "7"))), guard.Deny, guard.CodeUnverifiable)
+	w.publish()
+	w.advance(11 * time.Second)
+	w.want(ask(w.token("other", w.claims("d", "7"))), guard.Allow, guard.CodeOK)
+	if trouble := w.g.Status().Trouble; len(trouble) != 0 {
+		t.Errorf("it was mended, and yet: %v", trouble)
+	}
+}

@@ -165,6 +165,7 @@ func (x *issuer) trouble() error {
 // fetch reads the keys; nil if the file has not changed.
 func (x *issuer) fetch(ctx context.Context) (*keySet, error) {
 	var data []byte
+	var written time.Time
 	if x.path != "" {
 		info, err := os.Stat(x.path)
 		if err != nil {
@@ -176,7 +177,7 @@ func (x *issuer) fetch(ctx context.Context) (*keySet, error) {
 		if data, err = os.ReadFile(x.path); err != nil {
 			return nil, fmt.Errorf("read jwks_file: %w", err)
 		}
-		x.modTime = info.ModTime()
+		written = info.ModTime()
 	} else {
 		ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 		defer cancel()
@@ -205,6 +206,7 @@ func (x *issuer) fetch(ctx context.Context) (*keySet, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.modTime = written // of a file that was understood: another is read again until it is, and its trouble told as long
 	return &keySet{by: by, fetched: x.now()}, nil
 }
 
