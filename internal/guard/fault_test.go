@@ -389,3 +389,19 @@ func TestKeyFileThatIsBroken(t *testing.T) {
 		t.Errorf("it was mended, and yet: %v", trouble)
 	}
 }
+
+// Who comes with a key that is not known and goes at once does not keep it from being fetched for the others.
+func TestKeysAreFetchedForAll(t *testing.T) {
+	w := newWorld(t)
+	server := httptest.NewServer(http.FileServer(http.Dir(w.dir)))
+	defer server.Close()
+	w.cfg.Tokens.Issuers = []guard.Issuer{{Issuer: issuerName, JWKSURL: server.URL + "/jwks.json", Algorithms: []string{"ES256"}}}
+	w.open()
+	w.want(ask(w.token("main", w.claims("a", "7"))), guard.Allow, guard.CodeOK)
+	w.advance(11 * time.Second)
+	w.addKey("next")
+	gone, cancel := contextOf(t)
+	cancel()
+	w.g.Decide(gone, ask(w.token("next", w.claims("b", "7"))))
+	w.want(ask(w.token("next", w.claims("b", "7"))), guard.Allow, guard.CodeOK)
+}

@@ -100,7 +100,8 @@ func (x *issuer) key(ctx context.Context, id string) (*verifyKey, *refusal) {
 			return k, nil
 		}
 	}
-	_ = x.refresh(ctx, leastRefresh) // kept in failed
+	// For all who come with a new key: whoever asks first must not end it by going.
+	_ = x.refresh(context.WithoutCancel(ctx), leastRefresh) // kept in failed
 	set = x.keys.Load()
 	if set == nil || x.now().Sub(set.fetched) > staleKeys {
 		return nil, refuse(CodeUnverifiable, "the keys of its issuer cannot be fetched")
