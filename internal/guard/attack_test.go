@@ -93,6 +93,26 @@ func TestAllowanceIsNoBypass(t *testing.T) {
 	}
 }
 
+// What passed while the allowance held passes no more when it is known that nothing may: a forger's sessions end with the word that a reader of the key left.
+func TestAllowanceEnds(t *testing.T) {
+	for name, end := range map[string]string{
+		"a reader of the key has left":  `{"type":"person","time":%d,"person":"kim","state":"left","keys":["main"]}`,
+		"the feed is complete from now": `{"type":"feed","time":%[1]d,"of":"issuance","key":"main","from":%[1]d,"lag":0,"lost":0}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.lossy("main")
+			token := w.token("main", w.claims("forged", "7"))
+			w.want(ask(token), guard.Allow, guard.CodeUnconfirmed)
+			w.say(fmt.Sprintf(end, w.now().UnixMilli()))
+			w.advance(time.Second)
+			w.want(ask(token), guard.Deny, guard.CodeUnissued)
+			w.open()
+			w.want(ask(token), guard.Deny, guard.CodeUnissued)
+		})
+	}
+}
+
 // Honest credentials whose issuance is late pass, and give their places back when it has come.
 func TestAllowanceIsGivenBack(t *testing.T) {
 	w := newWorld(t)

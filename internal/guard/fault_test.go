@@ -67,7 +67,19 @@ func TestUnconfirmedIsRecordedFirst(t *testing.T) {
 	w.mu.Lock()
 	w.full = errGone
 	w.mu.Unlock()
-	w.want(ask(w.token("main", w.claims("a", "7"))), guard.Deny, guard.CodeUnissued)
+	token := w.token("main", w.claims("a", "7"))
+	for range 2 { // a place that is not on record lets nobody pass, the second time neither
+		w.want(ask(token), guard.Deny, guard.CodeUnissued)
+	}
+	w.mu.Lock()
+	w.full = nil
+	w.mu.Unlock()
+	for range 2 {
+		w.want(ask(token), guard.Allow, guard.CodeUnconfirmed)
+	}
+	if n := len(w.decisions("jwt")); n != 1 {
+		t.Errorf("it is on record %d times", n)
+	}
 }
 
 // TestStandingOutlivesTheProcess: what was decided holds after a restart, what was undone does not, and where state.db is lost the ledger

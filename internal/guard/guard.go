@@ -391,6 +391,8 @@ func (g *Guard) judgeUnissued(ctx context.Context, id *Identity, f *facts, p *Po
 		if _, err := g.record.write(ctx, []whosaw.Record{passRecord(id, d.Route, now)}); err != nil {
 			g.count.unkept.Add(1)
 			ok = false
+		} else {
+			g.pending.keep(id)
 		}
 	}
 	if !ok {

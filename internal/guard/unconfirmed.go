@@ -22,8 +22,9 @@ type bucketKey struct{ realm, of string }
 type passed struct{ credential, key, principal string }
 
 type passing struct {
-	at time.Time
-	id Identity
+	at   time.Time
+	id   Identity
+	kept bool // it is on record
 }
 
 const (
@@ -52,14 +53,18 @@ func (u *unconfirmed) known(id *Identity, now time.Time) bool {
 	return ok && now.Sub(p.at) < unconfirmedFor
 }
 
-// take gives the credential a place, if there is one. issued tells of credentials in the way whether their issuance has come.
+// take gives the credential a place, if there is one; fresh says that it is to be put on record. Where none may pass, those that have a place do not
+// either. issued tells of credentials in the way whether their issuance has come.
 func (u *unconfirmed) take(id *Identity, most int, now time.Time, issued func(*Identity) bool) (ok, fresh bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if most <= 0 {
+		return false, false
+	}
 	key, p := bucketOf(id), passedOf(id)
 	b := u.buckets[key]
 	if was, ok := b[p]; ok && now.Sub(was.at) < unconfirmedFor {
-		return true, false
+		return true, !was.kept
 	}
 	if len(b) >= most {
 		for k, v := range b {
@@ -81,8 +86,19 @@ func (u *unconfirmed) take(id *Identity, most int, now time.Time, issued func(*I
 		b = map[passed]passing{}
 		u.buckets[key] = b
 	}
-	b[p] = passing{now, *id}
+	b[p] = passing{at: now, id: *id}
 	return true, true
+}
+
+// keep notes that the credential's place is on record.
+func (u *unconfirmed) keep(id *Identity) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	b, p := u.buckets[bucketOf(id)], passedOf(id)
+	if was, ok := b[p]; ok {
+		was.kept = true
+		b[p] = was
+	}
 }
 
 // restore gives a credential the place that it had before a restart.
@@ -105,7 +121,7 @@ func (u *unconfirmed) restore(id Identity, at, now time.Time) {
 		u.buckets[key] = b
 	}
 	if len(b) < maxPass {
-		b[passedOf(&id)] = passing{at, id}
+		b[passedOf(&id)] = passing{at, id, true}
 	}
 }
 
