@@ -416,3 +416,33 @@ func TestNothingIsNotLeftOut(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a handler or a service behind it may take for the credential is what the server is asked about, and where two would do, neither alone.
+func TestCredentialsInHeaders(t *testing.T) {
+	s := newServer(t)
+	client, _ := newClient(t, s, func(c *guard.Config) { c.Cookie = "sid" })
+	h := client.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for i, c := range []struct {
+		authorization, cookie []string
+		want                  any
+	}{
+		{nil, nil, nil},
+		{nil, []string{"a=1; sid=good; b=2"}, "good"},
+		{nil, []string{"sid=good; sid=forged"}, "good, forged"},
+		{nil, []string{"sid=good", "SID=forged"}, "good, forged"},
+		{nil, []string{"sid =forged,\""}, `forged,"`},
+		{[]string{"Bearer good"}, []string{"sid=x"}, "good"},
+		{[]string{"Bearer good", "Bearer forged"}, nil, "good, Bearer forged"},
+		{[]string{"", "bearer forged"}, nil, "forged"},
+	} {
+		req := httptest.NewRequest(http.MethodGet, "/me", nil)
+		req.Header = http.Header{"Authorization": c.authorization, "Cookie": c.cookie}
+		h.ServeHTTP(httptest.NewRecorder(), req)
+		if got := s.asked[i]["credential"]; got != c.want {
+			t.Errorf("%q, %q: asked about %q, want %q", c.authorization, c.cookie, got, c.want)
+		}
+	}
+	if err := client.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

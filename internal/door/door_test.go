@@ -1,13 +1,19 @@
 package door_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+
 	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/door"
 	"github.com/whosaw/whosaw/internal/guard"
 	"github.com/whosaw/whosaw/internal/sim"
 )
@@ -61,6 +67,73 @@ func TestDecideQuestionsThatAreNone(t *testing.T) {
 		res.Body.Close()
 		if res.StatusCode != 400 || !strings.Contains(string(data), `"code":"invalid"`) {
 			t.Errorf("%.40q is answered with %d %s", body, res.StatusCode, data)
+		}
+	}
+}
+
+// ears notes the credential that a door asks about.
+type ears struct{ heard guard.Secret }
+
+func (e *ears) Decide(_ context.Context, q *guard.Request) guard.Decision {
+	e.heard = q.Credential
+	return guard.Decision{Action: guard.Allow}
+}
+
+func (e *ears) Observe(context.Context, *guard.Answer) guard.Decision { return guard.Decision{} }
+
+// What a service may take for the credential is what the door asks about, and where two would do, neither alone.
+func TestCredentialsInHeaders(t *testing.T) {
+	d := guard.DoorConfig{Name: "edge", Kind: guard.KindNginx, Cookie: "sid"}
+	for _, c := range []struct {
+		authorization, cookie []string
+		want                  guard.Secret
+	}{
+		{nil, nil, ""},
+		{nil, []string{"a=1; sid=good; b=2"}, "good"},
+		{nil, []string{"a=1; other=2"}, ""},
+		{nil, []string{`sid="good"`}, "good"},
+		{nil, []string{"sid=good; sid=good"}, "good"},
+		{nil, []string{"sid=good; sid=forged"}, "good, forged"},
+		{nil, []string{"sid=good", "sid=forged"}, "good, forged"},
+		{nil, []string{"sid=; sid=forged"}, "forged"},
+		{nil, []string{"sid =forged"}, "forged"},
+		{nil, []string{"SID=forged"}, "forged"},
+		{nil, []string{`sid=forged"`}, `forged"`},
+		{nil, []string{"sid=for ged,\\"}, "for ged,\\"},
+		{nil, []string{"sid=a=b=="}, "a=b=="},
+		{[]string{"Bearer good"}, []string{"sid=x"}, "Bearer good"},
+		{[]string{"Bearer good", "Bearer good"}, nil, "Bearer good"},
+		{[]string{"Bearer good", "Bearer forged"}, nil, "Bearer good, Bearer forged"},
+		{[]string{"", "Bearer forged"}, nil, "Bearer forged"},
+		{[]string{"", ""}, []string{"sid=x"}, "x"},
+	} {
+		e := &ears{}
+		req := httptest.NewRequest(http.MethodGet, "/", nil)
+		req.Header = http.Header{"X-Original-Method": {"GET"}, "X-Original-Uri": {"/"}, "X-Real-Ip": {"203.0.113.7"}, "Authorization": c.authorization, "Cookie": c.cookie}
+		door.NginxHandler(e, &d).ServeHTTP(httptest.NewRecorder(), req)
+		if e.heard != c.want {
+			t.Errorf("nginx, %q, %q: asked about %q, want %q", c.authorization, c.cookie, string(e.heard), string(c.want))
+		}
+		// Envoy joins lines by itself, and with encode_raw_headers it does not.
+		texts, raw := map[string]string{}, &corev3.HeaderMap{}
+		if c.authorization != nil {
+			texts["authorization"] = strings.TrimPrefix(strings.Join(slices.Compact(slices.Clone(c.authorization)), ", "), ", ")
+		}
+		if c.cookie != nil {
+			texts["cookie"] = strings.Join(c.cookie, "; ")
+		}
+		for _, v := range c.authorization {
+			raw.Headers = append(raw.Headers, &corev3.HeaderValue{Key: "authorization", RawValue: []byte(v)})
+		}
+		for _, v := range c.cookie {
+			raw.Headers = append(raw.Headers, &corev3.HeaderValue{Key: "cookie", RawValue: []byte(v)})
+		}
+		for how, in := range map[string]*authv3.AttributeContext_HttpRequest{"texts": {Headers: texts}, "raw": {HeaderMap: raw}} {
+			in.Method, in.Path = "GET", "/"
+			e.heard = ""
+			if a := door.EnvoyCheck(e, &d, in, "203.0.113.7"); a != 0 || e.heard != c.want {
+				t.Errorf("Envoy %s, %q, %q: answered with %d, asked about %q, want %q", how, c.authorization, c.cookie, a, string(e.heard), string(c.want))
+			}
 		}
 	}
 }

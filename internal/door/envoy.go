@@ -82,16 +82,13 @@ func envoyRequest(in *authv3.CheckRequest, door *guard.DoorConfig) (q guard.Requ
 	if err != nil {
 		return q, false
 	}
-	h := http.GetHeaders() // names in lower case
+	h := headersOf(http)
 	q = guard.Request{
-		ID: h["x-request-id"], Door: door.Name, Method: http.GetMethod(), Path: http.GetPath(), Credential: guard.Secret(h["authorization"]),
-		IP: a.Unmap(), Agent: h["user-agent"],
+		ID: single(h["x-request-id"]), Door: door.Name, Method: http.GetMethod(), Path: http.GetPath(), Credential: presented(h["authorization"], h["cookie"], door.Cookie),
+		IP: a.Unmap(), Agent: single(h["user-agent"]),
 	}
 	if q.ID == "" {
 		q.ID = http.GetId()
-	}
-	if q.Credential == "" && door.Cookie != "" {
-		q.Credential = guard.Secret(cookie(h["cookie"], door.Cookie))
 	}
 	more := in.GetAttributes().GetContextExtensions() // written by Envoy's configuration, not by clients
 	for _, name := range door.Tells {
@@ -109,12 +106,22 @@ func envoyRequest(in *authv3.CheckRequest, door *guard.DoorConfig) (q guard.Requ
 	return q, true
 }
 
-// cookie finds a cookie in a header's text.
-func cookie(header, name string) string {
-	for part := range strings.SplitSeq(header, ";") {
-		if k, v, ok := strings.Cut(strings.TrimSpace(part), "="); ok && k == name {
-			return strings.Trim(v, `"`)
+// headersOf gives the headers that the door reads, by names in lower case. Envoy sends a map of texts, or with encode_raw_headers a list.
+func headersOf(http *authv3.AttributeContext_HttpRequest) map[string][]string {
+	out := make(map[string][]string, 4)
+	texts := http.GetHeaders()
+	for _, name := range [...]string{"authorization", "cookie", "user-agent", "x-request-id"} {
+		if v := texts[name]; v != "" {
+			out[name] = []string{v}
 		}
 	}
-	return ""
+	for _, x := range http.GetHeaderMap().GetHeaders() {
+		v := x.GetValue()
+		if v == "" {
+			v = string(x.GetRawValue())
+		}
+		name := strings.ToLower(x.GetKey())
+		out[name] = append(out[name], v)
+	}
+	return out
 }

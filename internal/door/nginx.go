@@ -73,7 +73,7 @@ func nginxRequest(r *http.Request, door *guard.DoorConfig) (q guard.Request, ok 
 	h := r.Header
 	q = guard.Request{
 		ID: h.Get("X-Request-Id"), Door: door.Name, Method: h.Get("X-Original-Method"), Path: h.Get("X-Original-Uri"), Agent: h.Get("User-Agent"),
-		Credential: guard.Secret(h.Get("Authorization")),
+		Credential: presented(h["Authorization"], h["Cookie"], door.Cookie),
 	}
 	if q.Method == "" || q.Path == "" || len(h.Values("X-Original-Uri")) > 1 || len(h.Values("X-Original-Method")) > 1 {
 		return q, false
@@ -83,11 +83,6 @@ func nginxRequest(r *http.Request, door *guard.DoorConfig) (q guard.Request, ok 
 		return q, false
 	}
 	q.IP = a.Unmap()
-	if q.Credential == "" && door.Cookie != "" {
-		if c, err := r.Cookie(door.Cookie); err == nil {
-			q.Credential = guard.Secret(c.Value)
-		}
-	}
 	for _, name := range door.Tells {
 		switch name {
 		case "country":
