@@ -77,7 +77,29 @@ func New(cfg Config) (*Proxy, error) {
 func (p *Proxy) Stats() Stats { return Stats{Read: p.read.Load(), Unreadable: p.unreadable.Load()} }
 
 // ServeHTTP judges and forwards.
-func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if two(r) {
+		fail(w, http.StatusBadRequest, "bad_request")
+		return
+	}
+	p.handler.ServeHTTP(w, r)
+}
+
+// two reports whether the service would be sent another request than is judged: one whose target has a second one in it (x:http://service/path), or
+// whose credential is named as one of this connection's headers, which are not passed on. Nobody honest sends such.
+func two(r *http.Request) bool {
+	if r.URL.Opaque != "" {
+		return true
+	}
+	for _, line := range r.Header["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.TrimSpace(name); strings.EqualFold(name, "Authorization") || strings.EqualFold(name, "Cookie") {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // route finds the entry of a request, and its route as the ledger will have it; nil: the catalog says nothing of its answers.
 func (p *Proxy) route(r *http.Request) (*catalog.Route, string) {
@@ -208,8 +230,12 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	case !errors.Is(err, errUnreadable) && r.Context().Err() == nil:
 		p.cfg.Logger.Warn("the service did not answer", "error", err)
 	}
+	fail(w, http.StatusBadGateway, "bad_gateway")
+}
+
+func fail(w http.ResponseWriter, status int, code string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusBadGateway)
-	_, _ = io.WriteString(w, "{\"error\":\"bad_gateway\"}\n")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, "{\"error\":\""+code+"\"}\n")
 }

@@ -1,10 +1,12 @@
 package proxy_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -228,6 +230,43 @@ func TestOthersStream(t *testing.T) {
 	check(t, err)
 	if string(buf)+string(rest) != "one\ntwo\n" {
 		t.Errorf("%q %q", buf, rest)
+	}
+}
+
+// What the service is sent is what was judged: no second target within the first, and no credential that is lost on the way.
+func TestOneRequest(t *testing.T) {
+	s := newStand(t, nil)
+	var got []string
+	s.service = func(w http.ResponseWriter, r *http.Request) {
+		got = append(got, r.RequestURI+" "+r.Header.Get("Authorization")+" "+r.Header.Get("Cookie"))
+		sends("application/json", "", people, 200)(w, r)
+	}
+	for _, c := range []struct {
+		target, header string
+		status         int
+	}{
+		{"/customers/7", "Connection: keep-alive", 200},
+		{"http://x/customers/7", "Connection: close", 200},
+		{"x:http://x/customers/7", "Connection: close", 400},
+		{"x:abcdefghijklmnop://x/customers/7", "Connection: close", 400},
+		{"/customers/7", "Connection: close, authorization", 400},
+		{"/customers/7", "Connection: Cookie, close", 400},
+	} {
+		conn, err := net.Dial("tcp", s.web.Listener.Addr().String())
+		check(t, err)
+		_, err = io.WriteString(conn, "GET "+c.target+" HTTP/1.1\r\nHost: x\r\n"+c.header+"\r\nAuthorization: Bearer a\r\nCookie: sid=b\r\n\r\n")
+		check(t, err)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		check(t, err)
+		if res.StatusCode != c.status {
+			t.Errorf("%s, %s: %d, want %d", c.target, c.header, res.StatusCode, c.status)
+		}
+		check(t, conn.Close())
+	}
+	for _, g := range got {
+		if g != "/customers/7 Bearer a sid=b" {
+			t.Errorf("the service was sent %q", g)
+		}
 	}
 }
 
