@@ -101,8 +101,8 @@ func two(r *http.Request) bool {
 	return false
 }
 
-// route finds the entry of a request, and its route as the ledger will have it; nil: the catalog says nothing of its answers.
-func (p *Proxy) route(r *http.Request) (*catalog.Route, string) {
+// route finds the entry of a request, its route as the ledger will have it, and whose data it asks for; nil: the catalog says nothing of its answers.
+func (p *Proxy) route(r *http.Request) (e *catalog.Route, route string, asked []string) {
 	now := p.cfg.Now().UnixMilli()
 	rec := whosaw.Record{Type: whosaw.TypeAccess, Time: now, Method: r.Method, Path: r.URL.RequestURI()}
 	res, _ := p.resolvers.Get().(*catalog.Resolver)
@@ -110,13 +110,12 @@ func (p *Proxy) route(r *http.Request) (*catalog.Route, string) {
 	p.resolvers.Put(res)
 	v := p.cfg.Catalog.At(now)
 	if v == nil || rec.Route == "" {
-		return nil, ""
+		return nil, "", nil
 	}
-	e := v.Route(rec.Route)
-	if e == nil || e.Answer == nil {
-		return nil, ""
+	if e = v.Route(rec.Route); e == nil || e.Answer == nil {
+		return nil, "", nil
 	}
-	return e, strings.Clone(rec.Route)
+	return e, strings.Clone(rec.Route), rec.Subjects
 }
 
 func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
@@ -124,7 +123,7 @@ func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
 	r.Out.Host = r.In.Host
 	r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 	r.SetXForwarded()
-	if e, _ := p.route(r.In); e != nil {
+	if e, _, _ := p.route(r.In); e != nil {
 		r.Out.Header.Del("Range")
 		r.Out.Header.Del("If-Range")
 		r.Out.Header.Set("Accept-Encoding", "identity")
@@ -136,7 +135,7 @@ var errUnreadable = errors.New("an answer that cannot be looked into was refused
 // look judges an answer before it leaves. Its errors stop the answer.
 func (p *Proxy) look(res *http.Response) error {
 	r := res.Request.Clone(res.Request.Context())
-	e, route := p.route(r)
+	e, route, asked := p.route(r)
 	if e == nil || res.StatusCode == http.StatusSwitchingProtocols && p.cfg.Unreadable {
 		return nil
 	}
@@ -148,6 +147,9 @@ func (p *Proxy) look(res *http.Response) error {
 		found, err := e.Answer.Scan(body)
 		if err == nil {
 			p.read.Add(1)
+			if len(found.Subjects) == 0 { // it does not say whose it is: the route does
+				found.Subjects = asked
+			}
 			return p.show(res, e, route, body, found.Subjects, found.Others, found.Fields, found.Mask)
 		}
 		why = err.Error()

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +30,11 @@ routes:
     answer:
       subject: people[].id
       fields: {name: 'people[].name', phone: 'people[].phone'}
+  GET /profiles/{id}:
+    subject: path.id
+    fields: [phone]
+    answer:
+      fields: {phone: phone}
   GET /files/{id}:
 `
 
@@ -230,6 +237,38 @@ func TestOthersStream(t *testing.T) {
 	check(t, err)
 	if string(buf)+string(rest) != "one\ntwo\n" {
 		t.Errorf("%q %q", buf, rest)
+	}
+}
+
+// Where an answer does not say whose it is, its route does: the record names the customer of the path, also where there is nobody.
+func TestTheRouteSaysWhose(t *testing.T) {
+	s := newStand(t, nil)
+	for _, c := range []struct {
+		path, body string
+		status     int
+	}{{"/profiles/8", `{"phone":"010-1"}`, 200}, {"/profiles/9", `{"error":"not_found"}`, 404}, {"/customers/7", `{"people":[]}`, 404}, {"/customers/8", people, 200}} {
+		s.service = sends("application/json", "", c.body, c.status)
+		if code, _, _ := s.get(t, c.path); code != c.status {
+			t.Errorf("%s: %d", c.path, code)
+		}
+	}
+	check(t, s.client.Close(t.Context()))
+	var got []string
+	for _, line := range s.records {
+		var r struct {
+			Route    string
+			Subjects []string
+			Fields   []string
+			Status   int
+		}
+		check(t, json.Unmarshal([]byte(line), &r))
+		got = append(got, fmt.Sprint(r))
+	}
+	want := []string{
+		"{GET /profiles/{id} [8] [phone] 200}", "{GET /profiles/{id} [9] [] 404}", "{GET /customers/{id} [7] [] 404}", "{GET /customers/{id} [7] [name phone] 200}",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("recorded as %q, want %q", got, want)
 	}
 }
 
