@@ -466,6 +466,9 @@ func (d *Decoder) fillNumber(m member, v raw, r *Record) error {
 func (d *Decoder) fillTime(v raw, now int64, r *Record) error {
 	switch b := d.str(v); v.kind {
 	case kindString, kindEscaped:
+		if len(b) == 0 {
+			return nil
+		}
 		ms, ok := parseRFC3339(b)
 		if !ok {
 			return fault("time", "not RFC 3339", hintTime(b))

@@ -79,6 +79,8 @@ func TestDecode(t *testing.T) {
 		{"subject, time from since", `{"type":"subject","subject":"7","state":"merged","into":"8","since":"2026-11-16T09:30:00.250Z","last_login":"1999-12-31T00:00:00Z","contacts":["9",10]}`,
 			whosaw.Record{Type: whosaw.TypeSubject, Time: at, Subjects: []string{"7"}, Ref: &whosaw.Reference{State: "merged", Into: "8", Since: at,
 				LastLogin: ms("1999-12-31T00:00:00Z"), Contacts: []string{"9", "10"}}}},
+		{"empty time is missing", `{"type":"key","time":"","key":"k1","state":"active","since":"2026-11-16T09:30:00.250Z","until":""}`,
+			whosaw.Record{Type: whosaw.TypeKey, Time: at, Key: "k1", Ref: &whosaw.Reference{State: "active", Since: at}}},
 		{"the epoch is not known", `{"type":"subject",` + h + `,"subject":"7","state":"active","since":0,"last_login":"1970-01-01T00:00:00Z"}`,
 			whosaw.Record{Type: whosaw.TypeSubject, Time: at, Subjects: []string{"7"}, Ref: &whosaw.Reference{State: "active"}}},
 		{"person", `{"type":"person",` + h + `,"person":"kim","state":"left","since":"2025-01-01T00:00:00Z","keys":["k1"],"principals":["staff:kim"]}`,
