@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -367,6 +368,25 @@ func TestMappingFileErrors(t *testing.T) {
 	} {
 		if err := ingest.CheckMapping(c.text); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%q: error %v, want one with %q", c.text, err, c.says)
+		}
+	}
+}
+
+// TestLongIDs: an id that a log writes as a number may have as many digits as it likes.
+func TestLongIDs(t *testing.T) {
+	const long, longer = "1234567890123456789", "98765432109876543210"
+	token := "eyJhbGciOiJub25lIn0." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":`+long+`}`)) + ".x"
+	r, err := ingest.ParseLine("", "version: 1\ntime: ts\nsubject: id\njwt: auth\n", `{"ts":1779012303,"id":`+long+`,"auth":"`+token+`"}`, testNow)
+	if err != nil || !slices.Equal(r.Subjects, []string{long}) || r.Principal != "customer:"+long {
+		t.Errorf("%v, %q; %v", r.Subjects, r.Principal, err)
+	}
+	r, err = ingest.ParseLine("", "version: 1\ntime: ts\nsubject: id\n", `{"ts":1779012303,"id":[`+long+`,`+longer+`]}`, testNow)
+	if err != nil || !slices.Equal(r.Subjects, []string{long, longer}) {
+		t.Errorf("%v, %v", r.Subjects, err)
+	}
+	for _, id := range []string{"-7", "7.5", "7e3", "[7,-7]"} {
+		if _, err := ingest.ParseLine("", "version: 1\ntime: ts\nsubject: id\n", `{"ts":1779012303,"id":`+id+`}`, testNow); err == nil {
+			t.Errorf("%s is taken for an id", id)
 		}
 	}
 }

@@ -407,7 +407,7 @@ func (p *mappedParser) setSubjects(r *whosaw.Record) error {
 		return err
 	}
 	if v.kind == 'n' {
-		if _, whole := digits(s); !whole {
+		if !wholeNumber(s) {
 			return fault("subject", "is a number with a sign, a fraction or an exponent", "write ids as strings")
 		}
 	}
@@ -465,7 +465,7 @@ func (p *mappedParser) list(v value, slot int) ([]string, error) {
 		}
 		s, ok := e.text()
 		if e.kind == 'n' {
-			_, ok = digits(e.raw)
+			ok = wholeNumber(e.raw)
 			s = e.raw
 		}
 		if !ok {
@@ -481,6 +481,9 @@ func (p *mappedParser) list(v value, slot int) ([]string, error) {
 		}
 	}
 }
+
+// wholeNumber reports whether a number is digits and nothing else. An id may have any number of them.
+func wholeNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 func parseRFC3339(s string) (int64, bool) {
 	if len(s) < 20 || s[4] != '-' { // ParseTime would also take milliseconds

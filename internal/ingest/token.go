@@ -73,7 +73,7 @@ func decodeClaims(part string, tree *path, vals []value) bool {
 // claim gives a claim's text; a number's digits.
 func claim(v value) string {
 	if v.kind == 'n' {
-		if _, ok := digits(v.raw); ok {
+		if wholeNumber(v.raw) {
 			return v.raw
 		}
 	}
