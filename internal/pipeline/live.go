@@ -514,6 +514,9 @@ func (l *Live) readOn(ctx context.Context) error {
 		return nil
 	})
 	settle()
+	if last := view.Last(); err == nil && !l.torn && l.judged.Load() < last {
+		l.settle(ctx, last, &news, 0) // retention removed what came last
+	}
 	return errors.Join(err, view.Close())
 }
 

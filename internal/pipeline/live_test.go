@@ -163,6 +163,42 @@ func TestLiveIsReplay(t *testing.T) {
 	}
 }
 
+// TestNewestRemoved: where retention removed what came last, as old records that were sent late, the detectors are at the end
+// after a start, and go on from there.
+func TestNewestRemoved(t *testing.T) {
+	dir := t.TempDir()
+	led, err := ledger.Open(ledger.Config{Dir: dir, Throwaway: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, at := range []int64{now - 1000, now - 400*86_400_000} {
+		r := whosaw.Record{Source: "log", Position: int64(i), Time: at, Route: "GET /me", Status: 200, Subjects: []string{"7"}}
+		if _, err := led.Append(t.Context(), []whosaw.Record{r}); err != nil {
+			t.Fatal(err)
+		}
+		if err := led.Seal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone, err := led.Purge(t.Context(), now-86_400_000, time.UnixMilli(now))
+	if err != nil || len(gone) != 1 {
+		t.Fatal(gone, err)
+	}
+	if err := led.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l := start(t, dir, &told{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := l.CaughtUp(ctx); err != nil || l.Judged() != 2 {
+		t.Fatalf("judged up to %d, %v; want 2", l.Judged(), err)
+	}
+	take(t, l, stream(t, "log"), 2, []string{fmt.Sprintf(`{"time":%d,"subject":7}`, now)}, anybody)
+	if err := l.CaughtUp(ctx); err != nil || l.Judged() != l.Last() || l.Last() != 4 {
+		t.Fatalf("judged up to %d of %d, %v; want 4", l.Judged(), l.Last(), err)
+	}
+}
+
 // TestRaiseIsTriedAgain: a store that fails for a time loses no finding.
 func TestRaiseIsTriedAgain(t *testing.T) {
 	k := &told{fail: func(call int) error {
