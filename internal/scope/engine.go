@@ -77,13 +77,32 @@ type world struct {
 	journal *journal         // see issuances
 }
 
-// rejects is what the reader said of a source's rejected lines.
+// rejects is what the reader said of a source's rejected lines. Times are of the source's accepted records beside them.
 type rejects struct {
 	count       int64 // of all that was read of the source
-	sent        int64 // in batches that were sent
-	anytime     bool  // some of those were nothing but rejected lines: nobody knows of when
-	from, until int64 // of the source's accepted records, 0 if it has none
+	from, until int64 // 0 if it has no accepted records
 	lines       int64 // read when they were counted, 0 if not said
+
+	sent                int64 // in batches that were sent
+	anytime             bool  // some of those were nothing but rejected lines: nobody knows of when
+	sentFrom, sentUntil int64
+
+	lost                int64 // records that the sender lost before they came: in none of the counts above
+	lostFrom, lostUntil int64
+}
+
+// all gives how many lines were rejected, and of when; 0 and 0 if nobody knows.
+func (r *rejects) all() (count, from, until int64) {
+	count = max(r.count, r.sent)
+	switch {
+	case r.anytime, r.count > 0 && r.from == 0 && r.until == 0:
+		return count, 0, 0
+	case r.sent == 0:
+		return count, r.from, r.until
+	case r.count == 0:
+		return count, r.sentFrom, r.sentUntil
+	}
+	return count, min(r.from, r.sentFrom), max(r.until, r.sentUntil)
 }
 
 // worldAt gives the world as of a sequence. That of the whole view is kept, others are made anew for
@@ -230,18 +249,26 @@ func (w *world) whole(ctx context.Context) (*reference.Index, error) {
 	return all, nil
 }
 
-// reject takes what an act says of rejected lines: of one batch that was sent, or of everything that was read of a source.
+// reject takes what an act says of rejected lines: of one batch that was sent, or of everything that was read of a source; or of
+// records that never came.
 func (w *world) reject(ref *whosaw.Reference) {
 	old, ok := w.rejected[ref.Of]
 	next := old
-	if ref.Note == "batch" {
+	switch ref.Note {
+	case "lost by the sender": // each such act is of other records
+		if next.lost == 0 || ref.From < next.lostFrom {
+			next.lostFrom = ref.From
+		}
+		next.lost += ref.Count
+		next.lostUntil = max(next.lostUntil, ref.Until)
+	case "batch":
 		next.sent += ref.Count
 		next.anytime = next.anytime || ref.From == 0
-		if ref.From != 0 && (next.from == 0 || ref.From < next.from) {
-			next.from = ref.From
+		if ref.From != 0 && (next.sentFrom == 0 || ref.From < next.sentFrom) {
+			next.sentFrom = ref.From
 		}
-		next.until = max(next.until, ref.Until)
-	} else {
+		next.sentUntil = max(next.sentUntil, ref.Until)
+	default:
 		// A source that is read again says its total again. What read at least as much as before knows better; of two
 		// that do not say how much they read the larger one holds.
 		lines := readLines(ref.Note)

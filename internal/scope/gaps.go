@@ -153,12 +153,12 @@ func (q *question) gaps(ctx context.Context, s *sum) ([]whosaw.Gap, error) {
 		out = append(out, limitGaps(gaps, "silent stretches of sources")...)
 		gaps = nil
 		for source, r := range w.rejected {
-			if r.anytime {
-				r.from, r.until = 0, 0
+			count, from, until := r.all()
+			if count > 0 && (from == 0 && until == 0 && q.touchesSource(source) || q.touches(source, from, until, false)) {
+				gaps = append(gaps, rejectedGap(source, count, from, until))
 			}
-			r.count = max(r.count, r.sent)
-			if r.count > 0 && (r.from == 0 && r.until == 0 && q.touchesSource(source) || q.touches(source, r.from, r.until, false)) {
-				gaps = append(gaps, rejectedGap(source, r))
+			if r.lost > 0 && q.touches(source, r.lostFrom, r.lostUntil, false) {
+				gaps = append(gaps, lostGap(source, r.lost, r.lostFrom, r.lostUntil))
 			}
 		}
 		sortGaps(gaps)
@@ -209,16 +209,24 @@ func silentGap(s silence) whosaw.Gap {
 	}
 }
 
-func rejectedGap(source string, r rejects) whosaw.Gap {
+func rejectedGap(source string, count, from, until int64) whosaw.Gap {
 	g := whosaw.Gap{
-		Kind: whosaw.GapRejected, Source: source, Count: r.count,
-		Says: numbered(r.count, "line of source "+source+" was", "lines of source "+source+" were") +
+		Kind: whosaw.GapRejected, Source: source, Count: count,
+		Says: numbered(count, "line of source "+source+" was", "lines of source "+source+" were") +
 			" rejected and not counted. Each stands with its reason in the reject file: --rejects FILE of whosaw investigate, DIR/rejects.jsonl of a server",
 	}
-	if r.from != 0 || r.until != 0 {
-		g.From, g.To = stamp(r.from), stamp(r.until)
+	if from != 0 || until != 0 {
+		g.From, g.To = stamp(from), stamp(until)
 	}
 	return g
+}
+
+func lostGap(source string, count, from, until int64) whosaw.Gap {
+	return whosaw.Gap{
+		Kind: whosaw.GapRejected, Source: source, From: stamp(from), To: stamp(until), Count: count,
+		Says: numbered(count, "record of source "+source+" was", "records of source "+source+" were") +
+			" lost by the sender before they came: what they said is not in this answer. The sender's own log says when, and why",
+	}
 }
 
 func (u feedUnit) says(n int64) string {

@@ -222,6 +222,48 @@ func TestManyGaps(t *testing.T) {
 	}
 }
 
+// TestLost: what senders lost is told of each time at which they did, beside what was rejected; and what was read of a source by hand
+// takes no time from what its batches say.
+func TestLost(t *testing.T) {
+	const day = 86_400_000
+	said := func(id, note string, count int64, from, until int64) send {
+		return send{"whosaw", 0, fmt.Sprintf(`{"type":"act","id":%q,"time":%d,"kind":"rejected","of":"gw","count":%d,"from":%d,"until":%d,"note":%q}`,
+			id, start+9*day, count, from, until, note)}
+	}
+	view := openView(t, []send{
+		{"gw", 1, fmt.Sprintf(`{"time":%d,"subject":7,"fields":["name"]}`, start)},
+		said("a", "lost by the sender", 10, start+day, start+day+1000),
+		said("b", "lost by the sender", 7, start+3*day, start+3*day+1000),
+		said("c", "batch", 2, start+5*day, start+5*day+1000),
+		said("d", "batch", 1, start+6*day, start+6*day+1000),
+		said("e", "lines 100", 1, start+5*day, start+5*day+1000),
+	}, 4)
+	gaps := func(from, to int64) (out []int64) {
+		for _, g := range count(t, view, whosaw.Filter{{From: whosaw.Time(from), To: whosaw.Time(to)}}).Gaps {
+			if g.Kind == whosaw.GapRejected {
+				out = append(out, g.Count)
+			}
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name     string
+		from, to int64
+		want     []int64
+	}{
+		{"all", 0, 0, []int64{17, 3}},
+		{"the first loss", start + day, start + 2*day, []int64{17}},
+		{"the smaller one after it", start + 3*day, start + 4*day, []int64{17}},
+		{"the first batch", start + 5*day, start + 6*day, []int64{3}},
+		{"the second", start + 6*day, start + 7*day, []int64{3}},
+		{"neither", start + 7*day, start + 8*day, nil},
+	} {
+		if d := cmp.Diff(c.want, gaps(c.from, c.to)); d != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, d)
+		}
+	}
+}
+
 // TestSharedEngine: one engine answers many at once, and all get the same.
 func TestSharedEngine(t *testing.T) {
 	lines := accesses(600, func(i int) string {
