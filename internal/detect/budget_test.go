@@ -81,3 +81,40 @@ func TestBudgetOfUnexplainedIsSilent(t *testing.T) {
 		t.Errorf("findings %v", fs)
 	}
 }
+
+// A server's clock is two minutes slow: what it shows seems to come before the order that explains it, which is on record all the same when it
+// is shown. Nobody's budget is spent by that.
+func TestBudgetOfUnexplainedBySlowClock(t *testing.T) {
+	shown := func(slow int64, without int) (*world, []raised) {
+		w := newWorld(73)
+		for i := range 300 {
+			at := start + hour + int64(i)*2*second
+			r := get(at-slow, 1000+i, true)
+			r.Principal = "partner:seller-37"
+			order := reasonRecord(at, r)
+			order.Ref.Until = at + 14*day
+			w.add(order)
+			w.add(r)
+			if i < without {
+				r = get(at-slow+second, 5000+i, true)
+				r.Principal = "partner:seller-37"
+				w.attack(r)
+			}
+		}
+		_, fs := run(detect.Config{Budgets: []detect.Budget{{Of: "principal:partner", Day: 100, Unexplained: true}}}, w.records)
+		return w, by(fs, "budget")
+	}
+	if _, fs := shown(2*minute, 100); len(fs) != 0 {
+		t.Errorf("within its budget: %v", fs)
+	}
+	// The hundred and first without an order is found all the same, and only those without one are accused.
+	w, fs := shown(2*minute, 101)
+	if len(fs) != 1 || fs[0].Statistic != 101 || w.lost(w.records, fs[0]) != 101 {
+		t.Fatalf("findings %v", fs)
+	}
+	w.checkMajority(t, w.records, fs)
+	// A clock that is off by more than the tolerance explains nothing.
+	if _, fs := shown(6*minute, 0); len(fs) != 1 || fs[0].Statistic != 101 {
+		t.Errorf("six minutes off: %v", fs)
+	}
+}

@@ -31,6 +31,7 @@ type knobs struct {
 	ownFloor       float64 // unexplained: the least p0 of a principal by its own past
 	ownTimes       float64 // unexplained: of its second worst day
 	ownDays        int     // unexplained: that it needs
+	budgetSkew     int64   // budget, of what nothing explains
 	keySkew        int64   // key_state
 	timesBlind     int64   // canary
 	driftAfter     int64   // field_drift
@@ -191,7 +192,8 @@ func (e *Engine) readRules() {
 		factsPerDay:    int(u.Setting("facts_per_day")),
 		reasonsAtLeast: int64(w.Setting("reasons_at_least")), explainedEach: int64(w.Setting("explained_for_each")), reasonSkew: int64(w.Setting("tolerance")),
 		ownFloor: w.Setting("own_floor"), ownTimes: w.Setting("own_times"), ownDays: int(w.Setting("own_days")),
-		keySkew: int64(of(keyState).Setting("tolerance")), timesBlind: int64(of(canary).Setting("times_blind")), driftAfter: int64(of(fieldDrift).Setting("learns_for")),
+		budgetSkew: int64(of(budget).Setting("tolerance")),
+		keySkew:    int64(of(keyState).Setting("tolerance")), timesBlind: int64(of(canary).Setting("times_blind")), driftAfter: int64(of(fieldDrift).Setting("learns_for")),
 		leastSpread: int64(s.Setting("least")), timesMedian: int64(s.Setting("times_median")), timesSecond: int64(s.Setting("times_second")), enoughPast: int(s.Setting("days")), timesYear: int64(s.Setting("times_year")),
 		leftSkew: int64(of(offboarded).Setting("tolerance")), asleep: int64(of(offboarded).Setting("asleep")),
 		leastParty: int64(of(fieldDrift).Setting("others")), leastVolume: int64(of(volume).Setting("least")), timesVolume: int64(of(volume).Setting("times_busiest")),

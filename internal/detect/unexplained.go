@@ -312,11 +312,8 @@ func (e *Engine) decideReason(h *held) {
 
 // partReasoned tells an access's subjects that a reason covers at about its time from those that none does.
 func (e *Engine) partReasoned(v *view) (with, without []string) {
-	r := v.r
 	for _, name := range v.subjects {
-		if e.ref.Explained(r.Realm, v.principal, name, r.Time, v.issued) ||
-			e.ref.Explained(r.Realm, v.principal, name, r.Time+e.knobs.reasonSkew, v.issued) ||
-			e.ref.Explained(r.Realm, v.principal, name, r.Time-e.knobs.reasonSkew, v.issued) {
+		if e.ref.ExplainedNear(v.r.Realm, v.principal, name, v.r.Time, e.knobs.reasonSkew, v.issued) {
 			with = append(with, name)
 		} else {
 			without = append(without, name)

@@ -485,6 +485,11 @@ func TestManyReasons(t *testing.T) {
 		for i := range int64(210) {
 			at := whosaw.MinTime + i
 			check(t, "explained", x.Explained("", "staff:kim", "7", at, false), o.explained("", "staff:kim", "7", at, false))
+			near := false
+			for off := int64(-5); off <= 5; off++ {
+				near = near || o.explained("", "staff:kim", "7", at+off, false)
+			}
+			check(t, "explained nearly", x.ExplainedNear("", "staff:kim", "7", at, 5, false), near)
 		}
 	})
 }

@@ -78,6 +78,12 @@ func (x *Index) Explained(realm, principal, subject string, t int64, issued bool
 	return x.Because(realm, principal, subject, t, issued) != Unexplained
 }
 
+// ExplainedNear is Explained for an access whose time, or whose reasons' times, may be off by so much: what covers any moment within skew of t
+// explains it too.
+func (x *Index) ExplainedNear(realm, principal, subject string, t, skew int64, issued bool) bool {
+	return x.because(realm, principal, subject, t, skew, issued) != Unexplained
+}
+
 // Because is what explains an access.
 type Because uint8
 
@@ -94,6 +100,10 @@ func (b Because) String() string { return [...]string{"", "own session", "reason
 
 // Because says what explains an access, as Explained asks.
 func (x *Index) Because(realm, principal, subject string, t int64, issued bool) Because {
+	return x.because(realm, principal, subject, t, 0, issued)
+}
+
+func (x *Index) because(realm, principal, subject string, t, skew int64, issued bool) Because {
 	if principal == "" || subject == "" {
 		return Unexplained
 	}
@@ -115,7 +125,7 @@ func (x *Index) Because(realm, principal, subject string, t int64, issued bool) 
 	}
 	w := stranger
 	if forms&^ofAnyone != 0 {
-		if w = g.findWho(principal); w != stranger && forms&ofAll != 0 && g.covered(reasonKey{0, w}, t) {
+		if w = g.findWho(principal); w != stranger && forms&ofAll != 0 && g.covered(reasonKey{0, w}, t, skew) {
 			return Reason
 		}
 	}
@@ -123,21 +133,26 @@ func (x *Index) Because(realm, principal, subject string, t int64, issued bool) 
 	if !known {
 		return Unexplained
 	}
-	if forms&ofAnyone != 0 && g.covered(reasonKey{id + 1, noOne}, t) ||
-		w != stranger && forms&(ofCustomers|ofHouse) != 0 && g.covered(reasonKey{id + 1, w}, t) {
+	if forms&ofAnyone != 0 && g.covered(reasonKey{id + 1, noOne}, t, skew) ||
+		w != stranger && forms&(ofCustomers|ofHouse) != 0 && g.covered(reasonKey{id + 1, w}, t, skew) {
 		return Reason
 	}
 	if !household {
 		return Unexplained
 	}
 	other, ok := g.subjects.find(claimed)
-	if ok && g.contactsAt(id, other, t) && g.contactsAt(other, id, t) {
+	if ok && g.household(id, other, t) || ok && skew > 0 && (g.household(id, other, t-skew) || g.household(id, other, t+skew)) {
 		return Household
 	}
 	return Unexplained
 }
 
-func (g *realm) covered(k reasonKey, t int64) bool {
+// household reports whether both named each other as contacts at a time.
+func (g *realm) household(a, b uint32, t int64) bool {
+	return g.contactsAt(a, b, t) && g.contactsAt(b, a, t)
+}
+
+func (g *realm) covered(k reasonKey, t, skew int64) bool {
 	s, ok := g.reasons[k]
-	return ok && s.has(t)
+	return ok && s.meets(t-skew, t+skew)
 }

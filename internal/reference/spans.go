@@ -39,17 +39,18 @@ func (s *spans) add(n span) {
 	*s.runs = runs
 }
 
-// has reports whether t lies in any stretch.
-func (s *spans) has(t int64) bool {
-	if s.first.from <= t && t < s.first.until {
+// meets reports whether any moment from first to last, both included, lies in a stretch.
+func (s *spans) meets(first, last int64) bool {
+	if s.first.from <= last && first < s.first.until {
 		return true
 	}
 	if s.runs == nil {
 		return false
 	}
 	for _, run := range *s.runs {
-		i := sort.Search(len(run), func(i int) bool { return run[i].from > t })
-		if i > 0 && t < run[i-1].until {
+		// Of those that begin by the last moment the latest ends last.
+		i := sort.Search(len(run), func(i int) bool { return run[i].from > last })
+		if i > 0 && first < run[i-1].until {
 			return true
 		}
 	}
