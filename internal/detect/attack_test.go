@@ -382,3 +382,49 @@ func TestLeaversKey(t *testing.T) {
 		t.Errorf("findings %v", ks)
 	}
 }
+
+// A key that somebody has a copy of is replaced. The copy is used no more, but an honest session lives on whose issuance was lost, as one in many
+// is: it is no evidence. Nor is the second; one who goes on with the copy is found after the third, though the feed loses some.
+func TestReplacedKeyOfAThief(t *testing.T) {
+	retired := start + 2*day
+	for _, goesOn := range []bool{false, true} {
+		w := newWorld(40)
+		w.add(feedRecord(start-day, 1e-5, 60))
+		w.add(whosaw.Record{Type: whosaw.TypeKey, Time: start - day, Key: "main", Ref: &whosaw.Reference{State: "active", Since: start - day}})
+		w.add(whosaw.Record{Type: whosaw.TypeKey, Time: retired, Key: "main", Ref: &whosaw.Reference{State: "retired", Since: retired}})
+		use := func(at int64, credential string, c int) whosaw.Record {
+			r := get(at, c, true)
+			r.Principal, r.Key, r.Credential, r.IP, r.ASN, r.Agent = "customer:"+strconv.Itoa(c), "main", credential, ip(c), uint32(4760+c%5), phone
+			return r
+		}
+		for i := range 4_000 {
+			at, c := start+int64(i)*40*second, w.customer(30_000)
+			if i != 100 && i != 3_000 { // lost
+				w.add(issuance(at-second, fmt.Sprint("s", i), "main", c))
+			}
+			for n := range 4 {
+				w.add(use(at+int64(n)*day, fmt.Sprint("s", i), c))
+			}
+		}
+		for i := range 12 { // he takes a few before, and is found by that
+			w.attack(use(start+day+int64(i)*minute, fmt.Sprint("forged", i), w.customer(30_000)))
+		}
+		if goesOn {
+			for i := range 12 {
+				w.attack(use(retired+30*hour+int64(i)*minute, fmt.Sprint("again", i), w.customer(30_000)))
+			}
+		}
+		_, fs := run(detect.Config{}, w.sorted())
+		w.checkMajority(t, w.sorted(), fs)
+		if len(by(fs, "unissued")) == 0 {
+			t.Fatalf("nobody was found before: %v", fs)
+		}
+		fs = by(fs, "key_state")
+		switch {
+		case !goesOn && len(fs) != 0:
+			t.Errorf("a lost issuance is taken for a thief's: %v", fs)
+		case goesOn && (len(fs) != 1 || fs[0].Accesses > 4 || fs[0].Subjects != fs[0].Accesses || fs[0].Time > whosaw.Time(retired+30*hour+4*minute)):
+			t.Errorf("the thief who goes on: %v", fs)
+		}
+	}
+}

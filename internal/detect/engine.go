@@ -28,6 +28,9 @@ type Engine struct {
 	ahead int    // accesses and issuances in a row that lie over an hour beyond it
 	next  int64  // the least time among them
 
+	timed    int64 // accesses and issuances met
+	backward int64 // how many that were when one last came after a later one; 0: none has
+
 	facts    int // findings of single credentials on factsDay
 	factsDay int32
 
@@ -264,8 +267,19 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 // everybody's issuance overdue.
 const aheadAgree = 8
 
+// sortedAfter is how many accesses and issuances must come in the order of their times for the log to be taken for one that somebody sorted: of
+// those that come as they happen, one in some thousands is late.
+const sortedAfter = 1 << 14
+
+// sorted reports whether the log stands in the order of its times, as investigate reads it, and not of arrival. Then a clock that is wrong puts
+// what came after before what it came from.
+func (e *Engine) sorted() bool { return e.backward == 0 || e.timed-e.backward >= sortedAfter }
+
 // confirm moves the sure clock.
 func (e *Engine) confirm(t int64) {
+	if e.timed++; t < e.clock {
+		e.backward = e.timed
+	}
 	switch {
 	case e.sure == 0 || t <= e.sure+hour:
 		e.sure = max(e.sure, t)

@@ -150,7 +150,17 @@ func (e *Engine) unissued(v *view) {
 			return
 		}
 	}
-	e.queue.push(held{due: r.Time + e.lag(feed), d: unissued, seq: v.seq, realm: v.realm, rec: keep(r)})
+	e.queue.push(held{due: e.issuedBy(r, feed), d: unissued, seq: v.seq, realm: v.realm, rec: keep(r)})
+}
+
+// issuedBy is when the issuance of an access is no longer expected. The lag is counted from the clock, which an access may be behind: its
+// server's clock may be slow.
+func (e *Engine) issuedBy(r *whosaw.Record, feed reference.Feed) int64 {
+	due := max(r.Time, e.sure) + e.lag(feed)
+	if e.sorted() {
+		due += e.knobs.issuedSkew
+	}
+	return due
 }
 
 // lag is how long an issuance may be late: as declared. A declared loss without a lag means at once; without either, the
@@ -174,6 +184,7 @@ func (e *Engine) wasIssued(v *view) {
 	if !fresh {
 		return
 	}
+	v.issuedToday = true
 	st.trials++
 	e.identify(v)
 	e.familiar(v)

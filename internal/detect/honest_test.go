@@ -356,3 +356,41 @@ func TestHonestWelcomeMails(t *testing.T) {
 	}
 	quiet(t, w)
 }
+
+// The clock of the pages is two minutes behind that of the log-ins. A log that stands in the order of its times, as an investigation reads it,
+// has each session before its log-in then; one that stands as it came does not, and there the log-in may be half a minute late.
+func TestHonestSlowClock(t *testing.T) {
+	for _, declared := range []bool{true, false} {
+		w := newWorld(39)
+		if declared {
+			w.add(feedRecord(start, 1e-5, 60))
+		}
+		slow := int64(0)
+		for i := range 9_000 {
+			if i == 6_000 {
+				slow = 2 * minute
+			}
+			c := w.customer(30_000)
+			at := start + int64(i)*15*second
+			iss := issuance(at, fmt.Sprint("s", i), "main", c)
+			late := i%3 == 0 && len(w.records) > 1
+			if !late {
+				w.add(iss)
+			}
+			r := get(at+second-slow, c, true)
+			r.Principal, r.Key, r.Credential, r.IP, r.ASN, r.Agent = "customer:"+strconv.Itoa(c), "main", fmt.Sprint("s", i), ip(c), uint32(4760+c%5), phone
+			w.add(r)
+			other := get(at+2*second, w.customer(30_000), true) // a page of another server, whose clock is right
+			other.Route = "GET /products/{id}"
+			other.Subjects, other.IP, other.Agent = nil, ip(c), phone
+			w.add(other)
+			if late {
+				w.add(iss)
+			}
+		}
+		quiet(t, w)
+		if _, fs := runArrival(w); len(fs) != 0 {
+			t.Errorf("as it came, declared %v: %v", declared, fs)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math"
+	"slices"
 
 	"github.com/whosaw/whosaw"
 )
@@ -19,11 +20,21 @@ type keyWatch struct {
 	accused int64 // accesses that the ending forbids
 	matched int64 // accesses that the plain filter would match
 	people  map[uint64]struct{}
+	bare    bareTail
 	leaver  bool // the finding about the one who left was raised
 	forged  bool // unissued accuses credentials signed with it
 
 	began, met int64               // since when it is watched, and when it was last met
 	breaches   map[uint64]struct{} // of the policy, that were raised
+}
+
+// bareTail is what a retired key showed with credentials that have no issuance, where the feed loses some: the lost one of an honest session that
+// lives on looks the same, so it takes more of them than are lost.
+type bareTail struct {
+	s        [maxBank]float64    // unissued's tests, over credentials met since the key should no longer be
+	tried    map[uint64]struct{} // those that have no issuance
+	accesses int64
+	people   map[uint64]struct{}
 }
 
 // ending is why a key should no longer be met.
@@ -107,25 +118,79 @@ func (e *Engine) keyState(v *view) {
 		return
 	}
 	if w.ended != ended || w.from != from {
-		w.ended, w.from, w.accused, w.matched, w.people = ended, from, 0, 0, nil
+		w.ended, w.from, w.accused, w.matched, w.people, w.bare = ended, from, 0, 0, nil, bareTail{}
 	}
 	w.matched++
 	if ended == keyRetired && e.honestTail(v, s.Since) {
 		st.skip(whyTail)
+		if v.issuedToday {
+			e.bareMiss(w, v)
+		}
 		return
 	}
 	w.accused++
-	if v.outcome == whosaw.OutcomeDisclosed {
-		if w.people == nil {
-			w.people = make(map[uint64]struct{})
+	showed(&w.people, v)
+	e.ended(w, v)
+}
+
+// showed adds those whom an access disclosed to a set.
+func showed(people *map[uint64]struct{}, v *view) {
+	if v.outcome != whosaw.OutcomeDisclosed {
+		return
+	}
+	if *people == nil {
+		*people = make(map[uint64]struct{})
+	}
+	for _, subject := range v.subjects {
+		if len(*people) < maxExcursion {
+			(*people)[text(subject)] = struct{}{}
 		}
-		for _, subject := range v.subjects {
-			if len(w.people) < maxExcursion {
-				w.people[text(subject)] = struct{}{}
+	}
+}
+
+// bareWeights are the steps of a key's test of credentials without an issuance, nil if nobody can be judged by that.
+func (e *Engine) bareWeights(v *view) *weights {
+	r := v.r
+	p0, ok := e.honestUnissued(e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time), e.realm(v.realm, r.Realm), e.owner(v))
+	if !ok {
+		return nil
+	}
+	return e.unissuedWeights(p0)
+}
+
+// bareMiss lowers the test for a credential of the honest tail, once a day.
+func (e *Engine) bareMiss(w *keyWatch, v *view) {
+	if w.bare.s == [maxBank]float64{} {
+		return
+	}
+	if steps := e.bareWeights(v); steps != nil {
+		for j := range w.bare.s {
+			if steps.use>>j&1 == 1 {
+				w.bare.s[j] = max(0, w.bare.s[j]+steps.down[j])
 			}
 		}
 	}
-	e.ended(w, v)
+}
+
+// bareHit counts an access by a credential without an issuance, each credential once for ever, and gives the highest statistic.
+func (e *Engine) bareHit(w *keyWatch, v *view) float64 {
+	b := &w.bare
+	b.accesses++
+	showed(&b.people, v)
+	if _, met := b.tried[v.ids[kindCredential]]; !met && len(b.tried) < maxExcursion {
+		if b.tried == nil {
+			b.tried = make(map[uint64]struct{})
+		}
+		b.tried[v.ids[kindCredential]] = struct{}{}
+		if steps := e.bareWeights(v); steps != nil {
+			for j := range b.s {
+				if steps.use>>j&1 == 1 {
+					b.s[j] += steps.up[j]
+				}
+			}
+		}
+	}
+	return slices.Max(b.s[:])
 }
 
 // honestTail reports whether a credential was given out before its key was retired, as far as can be known: it then lives on
@@ -150,9 +215,15 @@ func (e *Engine) ended(w *keyWatch, v *view) {
 	a := e.fact(keyState, kindKey, name, v)
 	feed := e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
 	if w.ended == keyRetired && !v.issued && r.Credential != "" && feed.Known {
-		if !feed.Complete() && !w.forged {
-			e.stats[keyState].skip(whyLost) // one issuance in many is lost in life: its session lives on too
-			return
+		if !feed.Complete() {
+			// One issuance in many is lost in life, and its session lives on too, even under a key that somebody had a copy of.
+			s, h := e.bareHit(w, v), e.rule[unissued].h
+			if s < h || !w.forged && e.covering(unissued, v) == nil {
+				e.stats[keyState].skip(whyLost)
+				return
+			}
+			a.statistic, a.threshold, a.accesses, a.subjects = s, h, w.bare.accesses, int64(len(w.bare.people))
+			w.bare = bareTail{}
 		}
 		no := false
 		t.Issued = &no

@@ -278,7 +278,8 @@ func (e *Engine) joinKeys(o *Engine) {
 			if y.from != 0 {
 				x.from = min(cmp.Or(x.from, y.from), y.from)
 			}
-			x.people = allOf(x.people, y.people)
+			x.people = someOf(x.people, y.people)
+			x.bare.join(&y.bare)
 		}
 		x.breaches = allOf(x.breaches, y.breaches)
 	}
@@ -290,6 +291,28 @@ func (e *Engine) joinKeys(o *Engine) {
 		}
 	}
 	e.drifted = allOf(e.drifted, o.drifted)
+}
+
+// join takes the greater of each test: see MergePart.
+func (b *bareTail) join(o *bareTail) {
+	for j := range b.s {
+		b.s[j] = max(b.s[j], o.s[j])
+	}
+	b.tried, b.people = someOf(b.tried, o.tried), someOf(b.people, o.people)
+	b.accesses += o.accesses
+}
+
+// someOf is allOf up to what an excursion holds.
+func someOf(a, b map[uint64]struct{}) map[uint64]struct{} {
+	if a == nil {
+		return b
+	}
+	for _, h := range sortedKeys(b) {
+		if len(a) < maxExcursion {
+			a[h] = struct{}{}
+		}
+	}
+	return a
 }
 
 func allOf(a, b map[uint64]struct{}) map[uint64]struct{} {

@@ -25,6 +25,7 @@ type knobs struct {
 	networksOnTop  int64   // unissued: that silence supports
 	borrowed       int64   // unissued: of the realm's issued credentials, that speak for a key with few
 	factsPerDay    int     // unissued: findings of single credentials
+	issuedSkew     int64   // unissued: waited on top of the lag in a log that was sorted
 	reasonsAtLeast int64   // unexplained: openings that a route must have had explained
 	explainedEach  int64   // unexplained: and for each that was not, until its rate is known
 	reasonSkew     int64   // unexplained
@@ -190,6 +191,7 @@ func (e *Engine) readRules() {
 	e.knobs = knobs{
 		declaredFloor: u.Setting("declared_floor"), networksOnTop: int64(u.Setting("networks_on_top")), borrowed: int64(u.Setting("borrowed")),
 		factsPerDay:    int(u.Setting("facts_per_day")),
+		issuedSkew:     int64(u.Setting("tolerance")),
 		reasonsAtLeast: int64(w.Setting("reasons_at_least")), explainedEach: int64(w.Setting("explained_for_each")), reasonSkew: int64(w.Setting("tolerance")),
 		ownFloor: w.Setting("own_floor"), ownTimes: w.Setting("own_times"), ownDays: int(w.Setting("own_days")),
 		budgetSkew: int64(of(budget).Setting("tolerance")),

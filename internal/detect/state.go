@@ -10,7 +10,7 @@ import (
 )
 
 // StateVersion is that of the walk below: a change of what is walked over, or in which order, makes it another.
-const StateVersion = 8
+const StateVersion = 9
 
 // State walks over everything that the engine holds between two records: it writes it, or reads it into an engine that has seen
 // nothing and has the same configuration. Whoever gives the engine, or anything it holds, a member walks over it here, or tags
@@ -90,7 +90,7 @@ func (e *Engine) clocksState(c *snapshot.Codec) {
 	snapshot.Uint(c, &e.count)
 	snapshot.Uint(c, &e.views)
 	snapshot.Uint(c, &e.seq)
-	for _, t := range []*int64{&e.seen, &e.clock, &e.began, &e.sure, &e.next} {
+	for _, t := range []*int64{&e.seen, &e.clock, &e.began, &e.sure, &e.next, &e.timed, &e.backward} {
 		snapshot.Int(c, t)
 	}
 	snapshot.Int(c, &e.today)
@@ -528,6 +528,12 @@ func (w *keyWatch) state(c *snapshot.Codec) {
 	}
 	snapshot.Uint(c, &w.ended)
 	set(c, &w.people, maxExcursion)
+	for j := range w.bare.s {
+		c.Float(&w.bare.s[j])
+	}
+	set(c, &w.bare.tried, maxExcursion)
+	snapshot.Int(c, &w.bare.accesses)
+	set(c, &w.bare.people, maxExcursion)
 	c.Bool(&w.leaver)
 	c.Bool(&w.forged)
 	set(c, &w.breaches, maxBreaches)

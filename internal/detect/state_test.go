@@ -105,6 +105,12 @@ func rich(seed uint64) *world {
 		}
 		w.add(r)
 	}
+	// A retired key of a feed that loses some, and a session of it without an issuance.
+	ref(whosaw.TypeFeed, start, whosaw.Record{Realm: "tail", Ref: &whosaw.Reference{Of: "issuance", HasLost: true, Lost: 1e-5}})
+	ref(whosaw.TypeKey, start, whosaw.Record{Realm: "tail", Key: "gone", Ref: &whosaw.Reference{State: "retired", Since: start}})
+	lost := get(start+5*day/4, 5000, true)
+	lost.Realm, lost.Key, lost.Credential, lost.IP = "tail", "gone", "lost", ip(9)
+	w.add(lost)
 	ref(whosaw.TypeFeed, start, whosaw.Record{Realm: "late", Ref: &whosaw.Reference{Of: "issuance", HasLost: true, Lag: 5 * 86_400}})
 	late := get(start+minute, 5000, true)
 	late.Realm, late.Credential = "late", "waits"

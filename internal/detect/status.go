@@ -71,7 +71,7 @@ var whyTexts = [nWhy]string{
 	whyFields:         "too many fields that no catalog lists are remembered",
 	whyNoPast:         "the actor has no week of days of its own yet to be held against",
 	whyPairs:          "too many pairs of actors and customers are held",
-	whyLost:           "its issuance may have been lost, and nothing else says yet that the retired key is forged with",
+	whyLost:           "its issuance may have been lost: too few of them, so far, to say that the retired key is forged with",
 	whyNoHistory:      "the customer has not been seen often enough, and no subject record says when they logged in last",
 	whyNoWakes:        "too little of the past is known yet to say what is usual",
 	whyNoLogins:       "nobody's log-ins are on record",

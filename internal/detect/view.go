@@ -26,6 +26,8 @@ type view struct {
 	house     uint64  // the class of a principal who is no customer: staff, partners, programs; 0: a customer, or nobody
 	counted   *uint32 // if it is issued: see knownSet
 
+	issuedToday bool // it is the first use on its day of a credential that was issued
+
 	expected *expected // what was worked out before; nil if nothing was
 	identity           // filled in by identify
 	units    [nKinds]*unit
