@@ -250,6 +250,32 @@ func TestBudgetProperty(t *testing.T) {
 	})
 }
 
+// A reason that the system of tickets dates two minutes ahead, because the door's clock is slow, explains; one of ten minutes ahead does not.
+func TestBudgetForgivesClocks(t *testing.T) {
+	w := newWorld(t, func(c *guard.Config) {
+		c.Doors = []guard.DoorConfig{{Name: "mid", Kind: guard.KindMiddleware}}
+		c.Tokens.Issuers[0].Principal = "staff:"
+		c.Budgets = []guard.Budget{{Of: "principal:staff", Day: 2, Action: guard.Deny, Count: guard.CountAnswer}}
+	})
+	token := w.token("main", w.claims("jti", "kim"))
+	show := func(subject string, ahead time.Duration) guard.Action {
+		w.say(fmt.Sprintf(`{"type":"reason","subject":%q,"principal":"staff:kim","kind":"ticket","from":%d}`, subject, w.now().Add(ahead).UnixMilli()))
+		return w.g.Observe(t.Context(), &guard.Answer{
+			Request: guard.Request{Door: "mid", Route: "GET /staff/customers/{id}", Credential: token}, Subjects: []string{subject}, Fields: []string{"name"}, Status: 200,
+		}).Action
+	}
+	for i := range 5 {
+		if a := show(fmt.Sprint("near", i), 2*time.Minute); a != guard.Allow {
+			t.Fatalf("customer %d, whose ticket begins in two minutes: %s", i, a)
+		}
+	}
+	for i, want := range []guard.Action{guard.Allow, guard.Allow, guard.Deny} {
+		if a := show(fmt.Sprint("far", i), 10*time.Minute); a != want {
+			t.Errorf("customer %d, whose ticket begins in ten minutes: %s", i, a)
+		}
+	}
+}
+
 // A ticket that is written after the page was opened gives back what was counted.
 func TestBudgetIsGivenBack(t *testing.T) {
 	w := newWorld(t, func(c *guard.Config) {

@@ -138,7 +138,7 @@ func (g *Guard) shown(r *whosaw.Record) {
 	g.state.mu.RUnlock()
 	var open []string
 	for _, s := range subjects {
-		if !g.state.explained(&id, s, r.Time) {
+		if !g.state.explainedNear(&id, s, r.Time) {
 			open = append(open, s)
 		}
 	}

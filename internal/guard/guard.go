@@ -432,7 +432,7 @@ func (g *Guard) judgeBudget(id *Identity, subjects []string, d *Decision, now ti
 		}
 		fresh := len(subjects) == 0
 		for _, s := range subjects {
-			fresh = fresh || a.fresh(g.budgets.hash(s), now) && !g.state.explained(id, s, now.UnixMilli())
+			fresh = fresh || a.fresh(g.budgets.hash(s), now) && !g.state.explainedNear(id, s, now.UnixMilli())
 		}
 		if fresh && (b.Count == CountLedger || len(subjects) > 0) {
 			d.Retry = untilTomorrow(now)
@@ -443,7 +443,7 @@ func (g *Guard) judgeBudget(id *Identity, subjects []string, d *Decision, now ti
 
 // explains gives whether a reason explains what an actor was shown.
 func (g *Guard) explains(id *Identity) func(subject string, at int64) bool {
-	return func(subject string, at int64) bool { return g.state.explained(id, subject, at) }
+	return func(subject string, at int64) bool { return g.state.explainedNear(id, subject, at) }
 }
 
 // Observe judges an answer before it leaves: whose data it shows, and which fields. Only doors that can count ask it.
@@ -514,7 +514,7 @@ func (g *Guard) shows(a *Answer, route string, now time.Time) bool {
 func (g *Guard) spend(id *Identity, subjects []string, d *Decision, now time.Time) {
 	var open []string
 	for _, s := range subjects {
-		if !g.state.explained(id, s, now.UnixMilli()) {
+		if !g.state.explainedNear(id, s, now.UnixMilli()) {
 			open = append(open, s)
 		}
 	}

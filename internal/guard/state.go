@@ -218,6 +218,17 @@ func (s *State) explained(id *Identity, subject string, now int64) bool {
 	return s.ref.Explained(id.Realm, id.Principal, subject, now, id.Issued)
 }
 
+// clocksDisagree is by how much: a reason that begins so soon after a budget asks for it, or ended so shortly before, explains. The detectors' budget
+// has the same five minutes.
+const clocksDisagree = int64(5 * time.Minute / time.Millisecond)
+
+// explainedNear is explained, as a budget asks it.
+func (s *State) explainedNear(id *Identity, subject string, at int64) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.ref.ExplainedNear(id.Realm, id.Principal, subject, at, clocksDisagree, id.Issued)
+}
+
 // credentialKey is a credential whose issuance is waited for.
 type credentialKey struct{ realm, credential string }
 
