@@ -29,7 +29,7 @@ type Engine struct {
 	next  int64  // the least time among them
 
 	timed    int64 // accesses and issuances met
-	backward int64 // how many that were when one last came after a later one; 0: none has
+	backward int64 // how many that were when one last came after a later one
 
 	facts    int // findings of single credentials on factsDay
 	factsDay int32
@@ -273,7 +273,7 @@ const sortedAfter = 1 << 14
 
 // sorted reports whether the log stands in the order of its times, as investigate reads it, and not of arrival. Then a clock that is wrong puts
 // what came after before what it came from.
-func (e *Engine) sorted() bool { return e.backward == 0 || e.timed-e.backward >= sortedAfter }
+func (e *Engine) sorted() bool { return e.timed-e.backward >= sortedAfter }
 
 // confirm moves the sure clock.
 func (e *Engine) confirm(t int64) {

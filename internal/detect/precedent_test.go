@@ -140,6 +140,9 @@ func TestPrecedentState(t *testing.T) {
 	w := nights(14, 150)
 	for i := range w.records {
 		w.records[i].Realm = "shop"
+		if w.records[i].Type == whosaw.TypeAccess {
+			w.records[i].TLS = "t13d1516h2_8daaf6152771_e5627efa2ab1"
+		}
 	}
 	rs := w.sorted()
 	_, fs := run(detect.Config{}, rs)
@@ -155,7 +158,7 @@ func TestPrecedentState(t *testing.T) {
 	}
 	met := detect.Met{}
 	met.Look(whole)
-	for _, name := range []string{"precedent.on", "precedent.used", "precedent.realm"} {
+	for _, name := range []string{"precedent.on", "precedent.used", "precedent.realm", "precedent.prints"} {
 		if !met[name] {
 			t.Errorf("%s holds nothing: the test shows nothing", name)
 		}

@@ -44,6 +44,7 @@ var rare = map[string]string{
 	"tries.creds":         "see TestTriesState",
 	"tries.answered":      "the same",
 	"precedent.used":      "the same",
+	"precedent.prints":    "the same",
 	"precedent.realm":     "the same",
 	"chain.index":         "see the tests of reference",
 	"realm.histories":     "see the tests of reference",
@@ -163,6 +164,11 @@ func TestStateIsWhole(t *testing.T) {
 		cfg := stateConfigs[seed%3]
 		rng := rand.New(rand.NewPCG(seed, 5))
 		records := judged(rng, cfg, rich(seed).sorted())
+		late := len(records) / 4 // one comes after a later one: most of the log is not known to be sorted
+		for records[late].Type != whosaw.TypeAccess || records[late+1].Type != whosaw.TypeAccess || records[late].Time == records[late+1].Time {
+			late++
+		}
+		records[late], records[late+1] = records[late+1], records[late]
 		whole := detect.New(cfg, nil)
 		var broken *detect.Engine
 		cut := rng.IntN(len(records))
