@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -15,68 +16,101 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/alarm"
 )
 
 var (
 	benchAccesses = flag.Int("console.accesses", 500_000, "accesses in the ledger of BenchmarkPages")
-	benchLedger   = flag.String("console.ledger", "", "a directory with a ledger for BenchmarkPages, as bench/ makes one with -dir; the detectors read it meanwhile")
+	benchLedger   = flag.String("console.ledger", "", "a directory with a ledger for BenchmarkPages, as bench/ makes one with -dir; the detectors stand still")
 )
 
-// BenchmarkPages asks for pages over a ledger, warm: milliseconds of wall time and of processor time each.
+// BenchmarkPages asks for pages over a ledger: how long the first look takes until it is whole (first-ms), and its longest turn (turn-ms); then, warm, after
+// some records more each time, milliseconds of wall time and of processor time each.
 func BenchmarkPages(b *testing.B) {
 	s := newSite(b)
 	if *benchLedger == "" {
 		s.million(*benchAccesses)
 		check(b, s.ledger.Seal(b.Context()))
 		check(b, s.live.CaughtUp(b.Context()))
-	} // else the detectors read on meanwhile, on a core of their own
+	}
 	s.signIn()
-	var paths []string
+	var pages [][2]string // name, path
 	found, _, err := s.alarms.Findings(b.Context(), alarmAll)
 	check(b, err)
+	if *benchLedger != "" {
+		s.raised(b, whosaw.Filter{{Key: []string{"login-2024-b"}}})
+		found, _, err = s.alarms.Findings(b.Context(), alarmAll)
+		check(b, err)
+	}
 	for i := range found[:min(3, len(found))] {
-		name := fmt.Sprintf("finding-%s /findings/%d", found[i].Finding.Detector, found[i].Number)
-		paths = append(paths, name, name+"/figures")
+		path := fmt.Sprintf("/findings/%d", found[i].Number)
+		pages = append(pages, [2]string{"finding-" + found[i].Finding.Detector, path}, [2]string{"finding-" + found[i].Finding.Detector + "/figures", path + "/figures"})
 	}
-	for name, f := range map[string]whosaw.Filter{
-		"key": {{Key: []string{"login-2024-b"}}}, "key-route": {{Key: []string{"login-2024-b"}, Route: []string{"GET /me"}}}, "all": {{}},
-	} {
-		id, err := s.console.HandleOf(b.Context(), f)
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, part := range []string{"", "/counts", "/list", "/narrow?by=route", "/course"} {
-			paths = append(paths, name+" /scope/"+id+part)
+	for _, x := range []struct {
+		name   string
+		filter whosaw.Filter
+	}{{"key", whosaw.Filter{{Key: []string{"login-2024-b"}}}}, {"key-route", whosaw.Filter{{Key: []string{"login-2024-b"}, Route: []string{"GET /me"}}}}, {"all", whosaw.Filter{{}}}} {
+		id, err := s.console.HandleOf(b.Context(), x.filter)
+		check(b, err)
+		for _, part := range []string{"", "/counts", "/list", "/narrow?by=route", "/narrow?by=network", "/course"} {
+			pages = append(pages, [2]string{x.name + part, "/scope/" + id + part})
 		}
 	}
-	paths = append(paths, "now /", "findings /findings", "server /server", "keys /keys")
-	for _, p := range paths {
-		var name, path string
-		if _, err := fmt.Sscan(p, &name, &path); err != nil {
-			b.Fatal(err)
+	pages = append(pages, [2]string{"now", "/"}, [2]string{"findings", "/findings"}, [2]string{"server", "/server"}, [2]string{"keys", "/keys"})
+	get := func(path string) (more bool) {
+		res, err := s.client.Get(s.url + path)
+		check(b, err)
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != http.StatusOK {
+			b.Fatal(res.StatusCode, err)
 		}
-		if len(path) > 23 && path[:7] == "/scope/" {
-			name += path[23:]
-		}
-		b.Run(name, func(b *testing.B) {
-			get := func() {
-				res, err := s.client.Get(s.url + path)
-				if err != nil {
-					b.Fatal(err)
-				}
-				defer res.Body.Close()
-				if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
-					b.Fatal(res.StatusCode, err)
-				}
+		return bytes.Contains(text, []byte(`hx-trigger="load delay:`))
+	}
+	for _, p := range pages {
+		var first, turn time.Duration
+		b.Run(p[0], func(b *testing.B) {
+			for more := first == 0; more; {
+				began := time.Now()
+				more = get(p[1])
+				took := time.Since(began)
+				first, turn = first+took, max(turn, took)
 			}
-			get()
 			before := processor()
 			for b.Loop() {
-				get()
+				b.StopTimer()
+				_, err := s.ledger.Append(b.Context(), s.visits(100))
+				check(b, err)
+				b.StartTimer()
+				if get(p[1]) {
+					b.Fatal("a page that was whole is not any more")
+				}
 			}
 			b.ReportMetric(float64((processor()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+			b.ReportMetric(float64(first.Microseconds())/1000, "first-ms")
+			b.ReportMetric(float64(turn.Microseconds())/1000, "turn-ms")
 		})
 	}
+}
+
+// visits makes accesses of customers to their own page.
+func (s *site) visits(n int) (list []whosaw.Record) {
+	for range n {
+		s.visited++
+		id := fmt.Sprint(10_000_000 + s.visited%40_000)
+		list = append(list, whosaw.Record{
+			Time: s.now().UnixMilli(), Source: "gateway-1", Position: s.visited, Route: "GET /me", Status: 200, Fields: meFields, Subjects: []string{id},
+			Principal: "customer:" + id, Credential: "c" + id, Key: "login-main", IP: netip.AddrFrom4([4]byte{100, 64, byte(s.visited % 40_000 >> 8), byte(s.visited)}),
+		})
+	}
+	return list
+}
+
+// raised has a detector raise a finding about a filter.
+func (s *site) raised(b *testing.B, f whosaw.Filter) {
+	now := whosaw.Time(s.now().UnixMilli())
+	_, err := s.alarms.Raise(b.Context(), alarm.Raised{Sequence: s.live.Last(), Finding: whosaw.Finding{ID: "bench", Detector: "unissued", Filter: f, Time: now, Seen: now}})
+	check(b, err)
 }
 
 func processor() time.Duration {
@@ -120,16 +154,8 @@ func BenchmarkWatched(b *testing.B) {
 			s.eventually("everybody watches", func() bool { return events.Load() >= int64(watchers) })
 			n, told, began, before := int64(0), events.Load(), time.Now(), processor()
 			for b.Loop() {
-				list := make([]whosaw.Record, 0, 8192)
-				for range cap(list) {
-					n++
-					id := fmt.Sprint(10_000_000 + n%40_000)
-					list = append(list, whosaw.Record{
-						Time: s.now().UnixMilli(), Source: "gateway-1", Position: n, Route: "GET /me", Status: 200, Fields: meFields, Subjects: []string{id},
-						Principal: "customer:" + id, Credential: "c" + id, Key: "login-main", IP: netip.AddrFrom4([4]byte{100, 64, byte(n % 40_000 >> 8), byte(n)}),
-					})
-				}
-				s.take("gateway-1", list)
+				s.take("gateway-1", s.visits(8192))
+				n += 8192
 			}
 			took := time.Since(began)
 			b.ReportMetric(float64(n)/took.Seconds(), "accesses/s")
