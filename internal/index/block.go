@@ -225,6 +225,9 @@ func (b *Block) IP() (Column, Addrs, error) {
 // Len is how many addresses there are.
 func (a *Addrs) Len() int { return a.v4.n + len(a.v6)/16 }
 
+// V4 gives the IPv4 addresses as numbers: that of code 1 is the first.
+func (a *Addrs) V4() *Monotone { return &a.v4 }
+
 // At gives the address of a code, the zero one for missing.
 func (a *Addrs) At(code int) netip.Addr {
 	switch {

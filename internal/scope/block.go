@@ -100,8 +100,7 @@ type blockReader struct {
 	keys     []subjectKey  // of subjects by number, 1 more; 0: not looked up yet
 	issued   *index.Issued // if a term asks for it
 	ranges   []index.Span  // of rows, if the terms name subjects
-	only     uint64        // the number of the only subject of these that the block has, if single
-	single   bool
+	wanted   numberSet     // of the subjects that are named, those that the block may have
 }
 
 func newBlockReader(q *question) blockReader {
@@ -116,16 +115,14 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 	if b == nil {
 		return nil, nil, false, nil
 	}
-	r.b, r.ranges, r.single, r.issued = b, nil, false, nil
+	r.b, r.ranges, r.issued = b, nil, nil
 	nobody := false
 	if named := r.q.named(); named != nil {
-		var numbers []uint64
-		if r.ranges, numbers, err = r.q.find(b, p, named); err != nil {
+		var found []uint64
+		if r.ranges, found, err = r.q.find(b, p, named); err != nil {
 			return nil, nil, false, bypass(err)
 		}
-		if r.single = len(numbers) == 1; r.single {
-			r.only = numbers[0]
-		}
+		r.wanted.set(found)
 		if nobody = len(r.ranges) == 0; nobody && !joins(r.q.cat) {
 			return nil, nil, true, nil
 		}
@@ -192,7 +189,7 @@ func (r *blockReader) askRows(spans []span32) {
 }
 
 // each calls fn with the origins of spans, their rows, and the terms that can match them. Where subjects are named, it
-// leaves out stretches of rows that have none of them.
+// leaves out the rows of others.
 func (r *blockReader) each(masks []uint64, spans []span32, fn func(o, lo, hi int, mask uint64)) {
 	mask := uint64(1)
 	call := func(o, lo, hi int) {
@@ -201,35 +198,17 @@ func (r *blockReader) each(masks []uint64, spans []span32, fn func(o, lo, hi int
 		}
 		fn(o, lo, hi, mask)
 	}
-	if r.single {
-		r.eachOnly(spans, call)
+	if r.ranges != nil {
+		r.eachNamed(spans, call)
 		return
 	}
 	starts := window{fill: r.starts.Fill, n: r.starts.Len()}
 	for _, s := range spans {
-		if r.ranges == nil {
-			lo := int(starts.at(s.from))
-			for o := s.from; o < s.to; o++ {
-				hi := int(starts.at(o + 1))
-				call(o, lo, hi)
-				lo = hi
-			}
-			continue
-		}
-		lo := int(r.starts.At(s.from))
-		end := int(r.starts.At(s.to))
-		for _, x := range r.ranges {
-			at := max(x.From, lo)
-			if x.From >= end || at >= min(x.To, end) {
-				continue
-			}
-			// The origin in which the stretch begins, and those that follow.
-			o := max(s.from, r.originOf(at))
-			for ; o < s.to && at < min(x.To, end); o++ {
-				to := min(int(r.starts.At(o+1)), x.To)
-				call(o, at, to)
-				at = to
-			}
+		lo := int(starts.at(s.from))
+		for o := s.from; o < s.to; o++ {
+			hi := int(starts.at(o + 1))
+			call(o, lo, hi)
+			lo = hi
 		}
 	}
 }
@@ -261,12 +240,12 @@ func (r *blockReader) groups(masks []uint64, spans []span32, alike func(a, b int
 // originOf gives the origin of a row.
 func (r *blockReader) originOf(row int) int { return r.starts.Search(uint64(row)+1) - 1 }
 
-// eachOnly is each for the rows of the only subject.
-func (r *blockReader) eachOnly(spans []span32, fn func(o, lo, hi int)) {
+// eachNamed is each for the rows of subjects that are named: it looks at who each row is about first, and only then for its origin.
+func (r *blockReader) eachNamed(spans []span32, fn func(o, lo, hi int)) {
 	for _, x := range r.ranges {
 		i := x.From - 1
 		for rows := r.b.Each(x.From, x.To); rows.Next(); {
-			if i++; rows.Subject != r.only {
+			if i++; !r.wanted.has(rows.Subject) {
 				continue
 			}
 			o := r.originOf(i)
@@ -276,6 +255,28 @@ func (r *blockReader) eachOnly(spans []span32, fn func(o, lo, hi int)) {
 			}
 		}
 	}
+}
+
+// numberSet is a small set of numbers, most of which are told from others by their low bits.
+type numberSet struct {
+	low    [8]uint64
+	sorted []uint64
+}
+
+func (n *numberSet) set(list []uint64) {
+	*n = numberSet{sorted: list}
+	slices.Sort(n.sorted)
+	for _, x := range list {
+		n.low[x>>6&7] |= 1 << (x & 63)
+	}
+}
+
+func (n *numberSet) has(x uint64) bool {
+	if n.low[x>>6&7]>>(x&63)&1 == 0 {
+		return false
+	}
+	_, ok := slices.BinarySearch(n.sorted, x)
+	return ok
 }
 
 // maxNamed is how many subjects are looked up one by one.

@@ -18,6 +18,7 @@ type blockDim struct {
 	// guess, if not nil, gives in little time the codes in the block's list of the largest that may be those of a value.
 	guess func(value string) []uint64
 
+	v4      *index.Monotone // if values are addresses or their networks: the IPv4 addresses, that of code 1 first; the others come behind them
 	origins *index.Column
 	shapes  []uint32
 	runs    *index.Runs
@@ -133,7 +134,7 @@ func addrDim(bits4, bits6 int, text func(a netip.Addr) string) dimOpener {
 		if from, to := dict.Between(mappedFirst, mappedLast); from < to {
 			return blockDim{}, false, nil
 		}
-		d := blockDim{n: dict.Len() + 1, origins: &c}
+		d := blockDim{n: dict.Len() + 1, origins: &c, v4: dict.V4()}
 		d.value = func(code int) (string, error) {
 			if code == 0 {
 				return "", nil

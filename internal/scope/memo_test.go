@@ -114,6 +114,13 @@ func lookByMemo(ctx context.Context, m *scope.Memo, e *scope.Engine, f whosaw.Fi
 				return out, errors.New("values are counted otherwise than they are listed")
 			}
 		}
+		few, _, _, err := m.Values(ctx, e, by, f, 2, time.Time{})
+		if err != nil {
+			return out, err
+		}
+		if !slices.Equal(few, out.Values[by][:min(2, len(out.Values[by]))]) {
+			return out, errors.New("the first values are not those with most")
+		}
 		if len(out.Values[by]) == 0 {
 			delete(out.Values, by)
 		}
@@ -158,6 +165,7 @@ type lifeTest interface {
 // memoLife has a ledger grow, seal, lose its oldest segments and get records weeks late, issuances and words about feeds among them, and asks a memo
 // that stays all the while. It must say what an engine says that reads every record and keeps nothing.
 func memoLife(t lifeTest, seed uint64, steps int) {
+	scope.TopKept(3)
 	const week = int64(7 * 86_400_000)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	dir, err := os.MkdirTemp("", "whosaw-memo-")

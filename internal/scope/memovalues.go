@@ -24,13 +24,79 @@ type Value struct {
 // valueSums are the accesses of each value. Those without one are not in them.
 type valueSums struct {
 	counts map[string]int64
+	addrs  addrCounts // those that are IPv4 addresses, or networks of them
+	top    []Value    // of both, the ones with most, in order
 	size   int64
 }
 
 // valueBytes is about what a value takes beside its text.
 const valueBytes = 64
 
+// topKept is how many of the values with most are kept in order. Tests set it lower.
+var topKept = 1024
+
 func (s *valueSums) bytes() int64 { return s.size }
+
+func (s *valueSums) len() int { return len(s.counts) + len(s.addrs) }
+
+// of gives the accesses of a value, 0 if there are none.
+func (s *valueSums) of(v string) int64 {
+	if a, ok := addrNumber(v); ok && s.addrs != nil {
+		return s.addrs.of(a)
+	}
+	return s.counts[v]
+}
+
+// into has t take the values, but for those of others.
+func (s *valueSums) into(t *topValues, by string, others map[string]int64) {
+	for v, n := range s.counts {
+		if _, ok := others[v]; !ok && n >= t.least() {
+			t.take(Value{v, n})
+		}
+	}
+	var text []byte
+	for _, x := range s.addrs {
+		n, least := int64(x.n), t.least()
+		if n < least {
+			continue
+		}
+		text = appendAddr(text[:0], by, x.addr)
+		if n == least && string(text) > t.list[t.n-1].Value {
+			continue
+		}
+		if _, ok := others[string(text)]; !ok {
+			t.take(Value{string(text), n})
+		}
+	}
+}
+
+// topValues are the values with the most accesses, n of them at most, most first, then by value.
+type topValues struct {
+	n    int
+	list []Value
+}
+
+func compareValues(a, b Value) int {
+	return cmp.Or(cmp.Compare(b.Accesses, a.Accesses), strings.Compare(a.Value, b.Value))
+}
+
+func (t *topValues) take(v Value) {
+	if len(t.list) == t.n && (t.n == 0 || compareValues(t.list[t.n-1], v) < 0) {
+		return
+	}
+	i, _ := slices.BinarySearchFunc(t.list, v, compareValues)
+	if t.list = slices.Insert(t.list, i, v); len(t.list) > t.n {
+		t.list = t.list[:t.n]
+	}
+}
+
+// least is how many accesses a value has at least that is taken.
+func (t *topValues) least() int64 {
+	if len(t.list) < t.n || t.n == 0 {
+		return 0
+	}
+	return t.list[t.n-1].Accesses
+}
 
 // Values gives the values of a dimension with the most accesses that match a filter, n of them at most, most first, then by value, and how
 // many values there are; with what is kept, or learnt until a time (zero: until all is known).
@@ -46,9 +112,9 @@ func (m *Memo) Values(ctx context.Context, e *Engine, by string, filter whosaw.F
 	if err != nil {
 		return nil, 0, p, err
 	}
-	known := map[string]int64{}
+	known := &valueSums{}
 	if k.sums != nil {
-		known = k.sums.(*valueSums).counts
+		known = k.sums.(*valueSums)
 	}
 	q, err := e.ask(filter)
 	if err != nil {
@@ -59,29 +125,29 @@ func (m *Memo) Values(ctx context.Context, e *Engine, by string, filter whosaw.F
 	if err != nil {
 		return nil, 0, p, err
 	}
-	before := func(a, b Value) int {
-		return cmp.Or(cmp.Compare(b.Accesses, a.Accesses), strings.Compare(a.Value, b.Value))
-	}
-	take := func(v Value) {
-		if len(top) == n && (n == 0 || before(top[n-1], v) < 0) {
-			return
-		}
-		i, _ := slices.BinarySearchFunc(top, v, before)
-		if top = slices.Insert(top, i, v); len(top) > n {
-			top = top[:n]
-		}
-	}
-	all = len(known)
-	for v, count := range known {
-		take(Value{v, count + rest[v]})
-	}
+	out := topValues{n: n}
+	all = known.len()
 	for v, count := range rest {
-		if _, ok := known[v]; !ok {
+		had := known.of(v)
+		if had == 0 {
 			all++
-			take(Value{v, count})
+		}
+		out.take(Value{v, had + count})
+	}
+	// Of the others, those with most are known; only if too few of these are not among the rest, all are looked at.
+	best, others := out, 0
+	best.list = slices.Clone(out.list)
+	for _, v := range known.top {
+		if _, ok := rest[v.Value]; !ok {
+			others++
+			best.take(v)
 		}
 	}
-	return top, all, k.Progress, nil
+	if others < n && len(known.top) < known.len() {
+		best = out
+		known.into(&best, by, rest)
+	}
+	return best.list, all, k.Progress, nil
 }
 
 // valuesOf is the kind of Values by a dimension.
@@ -131,9 +197,10 @@ func valuesMore(ctx context.Context, q *question, by string, old sums, blocks []
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := &valueSums{counts: map[string]int64{}}
+	var runs []addrCounts
 	if old != nil {
 		had := old.(*valueSums)
-		s.counts, s.size = maps.Clone(had.counts), had.size
+		s.counts, runs = maps.Clone(had.counts), append(runs, had.addrs)
 	}
 	var done []asked
 	var next atomic.Int64
@@ -153,10 +220,14 @@ func valuesMore(ctx context.Context, q *question, by string, old sums, blocks []
 					if err != nil {
 						return err
 					}
+					own, behind := w.addrs(by, counts)
 					mu.Lock()
 					defer mu.Unlock()
+					if own != nil {
+						runs = append(runs, own)
+					}
 					for number, n := range counts {
-						if n == 0 || number == 0 {
+						if n == 0 || number <= behind {
 							continue
 						}
 						v, err := w.value(number)
@@ -187,7 +258,14 @@ func valuesMore(ctx context.Context, q *question, by string, old sums, blocks []
 		return nil, nil, nil, err
 	}
 	done = slices.DeleteFunc(done, func(x asked) bool { return slices.Contains(b.missed, x.part) })
-	s.size = 0
+	var ok bool
+	if s.addrs, ok = joinAddrs(runs); !ok || q.budget.spent() {
+		return nil, nil, nil, ErrNoMemo
+	}
+	top := topValues{n: topKept}
+	s.into(&top, by, nil)
+	s.top = top.list
+	s.size = int64(len(s.addrs))*addrBytes + int64(topKept)*valueBytes
 	for v := range s.counts {
 		s.size += int64(len(v)) + valueBytes
 	}
