@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/bits"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -153,6 +152,11 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 			return nil, nil, false, err
 		}
 	}
+	if r.ranges != nil {
+		if r.ranges = r.within(spans); len(r.ranges) == 0 {
+			return nil, nil, true, nil
+		}
+	}
 	rows := r.ranges
 	if rows == nil && !r.later {
 		r.askRows(spans)
@@ -199,7 +203,7 @@ func (r *blockReader) each(masks []uint64, spans []span32, fn func(o, lo, hi int
 		fn(o, lo, hi, mask)
 	}
 	if r.ranges != nil {
-		r.eachNamed(spans, call)
+		r.eachNamed(call)
 		return
 	}
 	starts := window{fill: r.starts.Fill, n: r.starts.Len()}
@@ -240,18 +244,28 @@ func (r *blockReader) groups(masks []uint64, spans []span32, alike func(a, b int
 // originOf gives the origin of a row.
 func (r *blockReader) originOf(row int) int { return r.starts.Search(uint64(row)+1) - 1 }
 
+// within gives those of the ranges that are rows of some origins.
+func (r *blockReader) within(spans []span32) []index.Span {
+	out, k := []index.Span{}, 0
+	for _, s := range spans {
+		lo, hi := int(r.starts.At(s.from)), int(r.starts.At(s.to))
+		for k < len(r.ranges) && r.ranges[k].To <= lo {
+			k++
+		}
+		for i := k; i < len(r.ranges) && r.ranges[i].From < hi; i++ {
+			out = append(out, index.Span{From: max(r.ranges[i].From, lo), To: min(r.ranges[i].To, hi)})
+		}
+	}
+	return out
+}
+
 // eachNamed is each for the rows of subjects that are named: it looks at who each row is about first, and only then for its origin.
-func (r *blockReader) eachNamed(spans []span32, fn func(o, lo, hi int)) {
+func (r *blockReader) eachNamed(fn func(o, lo, hi int)) {
 	for _, x := range r.ranges {
 		i := x.From - 1
 		for rows := r.b.Each(x.From, x.To); rows.Next(); {
-			if i++; !r.wanted.has(rows.Subject) {
-				continue
-			}
-			o := r.originOf(i)
-			at := sort.Search(len(spans), func(k int) bool { return spans[k].to > o })
-			if at < len(spans) && spans[at].from <= o {
-				fn(o, i, i+1)
+			if i++; r.wanted.has(rows.Subject) {
+				fn(r.originOf(i), i, i+1)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"math"
 	"net/netip"
 	"strconv"
 
@@ -163,17 +164,28 @@ func addrDim(bits4, bits6 int, text func(a netip.Addr) string) dimOpener {
 		}
 		d.same = make([]uint32, d.n)
 		var last netip.Prefix
-		for code := 1; code < d.n; code++ {
-			a, bits := dict.At(code), bits6
-			if a.Is4() {
-				bits = bits4
-			}
-			p := netip.PrefixFrom(a, bits).Masked()
+		for code := d.v4.Len() + 1; code < d.n; code++ {
+			p := netip.PrefixFrom(dict.At(code), bits6).Masked()
 			d.same[code] = uint32(code)
-			if code > 1 && p == last {
+			if p == last {
 				d.same[code] = d.same[code-1]
 			}
 			last = p
+		}
+		var batch [batchRows]uint64
+		before := uint64(math.MaxUint64)
+		for from := 0; from < d.v4.Len(); from += batchRows {
+			addrs := batch[:min(batchRows, d.v4.Len()-from)]
+			d.v4.Fill(addrs, from)
+			for i, a := range addrs {
+				code := from + i + 1
+				d.same[code] = uint32(code)
+				if n := a >> (32 - bits4); n == before {
+					d.same[code] = d.same[code-1]
+				} else {
+					before = n
+				}
+			}
 		}
 		return d, true, nil
 	}

@@ -197,6 +197,7 @@ func (m *Memo) readOn(
 			next.parts[first] = from
 		}
 	}
+	slices.Reverse(left) // what came last is counted first
 	now, done, missed, err := kind.more(ctx, q, had, left, until)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package scope_test
 
 import (
 	"flag"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,7 +15,16 @@ import (
 
 var memoLedger = flag.String("scope.ledger", "", "a directory with a ledger for BenchmarkMemo, as bench/ makes one with -dir")
 
-// BenchmarkMemo asks over a ledger what pages ask: first what nothing is kept of (first-ms), then again and again.
+// processor is how much processor time the process has used.
+func processor() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkMemo asks over a ledger what pages ask: first what nothing is kept of (first-ms of wall time, first-cpu-ms of processor time), then again and again.
 func BenchmarkMemo(b *testing.B) {
 	if *memoLedger == "" {
 		b.Skip("give a ledger with -scope.ledger")
@@ -61,7 +71,7 @@ func BenchmarkMemo(b *testing.B) {
 				return err
 			}},
 		} {
-			var first time.Duration
+			var first, firstCPU time.Duration
 			look := func() {
 				view, err := l.View(0)
 				if err != nil {
@@ -74,14 +84,17 @@ func BenchmarkMemo(b *testing.B) {
 			}
 			b.Run(x.name+"/"+ask.name, func(b *testing.B) {
 				if first == 0 {
-					began := time.Now()
+					began, before := time.Now(), processor()
 					look()
-					first = time.Since(began)
+					first, firstCPU = time.Since(began), processor()-before
 				}
+				before := processor()
 				for b.Loop() {
 					look()
 				}
+				b.ReportMetric(float64((processor()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 				b.ReportMetric(float64(first.Microseconds())/1000, "first-ms")
+				b.ReportMetric(float64(firstCPU.Microseconds())/1000, "first-cpu-ms")
 			})
 		}
 	}
