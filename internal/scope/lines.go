@@ -373,10 +373,21 @@ func (w *liner) page(to *lines, subject uint64) *[linePage]line {
 	p := to.pages[subject>>lineShift]
 	if p == nil {
 		w.budget.take(linePage * lineBytes)
-		p = new([linePage]line)
+		p = pageRoom.Get().(*[linePage]line)
 		to.pages[subject>>lineShift] = p
 	}
 	return p
+}
+
+// pageRoom has pages without lines: memory that was just used costs less.
+var pageRoom = sync.Pool{New: func() any { return new([linePage]line) }}
+
+// drop gives the memory of a page back, of which nobody needs the lines any more.
+func (l *lines) drop(page int) {
+	p := l.pages[page]
+	l.pages[page] = nil
+	clear(p[:])
+	pageRoom.Put(p)
 }
 
 // union gives the number of what either of two sets has.

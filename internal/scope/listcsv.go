@@ -2,8 +2,10 @@ package scope
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,11 +78,24 @@ func (l *lines) last() (uint64, bool) {
 	return 0, false
 }
 
+// lastCell is the last cell of a row, with the line feed behind it.
+type lastCell struct {
+	text string
+	room [cellText]byte // its text, if it has room for that
+}
+
+// cellText is what most cells have room in: copying all of it costs less than to copy as much as there is.
+const cellText = 64
+
 // cells gives the last cell of a row for each set.
-func (l *lister) cells() []string {
-	out := make([]string, len(l.sets.list))
+func (l *lister) cells() []lastCell {
+	out := make([]lastCell, len(l.sets.list))
 	for set := range out {
-		out[set] = cell(strings.Join(l.sets.clear(uint32(set)), "|"))
+		x := &out[set]
+		x.text = cell(strings.Join(l.sets.clear(uint32(set)), "|")) + "\n"
+		if len(x.text) <= cellText {
+			copy(x.room[:], x.text)
+		}
 	}
 	return out
 }
@@ -90,7 +105,7 @@ type printer struct {
 	*lister
 	lines *lines
 	w     io.Writer
-	cells []string
+	cells []lastCell
 
 	next atomic.Int64 // page to be made
 	mu   sync.Mutex
@@ -110,7 +125,9 @@ func (p *printer) print(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for range max(1, min(p.workers, len(pages))) {
 		wg.Go(func() {
-			text := make([]byte, 0, linePage*lineText)
+			room := textRoom.Get().(*[]byte)
+			defer textRoom.Put(room)
+			text := *room
 			var days dayTexts
 			for {
 				n := int(p.next.Add(1) - 1)
@@ -118,6 +135,8 @@ func (p *printer) print(ctx context.Context) error {
 					return
 				}
 				text = p.page(text[:0], pages[n], &days)
+				*room = text
+				p.lines.drop(pages[n])
 				if !p.write(ctx, n, text) {
 					return
 				}
@@ -148,6 +167,12 @@ func (p *printer) write(ctx context.Context, n int, text []byte) bool {
 	return p.err == nil
 }
 
+// textRoom has room for the text of a page.
+var textRoom = sync.Pool{New: func() any {
+	b := make([]byte, 0, linePage*lineText)
+	return &b
+}}
+
 // page appends the rows of a page.
 func (p *printer) page(b []byte, at int, days *dayTexts) []byte {
 	lines := p.lines.pages[at]
@@ -157,98 +182,88 @@ func (p *printer) page(b []byte, at int, days *dayTexts) []byte {
 			continue
 		}
 		p.lines.entry(&lines[i], &x)
-		cell := p.cells[x.set]
-		if cap(b)-len(b) < lineText+len(cell) {
-			b = slices.Grow(b, linePage*lineText)
+		cell := &p.cells[x.set]
+		if cap(b)-len(b) < lineText+len(cell.text) {
+			b = slices.Grow(b, linePage*lineText+len(cell.text))
 		}
-		b = appendNumber(b, uint64(at<<lineShift|i))
-		b = days.append(append(b, ','), x.first)
-		b = days.append(append(b, ','), x.last)
-		b = appendNumber(append(b, ','), uint64(x.accesses))
-		b = append(b, ',')
-		n := len(b)
-		b = b[:n+len(cell)+1]
-		copy(b[n:], cell)
-		b[n+len(cell)] = '\n'
+		row := b[len(b):cap(b)]
+		n := putNumber(row, uint64(at<<lineShift|i))
+		row[n] = ','
+		n += 1 + days.put(row[n+1:], x.first)
+		row[n] = ','
+		n += 1 + days.put(row[n+1:], x.last)
+		row[n] = ','
+		n += 1 + putNumber(row[n+1:], uint64(x.accesses))
+		row[n] = ','
+		n++
+		if len(cell.text) <= cellText {
+			copy(row[n:n+cellText], cell.room[:])
+		} else {
+			copy(row[n:], cell.text)
+		}
+		b = b[:len(b)+n+len(cell.text)]
 	}
 	return b
 }
 
 // lineText is room for the text of a row as most are, and for any but for its last cell.
-const lineText = 128
+const lineText = 192
 
-// digits are the numbers below 100.
-const digits = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849" +
-	"5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
-
-// appendNumber is strconv.AppendUint, faster for the numbers of lines.
-func appendNumber(b []byte, n uint64) []byte {
-	if n < 10 {
-		return append(b, byte('0'+n))
+// pairs has the digits of the numbers below 100, the first one in the low byte.
+var pairs = func() (t [100]uint16) {
+	for n := range t {
+		t[n] = uint16('0'+n/10) | uint16('0'+n%10)<<8
 	}
+	return t
+}()
+
+const zeros = 0x3030303030303030 // "00000000"
+
+// putNumber writes what strconv.AppendUint appends, and gives its length. It may write 20 bytes whatever that is.
+func putNumber(b []byte, n uint64) int {
 	if n >= 100_000_000 {
-		return strconv.AppendUint(b, n, 10)
+		return len(strconv.AppendUint(b[:0], n, 10))
 	}
-	// Eight digits at once, from the left: two halves, four pairs, each pair from a table.
+	// Eight digits at once, in a word: two halves, four pairs, each pair from a table.
 	high, low := uint32(n)/10_000, uint32(n)%10_000
-	var text [8]byte
-	twoDigits(text[0:], high/100)
-	twoDigits(text[2:], high%100)
-	twoDigits(text[4:], low/100)
-	twoDigits(text[6:], low%100)
-	skip := 0
-	for text[skip] == '0' {
-		skip++
-	}
-	return append(b, text[skip:]...)
-}
-
-// twoDigits writes the two digits of a number below 100.
-func twoDigits(b []byte, n uint32) {
-	_ = b[1]
-	b[0], b[1] = digits[2*n], digits[2*n+1]
+	text := uint64(pairs[high/100]) | uint64(pairs[high%100])<<16 | uint64(pairs[low/100])<<32 | uint64(pairs[low%100])<<48
+	skip := min(bits.TrailingZeros64(text^zeros)/8, 7)
+	binary.LittleEndian.PutUint64(b, text>>(8*skip))
+	return 8 - skip
 }
 
 // dayTexts remembers what days look like, because the calendar is most of what a time costs.
 type dayTexts [256]struct {
-	day  int64 // and 1 more
-	text [len("2006-01-02T")]byte
+	day        int64  // and 1 more
+	head, tail uint64 // "2006-01-", and "02T" in the low bytes
 }
 
 const dayMS = 86_400_000
 
-// append appends a time as whosaw.Time writes it.
-func (d *dayTexts) append(b []byte, ms int64) []byte {
+// put writes a time as whosaw.Time does, and gives its length. It may write 40 bytes whatever that is.
+func (d *dayTexts) put(b []byte, ms int64) int {
 	day := ms / dayMS
 	if ms < dayMS || day > 1<<20 {
-		b, _ = whosaw.Time(ms).AppendText(b)
-		return b
+		text, _ := whosaw.Time(ms).AppendText(b[:0])
+		return len(text)
 	}
 	x := &d[day&255]
 	if x.day != day+1 {
-		text, _ := whosaw.Time(day * dayMS).AppendText(nil)
-		copy(x.text[:], text)
-		x.day = day + 1
+		var text [16]byte
+		long, _ := whosaw.Time(day * dayMS).AppendText(make([]byte, 0, dayText))
+		copy(text[:], long[:len("2006-01-02T")])
+		x.day, x.head, x.tail = day+1, binary.LittleEndian.Uint64(text[:]), binary.LittleEndian.Uint64(text[8:])
 	}
 	n := uint32(ms - day*dayMS)
-	sec, milli := n/1000, n%1000
-	minute, hour := sec/60, sec/3600
-	from := len(b)
-	if cap(b)-from < dayText {
-		b = slices.Grow(b, dayText)
-	}
-	b = b[:from+dayText]
-	t := b[from:]
-	copy(t, x.text[:])
-	twoDigits(t[11:], hour)
-	t[13] = ':'
-	twoDigits(t[14:], minute%60)
-	t[16] = ':'
-	twoDigits(t[17:], sec%60)
-	t[19] = '.'
-	twoDigits(t[20:], milli/10)
-	t[22], t[23] = byte('0'+milli%10), 'Z'
-	return b
+	minutes := n / 60_000
+	n -= minutes * 60_000
+	seconds := n / 1000
+	n -= seconds * 1000
+	t := b[:dayText]
+	binary.LittleEndian.PutUint64(t, x.head)
+	binary.LittleEndian.PutUint64(t[8:], x.tail|uint64(pairs[minutes/60])<<24|':'<<40|uint64(pairs[minutes%60])<<48)
+	binary.LittleEndian.PutUint64(t[16:], ':'|uint64(pairs[seconds])<<8|'.'<<24|uint64(pairs[n/10])<<32|uint64('0'+n%10)<<48|'Z'<<56)
+	return dayText
 }
 
 // dayText is the length of a time's text.
