@@ -1,6 +1,21 @@
 package guard
 
-import "github.com/go-jose/go-jose/v4/jwt"
+import (
+	"math"
+	"strconv"
+
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// Fill has as many decisions hold as may.
+func (b *Book) Fill() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := &Standing{Expires: math.MaxInt64}
+	for i := len(b.holding); i < maxStandings; i++ {
+		b.holding["full-"+strconv.Itoa(i)] = s
+	}
+}
 
 // ParseKeys gives the public keys of a set by their ids.
 func ParseKeys(data []byte) (map[string]any, error) {

@@ -2,6 +2,7 @@ package guard_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -181,6 +182,24 @@ func TestFindings(t *testing.T) {
 	raise() // as after a restart
 	if n := len(w.g.Book().Holding()); n != 0 {
 		t.Errorf("%d decisions hold after the finding was judged false", n)
+	}
+}
+
+// A book that is full holds nobody up: a finding that no place is left for is told like others, and the detectors go on.
+func TestFindingsWhereTheBookIsFull(t *testing.T) {
+	w := newWorld(t, func(c *guard.Config) {
+		c.Findings = []guard.FindingConfig{{Detector: "*", Action: guard.Deny, For: 24 * time.Hour}}
+	})
+	w.g.Book().Fill()
+	f := whosaw.Finding{ID: "f1", Detector: "unissued", Seen: whosaw.Time(w.now().UnixMilli()), Filter: whosaw.Filter{{Credential: []string{"c"}}}}
+	if err := w.g.Raise(t.Context(), []whosaw.Finding{f}); err != nil {
+		t.Errorf("raised: %v", err)
+	}
+	if err := w.g.Grow(t.Context(), &f, 7); err != nil {
+		t.Errorf("grown: %v", err)
+	}
+	if _, err := w.g.Book().Add(t.Context(), guard.Standing{Action: guard.Deny, Filter: f.Filter, Reason: "by hand"}, time.Hour); !errors.Is(err, guard.ErrFull) {
+		t.Errorf("a person is told: %v", err)
 	}
 }
 

@@ -586,6 +586,10 @@ func (g *Guard) raise(ctx context.Context, f *whosaw.Finding, id string) error {
 	}
 	s.ID, s.Made, s.Expires = id, g.now().UnixMilli(), expires
 	added, err := g.book.add(ctx, &s)
+	if errors.Is(err, ErrFull) { // the finding is told all the same, and those that come are judged
+		g.log.Error("a finding is no standing decision: as many hold as may", "finding", f.ID, "detector", f.Detector, "error", err)
+		return nil
+	}
 	if err == nil && added != nil {
 		g.log.Warn("a finding became a standing decision", "finding", f.ID, "decision", s.ID, "action", s.Action.String())
 	}
