@@ -34,8 +34,8 @@ var (
 	descFree      = described("disk_free_bytes", "Free on the file system of the data directory.")
 	descLines     = described("source_lines_total", "Lines since the start, by what became of them.", "source", "result")
 	descLag       = described("source_lag_seconds", "Between the newest event of the source and now.", "source")
-	descBehind    = described("input_behind", "Bytes or messages that a followed input has and the ledger does not yet.", "kind", "input")
-	descInputBad  = described("input_failing", "1 if a followed input fails.", "kind", "input")
+	descBehind    = described("input_behind", "Bytes or messages that a followed input has and the ledger does not yet.", "kind", "input", "source")
+	descInputBad  = described("input_failing", "1 if a followed input fails.", "kind", "input", "source")
 	descFindings  = described("findings", "Findings recorded, by state.", "state")
 	descPending   = described("deliveries_pending", "Findings that a channel is yet to be told.", "channel")
 	descSent      = described("deliveries_sent_total", "Findings that a channel was told.", "channel")
@@ -91,8 +91,8 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	for i := range s.Inputs {
 		in := &s.Inputs[i]
-		gauge(descBehind, float64(in.Behind), in.Kind, in.Name)
-		gauge(descInputBad, truth(in.Error != ""), in.Kind, in.Name)
+		gauge(descBehind, float64(in.Behind), in.Kind, in.Name, in.Source)
+		gauge(descInputBad, truth(in.Error != ""), in.Kind, in.Name, in.Source)
 	}
 	gauge(descFindings, float64(s.Alarms.Open), string(alarm.Open))
 	gauge(descFindings, float64(s.Alarms.Suppressed), "suppressed")
