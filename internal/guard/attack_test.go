@@ -325,6 +325,7 @@ func TestBudgetWhereTheCatalogSaysTheFields(t *testing.T) {
 		want          guard.Action
 	}{
 		{"1", `,"fields":[]`, guard.Allow}, // shows nothing
+		{"3\",\"3\",\"3", ``, guard.Allow}, // one customer
 		{"2", `,"status":404`, guard.Allow},
 		{"3", ``, guard.Allow},
 		{"4", `,"status":200`, guard.Allow},

@@ -518,6 +518,8 @@ func (g *Guard) spend(id *Identity, subjects []string, d *Decision, now time.Tim
 			open = append(open, s)
 		}
 	}
+	slices.Sort(open) // a customer who is there twice counts once
+	open = slices.Compact(open)
 	if len(open) == 0 {
 		return
 	}
