@@ -63,3 +63,21 @@ func (b *tab) clean(name string) {
 	b.look(1440, false)
 	b.Lacks(name, "<no value>", "undefined", "NaN", "%!", " style=", "eyJ", "wss_", "wst_", "wsl_")
 }
+
+// path holds the names of the steps against the bar that they stand in: one line, all in sight. A telephone has numbers.
+func (b *tab) path(name string) {
+	b.t.Helper()
+	for _, width := range []int64{1024, 1280, 1440} {
+		b.look(width, false)
+		if bad := b.Eval(`(() => {
+			const nav = document.querySelector(".dpath"), one = 1.5 * parseFloat(getComputedStyle(nav).lineHeight);
+			const bad = [...nav.querySelectorAll("li > *")].filter(e => e.offsetHeight - 16 > one).map(e => e.textContent + " takes more than a line");
+			if (new Set([...nav.querySelectorAll("li")].map(e => e.offsetTop)).size > 1) bad.push("the names stand in several lines");
+			if (nav.scrollWidth > nav.clientWidth) bad.push(nav.scrollWidth + " pixels of names in " + nav.clientWidth);
+			return bad.join("; ");
+		})()`); bad != "" {
+			b.t.Errorf("%s, %d pixels wide: %s", name, width, bad)
+		}
+	}
+	b.look(1440, false)
+}

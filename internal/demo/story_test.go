@@ -97,6 +97,7 @@ func TestStory(t *testing.T) {
 		t.Errorf("the thief was refused for %v", codes)
 	}
 	b.clean("guard")
+	b.path("guard")
 
 	// Whom it hit.
 	b.Click("[data-next]")
@@ -194,6 +195,7 @@ func TestAgain(t *testing.T) {
 	b.Click(`button[name=lang][value=ko]`)
 	b.Shows("하늘마켓의 평온한 하루.")
 	b.clean("calm-ko")
+	b.path("calm-ko")
 	b.Key(kb.ArrowRight)
 	b.Shows("누군가 키를 가지고 있다.")
 	b.settled(0)
