@@ -25,8 +25,8 @@ var importTable = map[string][]string{
 	"guard":              {},
 	"internal/answer":    {},
 	"internal/proxy":     {"", "guard", "internal/answer", "internal/catalog"},
-	"internal/catalog":   {"", "internal/answer", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml"},
-	"internal/ingest":    {"", "internal/catalog", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml", "github.com/klauspost/compress"},
+	"internal/catalog":   {"", "internal/answer", "internal/hint", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml"},
+	"internal/ingest":    {"", "internal/catalog", "internal/hint", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml", "github.com/klauspost/compress"},
 	"internal/ledger":    {"", "github.com/cespare/xxhash/v2", "github.com/klauspost/compress", "golang.org/x/sys"},
 	"internal/snapshot":  {},
 	"internal/reference": {"", "internal/snapshot", "github.com/cespare/xxhash/v2"},
@@ -37,7 +37,7 @@ var importTable = map[string][]string{
 	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger", "internal/index"},
 	"internal/auth":      {"internal/store/sqlite"},
 	"internal/keys":      {"", "internal/reference", "internal/ledger", "internal/store/sqlite"},
-	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/guard", "internal/ingest", "internal/jetstream", "internal/ledger", "internal/notice", "internal/regime", "github.com/goccy/go-yaml"},
+	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/guard", "internal/hint", "internal/ingest", "internal/jetstream", "internal/ledger", "internal/notice", "internal/regime", "github.com/goccy/go-yaml"},
 	"internal/api": {
 		"", "internal/alarm", "internal/auth", "internal/catalog", "internal/detect", "internal/ingest", "internal/keys", "internal/ledger", "internal/pipeline", "internal/rehearsal", "internal/rules", "internal/reference",
 		"internal/retention", "internal/regime", "internal/incident", "internal/notice", "internal/scope", "internal/guard", "internal/door", "internal/store/sqlite", "github.com/prometheus/client_golang", "golang.org/x/sys",
@@ -53,6 +53,7 @@ var importTable = map[string][]string{
 	"internal/jetstream": {"", "internal/catalog", "internal/ingest", "internal/pipeline", "github.com/nats-io/nats.go"},
 	"internal/report":    {"", "internal/figure"},
 	"internal/figure":    {},
+	"internal/hint":      {},
 	"internal/draw":      {},
 	"internal/incident":  {"", "internal/figure", "internal/scope", "internal/regime", "internal/store/sqlite", "github.com/klauspost/compress"},
 	"internal/notice":    {"", "internal/figure", "internal/incident", "internal/store/sqlite", "github.com/goccy/go-yaml", "github.com/wneessen/go-mail"},
@@ -95,7 +96,7 @@ var importTable = map[string][]string{
 	"cmd/whosaw": {
 		"", "guard", "internal/demo", "internal/proxy", "internal/server", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
 		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill", "internal/incident", "internal/notice", "internal/regime", "internal/rehearsal", "internal/rules",
-		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/keys", "internal/guard", "internal/store/sqlite",
+		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/keys", "internal/guard", "internal/hint", "internal/store/sqlite",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
 }

@@ -116,8 +116,8 @@ func (m *Main) backup(ctx context.Context, f *backupFlags) error {
 	if f.data == "" || f.to == "" {
 		return usagef("name the data directory with --data DIR and that of the backup with --to DIR")
 	}
-	if _, err := os.Stat(filepath.Join(f.data, "ledger")); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s holds no ledger: name the data directory of a server or of investigate --data", f.data)
+	if err := needLedger(f.data, "name the data directory of a server or of investigate --data"); err != nil {
+		return err
 	}
 	to, err := filepath.Abs(f.to)
 	if err != nil {

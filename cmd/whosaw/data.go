@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
-	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/pflag"
@@ -80,11 +79,8 @@ func (m *Main) open(ctx context.Context, d dataFlags, cfg scope.Config, act stri
 	if d.dir == "" {
 		return nil, usagef("no data directory: give --data DIR, the directory of an earlier whosaw investigate --data DIR")
 	}
-	if _, err := os.Stat(filepath.Join(d.dir, "ledger")); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s holds no ledger: make one with whosaw investigate --data %s LOG…", d.dir, d.dir)
-		}
-		return nil, fmt.Errorf("open data directory: %w", err)
+	if err := needLedger(d.dir, "make one with whosaw investigate --data DIR LOG…"); err != nil {
+		return nil, err
 	}
 	if r, err := dial(ctx, d.dir); r != nil || err != nil {
 		if err == nil && d.catalog != "" {

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -41,8 +39,8 @@ func (f *replayFlags) add(cmd *cobra.Command) {
 // offline opens a ledger that no server has open, records an act in it, and gives its replay. end must be called.
 func (m *Main) offline(ctx context.Context, f *replayFlags, act *whosaw.Record) (_ *pipeline.Replay, end func() error, err error) {
 	dir := f.data.dir
-	if _, err := os.Stat(filepath.Join(dir, "ledger")); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%s holds no ledger: make one with whosaw investigate --data %s LOG…", dir, dir)
+	if err := needLedger(dir, "make one with whosaw investigate --data DIR LOG…"); err != nil {
+		return nil, nil, err
 	}
 	cfg, err := config.Load(f.config)
 	if err != nil {

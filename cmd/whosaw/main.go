@@ -55,7 +55,7 @@ func main() {
 func (m *Main) Run(ctx context.Context, args []string) int {
 	root := m.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var ran *runError
 	switch {
 	case err == nil:
@@ -69,7 +69,7 @@ func (m *Main) Run(ctx context.Context, args []string) int {
 		return exitFailed
 	default:
 		m.complain(err)
-		fmt.Fprintln(m.Stderr, "Run 'whosaw --help' for the commands, 'whosaw COMMAND --help' for examples.")
+		fmt.Fprintln(m.Stderr, whereHelp(cmd))
 		return exitUsage
 	}
 }

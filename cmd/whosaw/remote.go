@@ -91,8 +91,8 @@ func (m *Main) reach(ctx context.Context, dir string) (*remote, error) {
 	if dir == "" {
 		return nil, errNoDir
 	}
-	if _, err := os.Stat(filepath.Join(dir, "ledger")); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s holds no ledger: whosaw serve --data %s makes one", dir, dir)
+	if err := needLedger(dir, "whosaw serve --data DIR makes one"); err != nil {
+		return nil, err
 	}
 	for end := time.Now().Add(lockWait); ; {
 		r, err := dial(ctx, dir)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -133,8 +132,8 @@ func (m *Main) keep(ctx context.Context, dir string, asked func(context.Context,
 	if dir == "" {
 		return usagef("no data directory: give --data DIR")
 	}
-	if _, err := os.Stat(filepath.Join(dir, "ledger")); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s holds no ledger: name the directory that was given to --data before", dir)
+	if err := needLedger(dir, "name the directory that was given to --data before"); err != nil {
+		return err
 	}
 	r, err := dial(ctx, dir)
 	if err != nil {

@@ -63,7 +63,11 @@ Nothing leaves this machine, but for what a server tells the channels you config
 		m.retentionCommand(),
 		m.holdCommand(),
 	)
+	root.SetFlagErrorFunc(wrongFlag)
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
 	showHelp(root)
+	refuseUnknown(root)
 	return root
 }
 
@@ -73,8 +77,25 @@ func showHelp(cmd *cobra.Command) {
 		showHelp(c)
 	}
 	if cmd.HasSubCommands() && cmd.RunE == nil {
-		cmd.Args = cobra.NoArgs
+		cmd.Args = wrongCommand
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+}
+
+// refuseUnknown has `whosaw help` refuse what is no command, instead of showing what it shows alone.
+func refuseUnknown(root *cobra.Command) {
+	for _, help := range root.Commands() {
+		if help.Name() != "help" {
+			continue
+		}
+		show := help.Run
+		help.Run, help.RunE = nil, func(cmd *cobra.Command, args []string) error {
+			if at, rest, err := root.Find(args); err == nil && len(rest) > 0 {
+				return wrongCommand(at, rest)
+			}
+			show(cmd, args)
+			return nil
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/answer"
+	"github.com/whosaw/whosaw/internal/hint"
 )
 
 // Catalog says which route shows which fields to whom, in versions with a validity. Immutable and safe
@@ -252,7 +253,7 @@ func (c *Catalog) noteFields() []string {
 		if f == Unclassified || slices.Contains(wellKnown, f) {
 			continue
 		}
-		if near := nearest(f, wellKnown); near != "" {
+		if near := hint.Nearest(f, wellKnown); near != "" {
 			notes = append(notes, "field \""+f+"\" is not a well-known one: if it is meant to be \""+near+"\", write that")
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/answer"
+	"github.com/whosaw/whosaw/internal/hint"
 )
 
 const (
@@ -26,7 +28,10 @@ const (
 // Load reads a catalog file.
 func Load(path string) (*Catalog, error) {
 	f, err := os.Open(path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("open catalog: %w; %s", err, hint.NotThere(path))
+	case err != nil:
 		return nil, fmt.Errorf("open catalog: %w", err)
 	}
 	defer f.Close()
@@ -314,7 +319,7 @@ func (l *loader) subject(t *template, n ast.Node) (place, Join) {
 	}
 	p, ok := l.place(t, n, s)
 	if !ok {
-		l.fault(n, "subject %q: write one of %s%s", s, subjectWays, didYouMean(s, []string{"principal", "credential", "either", "none"}))
+		l.fault(n, "subject %q: write one of %s%s", s, subjectWays, hint.DidYouMean(s, []string{"principal", "credential", "either", "none"}))
 	}
 	return p, JoinNone
 }

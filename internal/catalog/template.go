@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"github.com/whosaw/whosaw/internal/hint"
 )
 
 // template is a route as a catalog writes it: "GET /me/addresses/{address}". Each segment is static
@@ -37,7 +39,7 @@ func parseTemplate(s string) (*template, error) {
 	case method == "*" || method == "ANY":
 		t.method = ""
 	case methods[method] != method && !isOperation(method):
-		return nil, fmt.Errorf("route %q: method %s is not known%s; ANY stands for every method", s, method, didYouMean(method, methodNames()))
+		return nil, fmt.Errorf("route %q: method %s is not known%s; ANY stands for every method", s, method, hint.DidYouMean(method, methodNames()))
 	}
 	if i := strings.IndexAny(path, "?#; "); i >= 0 {
 		return nil, fmt.Errorf("route %q: a path has no %q: leave it and what follows out (query parameters are named as subject: query.NAME)", s, path[i])

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/whosaw/whosaw/internal/hint"
 )
 
 // This file reads the YAML tree strictly: a wrong kind of value is a fault with its line, and a key that is
@@ -206,55 +208,11 @@ func isNull(n ast.Node) bool {
 }
 
 func (l *loader) unknown(p pair, what string, known ...string) {
-	cure := didYouMean(p.key, known)
+	cure := hint.DidYouMean(p.key, known)
 	if cure == "" {
 		cure = ": write one of " + strings.Join(known, ", ")
 	}
 	l.fault(p.at, "unknown key %q in %s%s", p.key, what, cure)
-}
-
-func didYouMean(s string, known []string) string {
-	if near := nearest(s, known); near != "" {
-		return ": did you mean " + strconv.Quote(near) + "?"
-	}
-	return ""
-}
-
-// nearest gives the known word that s most likely misspells, "" if none is near.
-func nearest(s string, known []string) string {
-	best, least := "", max(1, min(2, len(s)/3))+1
-	for _, k := range known {
-		if d := distance(strings.ToLower(s), strings.ToLower(k)); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance is the number of letters to insert, remove, change or swap with their neighbour.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	var rows [3][65]int
-	for j := range len(b) + 1 {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row, up, upup := &rows[i%3], &rows[(i+2)%3], &rows[(i+1)%3]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(up[j]+1, row[j-1]+1, up[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], upup[j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)%3][len(b)]
 }
 
 func methodNames() []string {

@@ -24,6 +24,7 @@ import (
 	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/follow"
 	"github.com/whosaw/whosaw/internal/guard"
+	"github.com/whosaw/whosaw/internal/hint"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/jetstream"
 	"github.com/whosaw/whosaw/internal/ledger"
@@ -289,7 +290,7 @@ func Load(file string) (*Config, error) {
 	data, err := os.ReadFile(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("read configuration: %w: name one that is there; whosaw config example > %s begins one", err, file)
+		return nil, fmt.Errorf("read configuration: %w; %s; whosaw config example > FILE begins one", err, hint.NotThere(file))
 	case err != nil:
 		return nil, fmt.Errorf("read configuration: %w: it must be a file that whoever runs whosaw may read", err)
 	}

@@ -358,7 +358,7 @@ func TestPlanErrors(t *testing.T) {
 		says  string
 	}{
 		{"nothing", ingest.Options{}, nil, "no logs named"},
-		{"missing", ingest.Options{}, []string{dir + "/none"}, "check the name"},
+		{"missing", ingest.Options{}, []string{dir + "/none"}, "nothing in " + dir + " is called none"},
 		{"socket", ingest.Options{}, []string{dir + "/socket"}, "it is a socket"},
 		{"device", ingest.Options{}, []string{"/dev/zero"}, "it is a device"},
 		{"no log inside", ingest.Options{}, []string{dir + "/empty.d"}, "bzip2"},

@@ -116,7 +116,7 @@ const maxMappingFile = 32 << 10
 func loadMapping(file string) (*mapping, error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return nil, fmt.Errorf("read mapping: %w", err)
+		return nil, readError(file, err)
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxMappingFile {
 		return nil, fmt.Errorf("read mapping %s: not a file of at most %s; see docs/formats/sources.md", file, sizeText(maxMappingFile))

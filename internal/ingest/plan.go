@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/hint"
 )
 
 // Stdin is the path that stands for standard input.
@@ -232,8 +233,8 @@ func cureOf(path string, err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return "; run as a user who may read it, or: sudo chmod a+r " + path
-	case errors.Is(err, fs.ErrNotExist):
-		return "; check the name"
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return "; " + hint.NotThere(path)
 	case errors.Is(err, syscall.ELOOP):
 		return "; the symbolic link leads to itself"
 	}
