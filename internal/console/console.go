@@ -81,23 +81,38 @@ func (c *Console) Register(mux *http.ServeMux) {
 		"GET /{$}":      c.now,
 		"GET /live":     c.live,
 		"GET /findings": c.findings, "GET /findings/{number}": c.finding, "GET /findings/{number}/figures": c.findingFigures, "GET /findings/{number}/contain": c.findingContain,
-		"POST /findings/{number}/take": c.take, "POST /findings/{number}/verdict": c.verdict, "POST /findings/{number}/contain": c.contain,
-		"GET /scope": c.scopeStart, "GET /scope/{handle}": c.scope, "GET /scope/{handle}/counts": c.scopeCounts, "GET /scope/{handle}/course": c.scopeCourse,
+		"POST /findings/{number}/verdict": c.verdict,
+		"GET /scope":                      c.scopeStart, "GET /scope/{handle}": c.scope, "GET /scope/{handle}/counts": c.scopeCounts, "GET /scope/{handle}/course": c.scopeCourse,
 		"GET /scope/{handle}/narrow": c.scopeNarrow, "GET /scope/{handle}/list": c.scopeList, "POST /scope/{handle}/edit": c.scopeEdit,
-		"POST /scope/{handle}/save": c.scopeSave, "GET /scope/{handle}/compare": c.scopeCompare, "POST /scope/{handle}/why": c.scopeWhy,
-		"POST /scope/{handle}/export": c.scopeExport,
-		"GET /subject":                c.subjectAsk, "POST /subject": c.subjectGo, "GET /subject/{handle}": c.subject, "GET /subject/{handle}/more": c.subjectMore,
-		"GET /keys": c.keysShown, "GET /keys/key": c.key, "GET /keys/preview": c.keyPreview, "POST /keys/act": c.keyAct,
-		"GET /keys/offboarding/{id}": c.offboardingShown, "POST /keys/offboarding/{id}": c.offboardingAct,
-		"GET /incidents": c.incidents, "POST /incidents": c.incidentOpen, "GET /incidents/{number}": c.incidentShown,
-		"POST /incidents/{number}/event": c.incidentEvent, "POST /incidents/{number}/version": c.incidentVersion,
-		"GET /incidents/{number}/document": c.document, "GET /incidents/{number}/print": c.documentPrint, "POST /incidents/{number}/sign": c.documentSign,
-		"POST /incidents/{number}/notices": c.noticeMake, "GET /notices/{number}": c.noticeShown, "GET /notices/{number}/progress": c.noticeProgress,
-		"POST /notices/{number}/act": c.noticeAct, "POST /notices/{number}/export": c.noticeExport,
+		"GET /scope/{handle}/compare": c.scopeCompare, "POST /scope/{handle}/why": c.scopeWhy, "POST /scope/{handle}/export": c.scopeExport,
+		"GET /subject": c.subjectAsk, "POST /subject": c.subjectGo, "GET /subject/{handle}": c.subject, "GET /subject/{handle}/more": c.subjectMore,
+		"GET /keys": c.keysShown, "GET /keys/key": c.key, "GET /keys/preview": c.keyPreview, "GET /keys/offboarding/{id}": c.offboardingShown,
+		"GET /incidents": c.incidents, "GET /incidents/{number}": c.incidentShown,
+		"GET /incidents/{number}/document": c.document, "GET /incidents/{number}/print": c.documentPrint,
+		"GET /notices/{number}": c.noticeShown, "GET /notices/{number}/progress": c.noticeProgress,
 		"GET /server": c.server, "POST /tokens": c.token,
 		"GET /settings": c.settings,
 	} {
 		mux.Handle(pattern, guarded(c.in(fn)))
+	}
+	for pattern, fn := range map[string]handler{
+		"/findings/{number}/take": c.take, "/findings/{number}/contain": c.contain,
+		"/scope/{handle}/save": c.scopeSave,
+		"/keys/act":            c.keyAct, "/keys/offboarding/{id}": c.offboardingAct,
+		"/incidents": c.incidentOpen, "/incidents/{number}/event": c.incidentEvent, "/incidents/{number}/version": c.incidentVersion, "/incidents/{number}/sign": c.documentSign,
+		"/incidents/{number}/notices": c.noticeMake, "/notices/{number}/act": c.noticeAct, "/notices/{number}/export": c.noticeExport,
+	} {
+		mux.Handle("POST "+pattern, guarded(c.in(c.changes(fn))))
+	}
+}
+
+// changes refuses whoever may only look.
+func (c *Console) changes(fn handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, who api.Who) error {
+		if err := c.cfg.API.MayChange(who); err != nil {
+			return err
+		}
+		return fn(w, r, who)
 	}
 }
 

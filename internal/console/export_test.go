@@ -10,3 +10,6 @@ import (
 func (c *Console) HandleOf(ctx context.Context, f whosaw.Filter) (string, error) {
 	return c.filterHandle(ctx, f)
 }
+
+// DeedKey is the message that says what was done with a notice.
+var DeedKey = deedKey

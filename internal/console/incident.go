@@ -131,9 +131,6 @@ func (c *Console) incidents(w http.ResponseWriter, r *http.Request, who api.Who)
 
 // incidentOpen opens one: from a finding, or by hand.
 func (c *Console) incidentOpen(w http.ResponseWriter, r *http.Request, who api.Who) error {
-	if err := c.cfg.API.MayChange(who); err != nil {
-		return err
-	}
 	spec := api.IncidentSpec{Title: strings.TrimSpace(r.PostFormValue("title")), Note: strings.TrimSpace(r.PostFormValue("note"))}
 	var err error
 	if spec.Suspected, err = c.when(r.PostFormValue("when")); err != nil {
@@ -234,7 +231,7 @@ type questionView struct{ Fact, Says, Answer string }
 
 // incidentShown is one incident: what is known and since when, whose data, what the law asks by when, and what happened.
 func (c *Console) incidentShown(w http.ResponseWriter, r *http.Request, who api.Who) error {
-	n, err := incidentNumber(r)
+	n, err := pathNumber(r)
 	if err != nil {
 		return err
 	}
@@ -290,7 +287,8 @@ func (c *Console) incidentShown(w http.ResponseWriter, r *http.Request, who api.
 	return nil
 }
 
-func incidentNumber(r *http.Request) (int64, error) {
+// pathNumber is the number of an incident or a notice in an address.
+func pathNumber(r *http.Request) (int64, error) {
 	n, err := strconv.ParseInt(r.PathValue("number"), 10, 64)
 	if err != nil || n < 1 {
 		return 0, errGone
@@ -447,14 +445,7 @@ func (f *frame) eventSays(e *incident.Event) string {
 	case incident.Removed:
 		return says(kind, e.Of, safe(e.Note))
 	case incident.Noticed:
-		text := safe(e.Title)
-		if e.Count != nil {
-			text += ", " + figure.Int(*e.Count)
-		}
-		if e.Note != "" {
-			text += ": " + safe(e.Note)
-		}
-		return says(kind, e.Notice, text)
+		return says(kind, e.Notice, f.noticeSays(e))
 	case incident.Purged:
 		return says(kind, e.Version, safe(e.Note))
 	}
@@ -463,10 +454,7 @@ func (f *frame) eventSays(e *incident.Event) string {
 
 // incidentEvent records what somebody did or learnt.
 func (c *Console) incidentEvent(w http.ResponseWriter, r *http.Request, who api.Who) error {
-	if err := c.cfg.API.MayChange(who); err != nil {
-		return err
-	}
-	n, err := incidentNumber(r)
+	n, err := pathNumber(r)
 	if err != nil {
 		return err
 	}
@@ -525,10 +513,7 @@ func (c *Console) eventSpec(r *http.Request) (api.EventSpec, error) {
 
 // incidentVersion makes the next scope version, by cause.
 func (c *Console) incidentVersion(w http.ResponseWriter, r *http.Request, who api.Who) error {
-	if err := c.cfg.API.MayChange(who); err != nil {
-		return err
-	}
-	n, err := incidentNumber(r)
+	n, err := pathNumber(r)
 	if err != nil {
 		return err
 	}
@@ -566,7 +551,7 @@ type partView struct {
 
 // document is one document of an incident, to be written and signed.
 func (c *Console) document(w http.ResponseWriter, r *http.Request, who api.Who) error {
-	n, err := incidentNumber(r)
+	n, err := pathNumber(r)
 	if err != nil {
 		return err
 	}
@@ -622,7 +607,7 @@ func docLang(asked, own string) string {
 
 // documentPrint sends the document as a page that stands alone. Its one style is its own, named by its hash.
 func (c *Console) documentPrint(w http.ResponseWriter, r *http.Request, _ api.Who) error {
-	n, err := incidentNumber(r)
+	n, err := pathNumber(r)
 	if err != nil {
 		return err
 	}
@@ -639,10 +624,7 @@ func (c *Console) documentPrint(w http.ResponseWriter, r *http.Request, _ api.Wh
 
 // documentSign signs the document that was read.
 func (c *Console) documentSign(w http.ResponseWriter, r *http.Request, who api.Who) error {
-	if err := c.cfg.API.MayChange(who); err != nil {
-		return err
-	}
-	n, err := incidentNumber(r)
+	n, err := pathNumber(r)
 	if err != nil {
 		return err
 	}

@@ -146,8 +146,8 @@ var noticeOutcomes = []notice.Outcome{
 }
 
 func (c *Console) noticeOf(r *http.Request) (*notice.Notice, error) {
-	n, err := strconv.ParseInt(r.PathValue("number"), 10, 64)
-	if err != nil || n < 1 || c.cfg.Notices == nil {
+	n, err := pathNumber(r)
+	if err != nil || c.cfg.Notices == nil {
 		return nil, errGone
 	}
 	out, err := c.cfg.Notices.Notice(r.Context(), n)
@@ -182,6 +182,10 @@ func (c *Console) writeNotice(w http.ResponseWriter, r *http.Request, who api.Wh
 		}
 		p.Samples = append(p.Samples, sampleView{m.Lang, m.Dir, safe(m.Subject), m.Text})
 	}
+	if i := slices.IndexFunc(p.Samples, func(s sampleView) bool { return s.Lang == p.lang }); i > 0 { // the first stands open: the reader's language
+		own := p.Samples[i]
+		p.Samples = slices.Insert(slices.Delete(p.Samples, i, i+1), 0, own)
+	}
 	in, err := c.cfg.API.Incident(r.Context(), n.Incident, p.lang)
 	if err != nil {
 		return err
@@ -193,6 +197,60 @@ func (c *Console) writeNotice(w http.ResponseWriter, r *http.Request, who api.Wh
 	}
 	c.page(w, r, "notice.html", p, http.StatusOK)
 	return nil
+}
+
+// noticeSays is what was done with a notice, in the reader's language. What somebody wrote beside it stands as they wrote it.
+func (f *frame) noticeSays(e *incident.Event) string {
+	deed, of := notice.ReadDeed(e.Title)
+	if !slices.Contains(notice.Deeds, deed) {
+		deed, of = safe(e.Title), ""
+	}
+	var n int64
+	if e.Count != nil {
+		n = *e.Count
+	}
+	if of != "" {
+		of = f.T("outcome." + of)
+	}
+	text, note := f.N(deedKey(deed), n, of), e.Note
+	switch deed {
+	case notice.DeedInDoubt: // the words say why
+		note = ""
+	case notice.DeedDone:
+		note = f.tally(note)
+	case notice.DeedWave:
+		if speed, ok := strings.CutSuffix(strings.TrimPrefix(note, "at "), " a second"); ok {
+			note = f.T("notice.atspeed", speed)
+		} else {
+			note = f.T("notice.fast")
+		}
+	case notice.DeedSample:
+		if name, ok := f.words["language."+strings.TrimPrefix(note, "in ")]; ok {
+			note = name
+		}
+	}
+	if note != "" {
+		text += ": " + safe(note)
+	}
+	return text
+}
+
+// deedKey is the message that says what was done.
+func deedKey(deed string) string {
+	return "notice.deed." + strings.NewReplacer(", ", "_", " ", "_").Replace(deed)
+}
+
+// tally puts outcomes and how many have them, as they stand in an event, into the reader's language.
+func (f *frame) tally(note string) string {
+	parts := strings.Split(note, ", ")
+	for i, part := range parts {
+		name, count, _ := strings.Cut(part, " ")
+		if _, err := notice.OutcomeOf(name); err != nil {
+			return note
+		}
+		parts[i] = f.T("outcome."+name) + " " + count
+	}
+	return strings.Join(parts, ", ")
 }
 
 // noticeProgress is the part of the page that changes while a notice is sent.
@@ -252,10 +310,7 @@ func (c *Console) noticeFrame(r *http.Request, who api.Who, n *notice.Notice) *n
 
 // noticeMake fixes who gets a notice.
 func (c *Console) noticeMake(w http.ResponseWriter, r *http.Request, who api.Who) error {
-	if err := c.cfg.API.MayChange(who); err != nil {
-		return err
-	}
-	n, err := incidentNumber(r)
+	n, err := pathNumber(r)
 	if err != nil {
 		return err
 	}
@@ -271,9 +326,6 @@ const dryPeople = 1000
 
 // noticeAct does what somebody wants with a notice.
 func (c *Console) noticeAct(w http.ResponseWriter, r *http.Request, who api.Who) error {
-	if err := c.cfg.API.MayChange(who); err != nil {
-		return err
-	}
 	n, err := c.noticeOf(r)
 	if err != nil {
 		return err
@@ -329,9 +381,6 @@ func (c *Console) noticeAct(w http.ResponseWriter, r *http.Request, who api.Who)
 
 // noticeExport hands over the people whom mail does not reach, as CSV: ids and texts, no contact data.
 func (c *Console) noticeExport(w http.ResponseWriter, r *http.Request, who api.Who) error {
-	if err := c.cfg.API.MayChange(who); err != nil {
-		return err
-	}
 	n, err := c.noticeOf(r)
 	if err != nil {
 		return err

@@ -224,6 +224,10 @@ func TestNotice(t *testing.T) {
 	b.Wait(`document.documentElement.lang === "ko"`) // else what is opened next is overtaken by the page that the click brings
 	b.Visit("/notices/1")
 	b.Shows("통지 결과")
+	for _, says := range []string{"견본 발송됨: English", "다시 시도: 불확실, 1명: the relay's log does not have it", "완료, ", "초당 2건", "최대 속도", "발송: 발송됨 "} {
+		b.Shows(says)
+	}
+	b.Lacks("notice-ko", "sample sent", "made, ", "wave over")
 	b.Shot("notice-ko")
 	b.clean("notice-ko", "customer.example")
 }

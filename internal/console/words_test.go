@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/whosaw/whosaw/internal/console"
+	"github.com/whosaw/whosaw/internal/notice"
 )
 
 func words(t *testing.T, name string) map[string]string {
@@ -97,6 +100,20 @@ func TestMessagesExist(t *testing.T) {
 	look("*.go", inCode)
 	if n < 100 {
 		t.Errorf("only %d messages were found: the pattern is wrong", n)
+	}
+}
+
+// TestDeedsHaveWords: whatever is done with a notice has words in every language, with and without a number.
+func TestDeedsHaveWords(t *testing.T) {
+	names, err := filepath.Glob("words/*.json")
+	check(t, err)
+	for _, name := range names {
+		have := words(t, name)
+		for _, deed := range notice.Deeds {
+			if key := console.DeedKey(deed); have[key] == "" {
+				t.Errorf("%s lacks %s", name, key)
+			}
+		}
 	}
 }
 

@@ -90,7 +90,7 @@ func (b *Book) doubt(ctx context.Context, n *Notice) error {
 		return err
 	}
 	b.cfg.Log.Warn("notices are in doubt: they were on the way when the process ended", "notice", n.Number, "people", count)
-	return b.set(ctx, n, Service, "in doubt", "they were on the way to the relay when the process ended, and may or may not have gone out", count, nothing)
+	return b.set(ctx, n, Service, DeedInDoubt, "they were on the way to the relay when the process ended, and may or may not have gone out", count, nothing)
 }
 
 // nothing is written beside the event.
@@ -176,7 +176,7 @@ func (b *Book) end(ctx context.Context, r *run, why error) {
 	}
 	var err error
 	if why != nil {
-		err = b.set(ctx, r.notice, Service, "paused", why.Error(), -1, state(ctx, number, Paused, why.Error()))
+		err = b.set(ctx, r.notice, Service, DeedPaused, why.Error(), -1, state(ctx, number, Paused, why.Error()))
 	} else {
 		err = b.through(ctx, r)
 	}
@@ -200,12 +200,12 @@ func (b *Book) through(ctx context.Context, r *run) error {
 	case tally[Deferred] > 0 || waiting > 0 && n.Quota > tried:
 		return b.launch(n.Number)
 	case waiting > 0:
-		return b.set(ctx, n, Service, "wave over", "", tally[Sent], state(ctx, n.Number, WaveOver, ""))
+		return b.set(ctx, n, Service, DeedWaveOver, "", tally[Sent], state(ctx, n.Number, WaveOver, ""))
 	case tally[InDoubt] > 0:
 		why := figure.Of(tally[InDoubt], "notice is", "notices are") + " in doubt: whosaw notice again, or leave"
-		return b.set(ctx, n, Service, "wave over", why, tally[Sent], state(ctx, n.Number, WaveOver, why))
+		return b.set(ctx, n, Service, DeedWaveOver, why, tally[Sent], state(ctx, n.Number, WaveOver, why))
 	}
-	return b.set(ctx, n, Service, "done", outcomesText(tally), tally[Sent], state(ctx, n.Number, Done, ""))
+	return b.set(ctx, n, Service, DeedDone, outcomesText(tally), tally[Sent], state(ctx, n.Number, Done, ""))
 }
 
 func outcomesText(tally map[Outcome]int64) string {
@@ -261,7 +261,7 @@ func (b *Book) Send(ctx context.Context, number int64, who string, size int64, r
 	if rate == 0 {
 		note = "as fast as it goes"
 	}
-	err = b.set(ctx, n, who, "wave", note, quota, func(tx *sql.Tx) error {
+	err = b.set(ctx, n, who, DeedWave, note, quota, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "UPDATE notice SET state = ?, why = '', quota = ?, rate = ? WHERE number = ?", Sending, quota, rate, number)
 		return err
 	})
@@ -298,12 +298,12 @@ func (b *Book) doubtIdle(ctx context.Context, n *Notice) error {
 
 // Pause ends the taking up of people and returns when what was on the way has an outcome.
 func (b *Book) Pause(ctx context.Context, number int64, who, why string) error {
-	return b.halt(ctx, number, who, "paused", why, Paused)
+	return b.halt(ctx, number, who, DeedPaused, why, Paused)
 }
 
 // Stop ends a notice for good.
 func (b *Book) Stop(ctx context.Context, number int64, who, why string) error {
-	return b.halt(ctx, number, who, "stopped", why, Stopped)
+	return b.halt(ctx, number, who, DeedStopped, why, Stopped)
 }
 
 func (b *Book) halt(ctx context.Context, number int64, who, title, why string, to State) error {
@@ -349,7 +349,7 @@ func (b *Book) Resume(ctx context.Context, number int64, who string) error {
 	if err := b.doubt(ctx, n); err != nil {
 		return err
 	}
-	if err := b.set(ctx, n, who, "resumed", "", -1, state(ctx, number, Sending, "")); err != nil {
+	if err := b.set(ctx, n, who, DeedResumed, "", -1, state(ctx, number, Sending, "")); err != nil {
 		return err
 	}
 	return b.launch(number)
@@ -357,12 +357,12 @@ func (b *Book) Resume(ctx context.Context, number int64, who string) error {
 
 // Again has people with an outcome tried again, with the same Message-ID: those in doubt, or those whose contact data have been mended. It gives how many they are.
 func (b *Book) Again(ctx context.Context, number int64, who string, from Outcome, why string) (int64, error) {
-	return b.settle(ctx, number, who, from, Deferred, "again: "+from.String(), why)
+	return b.settle(ctx, number, who, from, Deferred, DeedAgain+deedOf+from.String(), why)
 }
 
 // Leave has those in doubt not tried again.
 func (b *Book) Leave(ctx context.Context, number int64, who, why string) (int64, error) {
-	return b.settle(ctx, number, who, InDoubt, Left, "in doubt, and left so", why)
+	return b.settle(ctx, number, who, InDoubt, Left, DeedLeft, why)
 }
 
 func (b *Book) settle(ctx context.Context, number int64, who string, from, to Outcome, title, why string) (int64, error) {
@@ -417,7 +417,7 @@ func (b *Book) reopen(ctx context.Context, n *Notice, r *roster) error {
 	case open > 0 && (n.State == Done || n.State == WaveOver):
 		return b.cfg.DB.Write(ctx, state(ctx, n.Number, Paused, "people are to be tried again: whosaw notice resume"))
 	case open == 0 && n.State == WaveOver:
-		return b.set(ctx, n, Service, "done", outcomesText(tally), tally[Sent], state(ctx, n.Number, Done, ""))
+		return b.set(ctx, n, Service, DeedDone, outcomesText(tally), tally[Sent], state(ctx, n.Number, Done, ""))
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func (b *Book) Export(ctx context.Context, number int64, who string, outcomes []
 		names = append(names, o.String())
 	}
 	// On record before anything leaves.
-	if err := b.set(ctx, n, who, "exported", "people with outcome "+strings.Join(names, ", "), -1, nothing); err != nil {
+	if err := b.set(ctx, n, who, DeedExported, "people with outcome "+strings.Join(names, ", "), -1, nothing); err != nil {
 		return 0, err
 	}
 	out := csv.NewWriter(w)
@@ -143,7 +143,7 @@ func (b *Book) Bounced(ctx context.Context, number int64, who string, ids []stri
 			changes = append(changes, change{row: row, from: Sent, to: Bounced, tries: x.Tries})
 		}
 	}
-	if err := b.set(ctx, n, who, "bounces", "", int64(len(changes)), nothing); err != nil {
+	if err := b.set(ctx, n, who, DeedBounces, "", int64(len(changes)), nothing); err != nil {
 		return 0, err
 	}
 	return int64(len(changes)), r.apply(ctx, changes, 0)

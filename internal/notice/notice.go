@@ -373,7 +373,7 @@ func (b *Book) Make(ctx context.Context, inc int64, who string, spec Spec) (*Not
 		return nil, errors.Join(fmt.Errorf("make notice: %w", err), r.close())
 	}
 	total := int64(r.total)
-	body := incident.Body{Notice: number, Title: "made", Version: v.Number, Count: &total, Note: maskedSays(int64(r.masked), r.told != 0)}
+	body := incident.Body{Notice: number, Title: DeedMade, Version: v.Number, Count: &total, Note: maskedSays(int64(r.masked), r.told != 0)}
 	err = b.cfg.Incidents.Notice(ctx, inc, who, body, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO notice (number, incident, version, since, state, why, made_at, made_by, hash, letter, approved_by, quota, rate, secret)
 			VALUES (?, ?, ?, ?, ?, '', ?, ?, '', '', '', 0, 0, ?)`, number, inc, v.Number, spec.Since, Made, b.cfg.Now().UnixMilli(), who, secret)
@@ -484,7 +484,7 @@ func (b *Book) Approve(ctx context.Context, number int64, who, hash string) erro
 		return fmt.Errorf("keep letter: %w", err)
 	}
 	total := int64(r.total)
-	return b.cfg.Incidents.Notice(ctx, n.Incident, who, incident.Body{Notice: number, Title: "approved", Version: n.Version, Hash: hash, Count: &total}, func(tx *sql.Tx) error {
+	return b.cfg.Incidents.Notice(ctx, n.Incident, who, incident.Body{Notice: number, Title: DeedApproved, Version: n.Version, Hash: hash, Count: &total}, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "UPDATE notice SET state = ?, hash = ?, letter = ?, approved_by = ? WHERE number = ?", Approved, hash, string(text), who, number)
 		return err
 	})
@@ -590,7 +590,7 @@ func (b *Book) Sample(ctx context.Context, number int64, who, to, lang string) e
 	if out[0].fate != taken {
 		return refuse("the relay answered %d", out[0].reply)
 	}
-	return b.set(ctx, n, who, "sample sent", "in "+l.LangOf(lang), 1, nothing)
+	return b.set(ctx, n, who, DeedSample, "in "+l.LangOf(lang), 1, nothing)
 }
 
 // PersonOutcome is what became of one person's notice.

@@ -99,7 +99,7 @@ func (b *Book) retain(ctx context.Context, number int64, who string, before time
 	}
 	// On record first: what is on record as removed is removed again if a crash comes between.
 	note := "retention: the notice ended at " + r.Ended + ", and it is no longer kept who was told"
-	err = b.set(ctx, n, who, "who was told was removed", note, n.People, func(tx *sql.Tx) error {
+	err = b.set(ctx, n, who, DeedPurged, note, n.People, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "UPDATE notice SET purged = ?, left_over = ? WHERE number = ?", b.cfg.Now().UnixMilli(), string(left), number)
 		return err
 	})
@@ -115,7 +115,7 @@ func endOf(in *incident.Incident, n *Notice) time.Time {
 		return time.Time{}
 	}
 	for i := range slices.Backward(in.Timeline) {
-		if e := &in.Timeline[i]; e.Kind == incident.Noticed && e.Notice == n.Number && (e.Title == string(Done) || e.Title == string(Stopped)) {
+		if e := &in.Timeline[i]; e.Kind == incident.Noticed && e.Notice == n.Number && (e.Title == DeedDone || e.Title == DeedStopped) {
 			return e.At
 		}
 	}
