@@ -1,14 +1,10 @@
 package shop
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -21,35 +17,20 @@ type Code struct {
 
 // Codes gives a [Config.Codes] that asks a whosaw server, with a token that may hand out look-up secrets.
 func Codes(server, token string) func(ctx context.Context, customer string) ([]Code, error) {
-	client := &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	to := newPoster(server, token, 10*time.Second)
 	return func(ctx context.Context, customer string) ([]Code, error) {
 		body, err := json.Marshal(map[string]string{"subject": customer})
 		if err != nil {
 			return nil, fmt.Errorf("ask for a code: %w", err)
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, server+"/v1/lookup-secrets", bytes.NewReader(body))
-		if err != nil {
-			return nil, errors.New("ask for a code: the server's address cannot be used")
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-		req.Header.Set("Content-Type", "application/json")
-		res, err := client.Do(req)
-		if err != nil {
-			var wrapped *url.Error
-			if errors.As(err, &wrapped) {
-				err = wrapped.Err
-			}
-			return nil, fmt.Errorf("ask for a code: %w", err)
-		}
-		defer res.Body.Close()
 		var got struct {
 			Lookups []Code `json:"lookups"`
 		}
-		if res.StatusCode != http.StatusOK {
+		switch res, err := to.post(ctx, "/v1/lookup-secrets", "application/json", body, &got); {
+		case err != nil:
+			return nil, fmt.Errorf("ask for a code: %w", err)
+		case res.StatusCode != http.StatusOK:
 			return nil, fmt.Errorf("ask for a code: the server answered %s", res.Status)
-		}
-		if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&got); err != nil {
-			return nil, errors.New("ask for a code: the server's answer cannot be read")
 		}
 		return got.Lookups, nil
 	}

@@ -1,15 +1,13 @@
 package shop
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -24,38 +22,25 @@ var ErrNotTaken = errors.New("the records were not taken")
 // Post gives a [Config.Send] that sends records to a whosaw server, with a token of role ingest for the source that may send issuance, subject, reason,
 // key, person and feed records.
 func Post(server, token, source string) func(context.Context, []whosaw.Record) error {
-	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	to := server + "/v1/records?source=" + url.QueryEscape(source)
+	to, path := newPoster(server, token, 30*time.Second), "/v1/records?source="+url.QueryEscape(source)
 	return func(ctx context.Context, records []whosaw.Record) error {
 		var body []byte
 		for i := range records {
 			body = append(whosaw.AppendJSON(body, &records[i]), '\n')
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
-		if err != nil {
-			return fmt.Errorf("%w: the server's address cannot be used", ErrNotTaken)
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-		req.Header.Set("Content-Type", "application/x-ndjson")
-		res, err := client.Do(req)
-		if err != nil {
-			var wrapped *url.Error
-			if errors.As(err, &wrapped) {
-				err = wrapped.Err
-			}
-			return fmt.Errorf("send records: %w", err)
-		}
-		defer res.Body.Close()
 		var got struct {
 			Rejected int64 `json:"rejected"`
 		}
-		switch err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&got); {
-		case res.StatusCode == http.StatusBadRequest || res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusNotFound:
+		res, err := to.post(ctx, path, "application/x-ndjson", body, &got)
+		switch {
+		case errors.Is(err, errAddress):
+			return fmt.Errorf("%w: %w", ErrNotTaken, err)
+		case err != nil:
+			return fmt.Errorf("send records: %w", err)
+		case slices.Contains([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound}, res.StatusCode):
 			return fmt.Errorf("%w: the server answered %s; may the token send these types?", ErrNotTaken, res.Status)
 		case res.StatusCode != http.StatusOK:
 			return fmt.Errorf("send records: the server answered %s", res.Status)
-		case err != nil:
-			return errors.New("send records: the server's answer cannot be read")
 		case got.Rejected > 0:
 			return fmt.Errorf("%w: the server could not read %d of %d", ErrNotTaken, got.Rejected, len(records))
 		}
