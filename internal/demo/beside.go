@@ -16,12 +16,13 @@ import (
 	"github.com/whosaw/whosaw/internal/server"
 )
 
-// What the shop sends mail as, and to whom at the shop alarms and samples go.
+// What the shop sends mail as, and to whom at the shop alarms and samples of notices go.
 const (
 	mailDomain = "haneul-market.example"
 	noticeFrom = "notice@" + mailDomain
 	alarmFrom  = "whosaw@" + mailDomain
 	officeMail = "privacy@" + mailDomain
+	sampleMail = "test@" + mailDomain
 )
 
 // jurisdictions are those whose laws the shop looks at: it is at home in the first, and delivers to the second.

@@ -33,6 +33,7 @@ type breach struct {
 	notice   *notice.Notice
 	dry      *notice.DryRun
 	samples  map[string]notice.Message // by language
+	sampled  map[string]int            // by language: the sample that came, by its number in the mail room
 	alone    string                    // the refusal when one person would do it alone
 	sending  bool
 	examples []example

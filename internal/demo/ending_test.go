@@ -163,6 +163,7 @@ func (b *tab) notices(d *demo.Demo) {
 	b.Wait(`document.querySelector("[name=do][value=send]")`)
 	b.Shows("a second person approves it")
 	b.clean("notices-before")
+	b.sample()
 	due, unreached := people(t, d)
 	if got, want := b.factOf(0, "people to tell"), strconv.Itoa(len(due)+unreached); got != want {
 		t.Errorf("%s people are to be told, want %s", got, want)
@@ -202,6 +203,20 @@ func (b *tab) notices(d *demo.Demo) {
 	b.mailbox(d)
 	b.visit(d.URL() + "/step/notices")
 	b.Shows("Each person is told")
+}
+
+// sample opens the mail that went to the test address before anybody was told.
+func (b *tab) sample() {
+	b.t.Helper()
+	here := b.Eval(`location.href`)
+	b.visit(b.Eval(`[...document.querySelectorAll(".ways a")].find(a => a.textContent === "The sample, in the test mailbox").href`))
+	b.Shows("test@haneul-market.example")
+	if got := b.known("reader"); !strings.HasPrefix(got, "nobody") || b.Is(`!!document.getElementById("check")`) {
+		b.t.Errorf("the sample is read by %q, or its code is said to be somebody's", got)
+	}
+	b.Shot("demo-sample")
+	b.visit(here)
+	b.Wait(`document.querySelector("[name=do][value=send]")`)
 }
 
 // mailbox opens the visitor's mailbox, follows the code to the public page, and looks itself up with a code from the shop.

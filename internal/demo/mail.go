@@ -73,7 +73,11 @@ func (p *pages) mail(w http.ResponseWriter, r *http.Request) {
 	for _, x := range world.after().examples {
 		v.Examples = append(v.Examples, way{mailPath(x.number), sp.T("mail." + x.kind)})
 	}
-	if l.code != "" {
+	switch {
+	case l.to == sampleMail:
+		v.Code = "" // it is nobody's
+		v.Facts = []fact{{Label: sp.T("mail.who"), Value: sp.T("mail.tester")}}
+	case l.code != "":
 		v.Check = world.noticeURL + "/notice?lang=" + sp.Lang() + "#" + l.code
 		facts, err := world.reader(r.Context(), sp, l)
 		if err != nil {

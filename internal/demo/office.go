@@ -275,13 +275,14 @@ func (w *world) showNotices(v *view) []panel {
 	}
 	sample := b.samples[v.Lang()]
 	before.Letter, before.LetterIn = append([]string{sample.Subject}, paragraphs(sample.Text)...), sample.Lang
+	before.Links = []way{{mailPath(b.sampled[v.Lang()]), v.T("mail.sample")}}
 	before.Notes = []template.HTML{v.Rich("notices.alone", officer, console.Safe(b.alone))}
 	if b.done < partSent && n.State == notice.Made {
 		before.Actions = []action{{Do: "send", Text: v.T("notices.send", figure.Int(n.People)), Held: true}}
 		return []panel{before, mails}
 	}
 	before.Notes = append(before.Notes, v.Rich("notices.approved", second))
-	arrived := w.room.count(noticeFrom)
+	arrived := w.room.count(noticeFrom) - int64(len(b.sampled))
 	mails.Figure, mails.Label = figure.Int(arrived), v.NRich("notices.label", arrived)
 	if n.State != notice.Done {
 		mails.Sign = "≥"

@@ -14,7 +14,7 @@ import (
 
 var pictures = flag.String("demo.pictures", "", "make the pictures of docs/ again, in this directory")
 
-// TestPictures makes the pictures of README.md and docs/demo.md.
+// TestPictures makes the pictures of README.md and docs/demo.md, and those of docs/notices.md that show a notice in the console.
 func TestPictures(t *testing.T) {
 	if *pictures == "" {
 		t.Skip("only with -demo.pictures=DIR")
@@ -23,8 +23,9 @@ func TestPictures(t *testing.T) {
 	d, _ := start(t, func(c *demo.Config) { c.Customers, c.Seed, c.Span, c.Days = 3_000, 1, 30*time.Second, 0 })
 	ready(t, d)
 	b.own(d)
-	take := func(name string, width int64, dark bool) {
-		b.look(width, dark)
+	height := int64(900)
+	take := func(name string, dark bool) {
+		b.Look(1440, height, dark)
 		img, err := png.Decode(bytes.NewReader(b.Picture()))
 		check(t, err)
 		var out bytes.Buffer
@@ -39,17 +40,17 @@ func TestPictures(t *testing.T) {
 		b.Shows(heading)
 		b.Wait(`[...document.querySelectorAll(".panel .sign")].every(e => e.textContent === "=")`)
 	}
-	take("demo", 1440, false)
-	take("demo-dark", 1440, true)
+	take("demo", false)
+	take("demo-dark", true)
 	b.look(1440, false)
 	b.Click("[data-next]")
 	b.Shows("Two ways to count")
 	b.Wait(`[...document.querySelectorAll(".panel .sign")].every(e => e.textContent === "=")`)
-	take("demo-scope", 1440, false)
+	take("demo-scope", false)
 	both := func(name string) {
 		t.Helper()
-		take(name, 1440, false)
-		take(name+"-dark", 1440, true)
+		take(name, false)
+		take(name+"-dark", true)
 		b.look(1440, false)
 	}
 	b.Click("[data-next]")
@@ -73,4 +74,12 @@ func TestPictures(t *testing.T) {
 	both("demo-notices")
 	b.visit(b.Eval(`[...document.querySelectorAll(".ways a")].find(a => a.textContent === "… and a door code").href`))
 	both("demo-mailbox")
+
+	b.visit(d.URL() + "/open?to=%2Fnotices%2F1")
+	b.Wait(`document.querySelectorAll(".letter").length === 2 && document.querySelectorAll("#progress tr").length > 0`)
+	height = 1240 // the history in it
+	take("console-notice-light", false)
+	b.Click(`button[name=lang][value=ko].lnk`)
+	b.Wait(`document.documentElement.lang === "ko" && document.body.dataset.ready && document.querySelectorAll("#progress tr").length > 0`)
+	take("console-notice-ko-dark", true)
 }

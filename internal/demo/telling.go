@@ -154,7 +154,7 @@ func (w *world) told(ctx context.Context, law, duty string, doc incident.Documen
 // bookRoute shows address books.
 const bookRoute = "GET /me/addresses"
 
-// makeNotice fixes who gets a notice, tries it out on everybody, and lets whoever made it try to send it alone.
+// makeNotice fixes who gets a notice, tries it out on everybody, mails samples to a test address, and lets whoever made it try to send it alone.
 func (w *world) makeNotice(ctx context.Context) error {
 	n := new(notice.Notice)
 	if err := w.call(ctx, officer, "POST", w.of("/notices"), api.NoticeSpec{Books: true, Routes: []string{bookRoute}}, n); err != nil {
@@ -165,19 +165,23 @@ func (w *world) makeNotice(ctx context.Context) error {
 	if err := w.call(ctx, officer, "POST", path+"/dry", map[string]int64{"people": n.People}, dry); err != nil {
 		return err
 	}
-	samples := map[string]notice.Message{}
+	samples, sampled := map[string]notice.Message{}, map[string]int{}
 	for _, lang := range languages {
 		var m notice.Message
 		if err := w.call(ctx, officer, "POST", path+"/preview", api.PreviewSpec{Lang: lang}, &m); err != nil {
 			return err
 		}
 		samples[lang] = m
+		if err := w.call(ctx, officer, "POST", path+"/acts", api.NoticeAct{Do: "sample", To: sampleMail, Lang: lang}, nil); err != nil {
+			return err
+		}
+		sampled[lang] = w.room.box(sampleMail)[0] // the server says that it went out when the mail room has it
 	}
 	alone, err := w.refused(ctx, officer, "POST", path+"/approve", map[string]string{"hash": n.Hash})
 	if err != nil {
 		return err
 	}
-	w.put(func(b *breach) { b.notice, b.dry, b.samples, b.alone = n, dry, samples, alone })
+	w.put(func(b *breach) { b.notice, b.dry, b.samples, b.sampled, b.alone = n, dry, samples, sampled, alone })
 	return nil
 }
 
