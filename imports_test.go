@@ -51,7 +51,7 @@ var importTable = map[string][]string{
 	"internal/pipeline":  {"", "internal/snapshot", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/scope", "internal/doctor"},
 	"internal/follow":    {"", "internal/catalog", "internal/ingest", "internal/pipeline", "internal/store/sqlite"},
 	"internal/jetstream": {"", "internal/catalog", "internal/ingest", "internal/pipeline", "github.com/nats-io/nats.go"},
-	"internal/report":    {"", "internal/figure"},
+	"internal/report":    {"", "internal/figure", "internal/hint"},
 	"internal/figure":    {},
 	"internal/hint":      {},
 	"internal/draw":      {},

@@ -355,7 +355,9 @@ func (m *Main) suppressList() *cobra.Command {
 	var data dirFlag
 	var all, asJSON bool
 	cmd := &cobra.Command{
-		Use:   "list",
+		Use: "list",
+		Example: `  whosaw suppress list --data ./data
+  whosaw suppress list --all --data ./data`,
 		Short: "The suppressions that hold now",
 		Args:  cobra.NoArgs,
 		RunE: m.over(&data, func(ctx context.Context, r *remote, _ []string) error {
@@ -397,9 +399,10 @@ func orAny(s string) string {
 func (m *Main) suppressLift() *cobra.Command {
 	var data dirFlag
 	cmd := &cobra.Command{
-		Use:   "lift NUMBER",
-		Short: "End a suppression now",
-		Args:  needOne("the suppression's number"),
+		Use:     "lift NUMBER",
+		Example: `  whosaw suppress lift 1 --data ./data`,
+		Short:   "End a suppression now",
+		Args:    needOne("the suppression's number"),
 		RunE: m.over(&data, func(ctx context.Context, r *remote, args []string) error {
 			return r.call(ctx, "DELETE", "/v1/suppressions/"+url.PathEscape(args[0]), nil, nil)
 		}),

@@ -90,9 +90,10 @@ func (m *Main) incidentList() *cobra.Command {
 	var data dirFlag
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "The incidents, the newest first",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Example: `  whosaw incident list --data ./data`,
+		Short:   "The incidents, the newest first",
+		Args:    cobra.NoArgs,
 		RunE: m.over(&data, func(ctx context.Context, r *remote, _ []string) error {
 			var answer struct {
 				Incidents []api.IncidentRow `json:"incidents"`
@@ -162,9 +163,10 @@ func (m *Main) incidentShow() *cobra.Command {
 	var data dirFlag
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "show NUMBER",
-		Short: "One incident: its moments, clocks, scope versions, tasks and timeline",
-		Args:  needOne("the number of the incident"),
+		Use:     "show NUMBER",
+		Example: `  whosaw incident show 1 --data ./data`,
+		Short:   "One incident: its moments, clocks, scope versions, tasks and timeline",
+		Args:    needOne("the number of the incident"),
 		RunE: m.over(&data, func(ctx context.Context, r *remote, args []string) error {
 			var in api.IncidentAnswer
 			if err := r.call(ctx, "GET", "/v1/incidents/"+url.PathEscape(args[0]), nil, &in); err != nil {
@@ -327,9 +329,10 @@ func (m *Main) incidentPeople() *cobra.Command {
 
 func (m *Main) incidentQuestions() *cobra.Command {
 	return &cobra.Command{
-		Use:   "questions",
-		Short: "The facts that the laws ask people for",
-		Args:  cobra.NoArgs,
+		Use:     "questions",
+		Example: `  whosaw incident questions`,
+		Short:   "The facts that the laws ask people for",
+		Args:    cobra.NoArgs,
 		RunE: run(func(*cobra.Command, []string) error {
 			t := report.NewTable("fact", "question")
 			for _, name := range regime.QuestionNames() {
@@ -345,21 +348,29 @@ var incidentVerbs = []incidentVerb{
 	{use: "mark NUMBER MOMENT", short: "A moment came: suspected, aware, confirmed, contained, material, notified, found", kind: incident.Marked, arg: "MOMENT",
 		set: func(b *incident.Body, v string) error { b.Moment = regime.Moment(v); return nil }, when: true, person: "who says so (default: you)",
 		example: `  whosaw incident mark 1 aware --note "the responder read the finding" --when 2026-11-17T16:00:00+09:00`},
-	{use: "withdraw NUMBER EVENT", short: "Say that a mark, an answer or a statement was wrong; it stays in sight", kind: incident.Withdrawn, arg: "EVENT", set: setOf},
-	{use: "join NUMBER FINDING", short: "A finding belongs to the incident too", kind: incident.Joined, arg: "FINDING",
+	{use: "withdraw NUMBER EVENT", example: `  whosaw incident withdraw 1 7 --note "the mail was of another finding" --data ./data`,
+		short: "Say that a mark, an answer or a statement was wrong; it stays in sight", kind: incident.Withdrawn, arg: "EVENT", set: setOf},
+	{use: "join NUMBER FINDING", example: `  whosaw incident join 1 7b1f… --data ./data`,
+		short: "A finding belongs to the incident too", kind: incident.Joined, arg: "FINDING",
 		set: func(b *incident.Body, v string) error { b.Findings = []string{v}; return nil }},
-	{use: "own NUMBER PERSON", short: "Who works it", kind: incident.Owned, arg: "PERSON", set: func(b *incident.Body, v string) error { b.Person = v; return nil }},
-	{use: "task NUMBER TEXT", short: "Something is to be done", kind: incident.Tasked, arg: "TEXT", set: setTitle, person: "who is to do it", due: true},
-	{use: "done NUMBER TASK", short: "A task is done", kind: incident.Worked, arg: "TASK", set: setOf},
-	{use: "request NUMBER TEXT", short: "An authority asks for something", kind: incident.Requested, arg: "TEXT", set: setTitle, person: "the authority", due: true, when: true},
-	{use: "hand NUMBER REQUEST", short: "What was handed over upon a request", kind: incident.Handed, arg: "REQUEST", set: setOf, title: "what was handed over"},
+	{use: "own NUMBER PERSON", example: `  whosaw incident own 1 staff:lee --data ./data`,
+		short: "Who works it", kind: incident.Owned, arg: "PERSON", set: func(b *incident.Body, v string) error { b.Person = v; return nil }},
+	{use: "task NUMBER TEXT", example: `  whosaw incident task 1 "ask the partner which keys they read" --who staff:kim --due 2026-11-20 --data ./data`,
+		short: "Something is to be done", kind: incident.Tasked, arg: "TEXT", set: setTitle, person: "who is to do it", due: true},
+	{use: "done NUMBER TASK", example: `  whosaw incident done 1 9 --note "none" --data ./data`,
+		short: "A task is done", kind: incident.Worked, arg: "TASK", set: setOf},
+	{use: "request NUMBER TEXT", example: `  whosaw incident request 1 "the list of affected people" --who PIPC --due 2026-11-25 --data ./data`,
+		short: "An authority asks for something", kind: incident.Requested, arg: "TEXT", set: setTitle, person: "the authority", due: true, when: true},
+	{use: "hand NUMBER REQUEST", example: `  whosaw incident hand 1 11 --what "affected.csv of scope version 2" --data ./data`,
+		short: "What was handed over upon a request", kind: incident.Handed, arg: "REQUEST", set: setOf, title: "what was handed over"},
 	{use: "answer NUMBER FACT=yes|no", short: "Answer a question of the law: whosaw incident questions", kind: incident.Answered, arg: "FACT=yes|no",
 		set: func(b *incident.Body, v string) error {
 			fact, answer, _ := strings.Cut(v, "=")
 			b.Fact, b.Answer = fact, regime.Answer(answer)
 			return nil
 		}, example: `  whosaw incident answer 1 intrusion=yes --note "forged tokens"`},
-	{use: "residents NUMBER WHERE=COUNT", short: "How many of the people live somewhere, as in US-CA=600", kind: incident.Counted, arg: "WHERE=COUNT",
+	{use: "residents NUMBER WHERE=COUNT", example: `  whosaw incident residents 1 US-CA=600 --data ./data`,
+		short: "How many of the people live somewhere, as in US-CA=600", kind: incident.Counted, arg: "WHERE=COUNT",
 		set: func(b *incident.Body, v string) error {
 			where, count, _ := strings.Cut(v, "=")
 			n, err := strconv.ParseInt(count, 10, 64)
@@ -369,19 +380,23 @@ var incidentVerbs = []incidentVerb{
 			b.Fact, b.Count = where, &n
 			return nil
 		}},
-	{use: "note NUMBER TEXT", short: "Write something down", kind: incident.Noted, arg: "TEXT", set: func(b *incident.Body, v string) error { b.Note = v; return nil }},
+	{use: "note NUMBER TEXT", example: `  whosaw incident note 1 "five customers called since noon" --data ./data`,
+		short: "Write something down", kind: incident.Noted, arg: "TEXT", set: func(b *incident.Body, v string) error { b.Note = v; return nil }},
 	{use: "told NUMBER LAW/DUTY", short: "A duty was fulfilled: whosaw clock names them", kind: incident.Told, arg: "LAW/DUTY",
 		set: func(b *incident.Body, v string) error { b.Law, b.Duty, _ = strings.Cut(v, "/"); return nil }, when: true,
 		example: `  whosaw incident told 1 kr-network-act-48-3/authority --when 2026-11-19T21:35:00+09:00`},
-	{use: "link NUMBER EARLIER", short: "An earlier incident belongs to this one", kind: incident.Linked, arg: "EARLIER",
+	{use: "link NUMBER EARLIER", example: `  whosaw incident link 2 1 --note "the same key" --data ./data`,
+		short: "An earlier incident belongs to this one", kind: incident.Linked, arg: "EARLIER",
 		set: func(b *incident.Body, v string) (err error) {
 			if b.Incident, err = strconv.ParseInt(v, 10, 64); err != nil {
 				return usagef("give the number of the earlier incident")
 			}
 			return nil
 		}},
-	{use: "close NUMBER", short: "It is over; its holds stay until somebody releases them", kind: incident.Closed},
-	{use: "reopen NUMBER", short: "It is not over", kind: incident.Reopened},
+	{use: "close NUMBER", example: `  whosaw incident close 1 --note "the notice has stood its thirty days" --data ./data`,
+		short: "It is over; its holds stay until somebody releases them", kind: incident.Closed},
+	{use: "reopen NUMBER", example: `  whosaw incident reopen 1 --note "another gateway had records" --data ./data`,
+		short: "It is not over", kind: incident.Reopened},
 }
 
 func setOf(b *incident.Body, v string) (err error) {
@@ -473,7 +488,9 @@ func (m *Main) clockCommand() *cobra.Command {
 	var asJSON, all bool
 	var lang string
 	cmd := &cobra.Command{
-		Use:   "clock",
+		Use: "clock",
+		Example: `  whosaw clock --data ./data
+  whosaw clock --all --lang ko --data ./data`,
 		Short: "What the law asks for after a breach, and how long there is",
 		Long: `The clocks of all incidents that are not closed, what is due first at the top. They come from laws as data (whosaw.yaml, incident), the
 moments that were recorded, and the facts that people answered; a fact that is not known keeps a clock running. None of it is advice: check with

@@ -19,7 +19,8 @@ var publicVerbs = []incidentVerb{
 	{use: "offer NUMBER TITLE", short: "Let people look up whether they are in the scope; TITLE is how the public knows the incident", kind: incident.Offered, arg: "TITLE", set: setTitle, version: true,
 		example: `  whosaw incident offer 1 "Customer data, November 2026" --data ./data      the last scope version, also when there is a newer one
   whosaw incident offer 1 "Customer data, November 2026" --scope-version 2 --data ./data`},
-	{use: "end-lookup NUMBER", short: "People cannot look themselves up any more", kind: incident.Ended},
+	{use: "end-lookup NUMBER", example: `  whosaw incident end-lookup 1 --note "ten months without a question" --data ./data`,
+		short: "People cannot look themselves up any more", kind: incident.Ended},
 }
 
 func (m *Main) incidentPost() *cobra.Command {

@@ -23,8 +23,9 @@ func (m *Main) incidentVerify() *cobra.Command {
 	var data dirFlag
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "verify",
-		Short: "Check that nobody rewrote the book of incidents, or a list of it",
+		Use:     "verify",
+		Example: `  whosaw incident verify --data ./data`,
+		Short:   "Check that nobody rewrote the book of incidents, or a list of it",
 		Long: `Each event of an incident carries the hash of the one before, and stands in the ledger as an act. This checks the chains, each act, and the lists of
 scope versions. The ledger itself is checked by whosaw verify, which does this too; keep its root elsewhere.`,
 		Args: cobra.NoArgs,

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -65,6 +67,9 @@ matter. Without --data nothing is kept.`,
 func (m *Main) investigate(ctx context.Context, logs []string, f *investigateFlags) error {
 	zone, err := loadZone(f.zone)
 	if err != nil {
+		return err
+	}
+	if err := reportPlace(f.report); err != nil { // before an hour of reading, not after it
 		return err
 	}
 	began := m.Now()
@@ -246,6 +251,21 @@ func (m *Main) stopped(ctx context.Context, err error, dir string, safe int64) e
 			figure.Int(safe), report.Safe(dir))
 	}
 	return errInterrupted
+}
+
+// reportPlace fails where no page could be written.
+func reportPlace(name string) error {
+	if name == "" {
+		return nil
+	}
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return usagef("--report %s is a directory: name a file, as %s", name, filepath.Join(name, "report.html"))
+	}
+	dir := filepath.Dir(name)
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return usagef("--report %s: there is no directory %s: make it, or name another", name, dir)
+	}
+	return nil
 }
 
 // writeReport writes the page. A name that is no plain file (a device, a pipe) is written to directly.

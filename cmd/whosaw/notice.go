@@ -77,9 +77,10 @@ func (m *Main) noticeList() *cobra.Command {
 	var data dirFlag
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "The notices, the newest first",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Example: `  whosaw notice list --data ./data`,
+		Short:   "The notices, the newest first",
+		Args:    cobra.NoArgs,
 		RunE: m.overServer(&data, func(ctx context.Context, _ *cobra.Command, r *remote, _ []string) error {
 			var answer struct {
 				Notices []*notice.Notice `json:"notices"`
@@ -111,9 +112,10 @@ func (m *Main) noticeShow() *cobra.Command {
 	var data dirFlag
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "show NUMBER",
-		Short: "One notice: how far it is, and how many people have which outcome",
-		Args:  needOne(noticeNumber),
+		Use:     "show NUMBER",
+		Example: `  whosaw notice show 1 --data ./data`,
+		Short:   "One notice: how far it is, and how many people have which outcome",
+		Args:    needOne(noticeNumber),
 		RunE: m.overServer(&data, func(ctx context.Context, _ *cobra.Command, r *remote, args []string) error {
 			n, err := readNotice(ctx, r, args[0])
 			if err != nil {
@@ -178,9 +180,10 @@ func (m *Main) writeNotice(n *notice.Notice, asJSON bool) error {
 func (m *Main) noticeWatch() *cobra.Command {
 	var data dirFlag
 	cmd := &cobra.Command{
-		Use:   "watch NUMBER",
-		Short: "Watch a notice being sent, until the wave is over",
-		Args:  needOne(noticeNumber),
+		Use:     "watch NUMBER",
+		Example: `  whosaw notice watch 1 --data ./data`,
+		Short:   "Watch a notice being sent, until the wave is over",
+		Args:    needOne(noticeNumber),
 		RunE: m.overServer(&data, func(ctx context.Context, _ *cobra.Command, r *remote, args []string) error {
 			return m.watchNotice(ctx, r, args[0])
 		}),
@@ -280,9 +283,10 @@ func (m *Main) noticeDry() *cobra.Command {
 	var data dirFlag
 	var people int
 	cmd := &cobra.Command{
-		Use:   "dry NUMBER",
-		Short: "Ask the shop for some people, make their mails, send nothing",
-		Args:  needOne(noticeNumber),
+		Use:     "dry NUMBER",
+		Example: `  whosaw notice dry 1 --people 10000 --data ./data`,
+		Short:   "Ask the shop for some people, make their mails, send nothing",
+		Args:    needOne(noticeNumber),
 		RunE: m.overServer(&data, func(ctx context.Context, _ *cobra.Command, r *remote, args []string) error {
 			var d notice.DryRun
 			if err := r.call(ctx, "POST", noticePath(args[0], "/dry"), map[string]int{"people": people}, &d); err != nil {
@@ -303,7 +307,9 @@ func (m *Main) noticeApprove() *cobra.Command {
 	var data dirFlag
 	var hash, server, tokenFile string
 	cmd := &cobra.Command{
-		Use:   "approve NUMBER",
+		Use: "approve NUMBER",
+		Example: `  whosaw notice approve 1 --hash 5f2c… --data ./data
+  whosaw notice approve 1 --hash 5f2c… --server https://whosaw.shop.example --token-file mine`,
 		Short: "Approve a notice in the words that were read; who made it cannot",
 		Long: `The second person comes with an account of the machine, or with a token of their own over --server: whoever made the notice is refused. The hash is that of
 the words that were read (whosaw notice preview); if anything was changed since, it is another.`,
@@ -405,13 +411,18 @@ func (m *Main) noticeSend() *cobra.Command {
 
 // noticeVerbs are the commands that do one thing with a notice.
 var noticeVerbs = []noticeVerb{
-	{do: "pause", short: "Take up nobody more, until resume; what is on the way ends", note: true},
-	{do: "resume", short: "Go on with a wave that was paused"},
-	{do: "stop", short: "End a notice for good", note: true},
+	{do: "pause", example: `  whosaw notice pause 1 --note "the help desk asks for an hour" --data ./data`,
+		short: "Take up nobody more, until resume; what is on the way ends", note: true},
+	{do: "resume", example: `  whosaw notice resume 1 --data ./data`,
+		short: "Go on with a wave that was paused"},
+	{do: "stop", example: `  whosaw notice stop 1 --note "a figure was wrong: notice 2 replaces it" --data ./data`,
+		short: "End a notice for good", note: true},
 	{do: "again", short: "Try people with an outcome again, with the same Message-ID", note: true, outcome: true,
 		example: `  whosaw notice again 1 --outcome in_doubt --note "the relay's log does not have them" --data ./data`},
-	{do: "leave", short: "Leave those in doubt as they are: they are not sent again", note: true},
-	{do: "sample", short: "Send the notice to a test address, marked as a sample", to: true},
+	{do: "leave", example: `  whosaw notice leave 1 --note "the relay took them" --data ./data`,
+		short: "Leave those in doubt as they are: they are not sent again", note: true},
+	{do: "sample", example: `  whosaw notice sample 1 --to test@shop.example --lang ko --data ./data`,
+		short: "Send the notice to a test address, marked as a sample", to: true},
 }
 
 type noticeVerb struct {
@@ -452,8 +463,9 @@ func (m *Main) noticePerson() *cobra.Command {
 	var data dirFlag
 	var in notice.Person
 	cmd := &cobra.Command{
-		Use:   "person NUMBER ID",
-		Short: "What became of one person's notice",
+		Use:     "person NUMBER ID",
+		Example: `  whosaw notice person 1 4711 --data ./data`,
+		Short:   "What became of one person's notice",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return usagef("%s takes the number of the notice and the person's id", cmd.CommandPath())

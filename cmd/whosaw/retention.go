@@ -228,7 +228,9 @@ and released it, and why, stays on record.`,
 func (m *Main) holdAddCommand() *cobra.Command {
 	var dir, from, to, zone, reason string
 	cmd := &cobra.Command{
-		Use:   "add",
+		Use: "add",
+		Example: `  whosaw hold add --data ./case --from 2026-04-14 --to 2026-11-09 --reason "investigation 2026-17"
+  whosaw hold add --data ./case --reason "order of 19 November: keep everything"`,
 		Short: "Set a hold; without --from and --to it keeps everything",
 		Args:  cobra.NoArgs,
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
@@ -274,9 +276,10 @@ func (m *Main) holdListCommand() *cobra.Command {
 	var dir string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "All holds, released ones too",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Example: `  whosaw hold list --data ./case`,
+		Short:   "All holds, released ones too",
+		Args:    cobra.NoArgs,
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			holds := []retention.Hold{}
 			err := m.keep(cmd.Context(), dir, func(ctx context.Context, r *remote) error {
@@ -310,9 +313,10 @@ func (m *Main) holdListCommand() *cobra.Command {
 func (m *Main) holdReleaseCommand() *cobra.Command {
 	var dir, reason string
 	cmd := &cobra.Command{
-		Use:   "release NUMBER",
-		Short: "Release a hold",
-		Args:  needOne("the number of the hold"),
+		Use:     "release NUMBER",
+		Example: `  whosaw hold release 1 --data ./case --reason "the authority agreed, 2026-17"`,
+		Short:   "Release a hold",
+		Args:    needOne("the number of the hold"),
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			id, err := strconv.ParseUint(args[0], 10, 64)
 			if err != nil {

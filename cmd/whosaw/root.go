@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -67,6 +68,7 @@ Nothing leaves this machine, but for what a server tells the channels you config
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
 	showHelp(root)
+	gatherExamples(root)
 	refuseUnknown(root)
 	return root
 }
@@ -80,6 +82,31 @@ func showHelp(cmd *cobra.Command) {
 		cmd.Args = wrongCommand
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
+}
+
+// gatherExamples gives commands that only hold others the first example of each of these.
+func gatherExamples(cmd *cobra.Command) {
+	var first []string
+	for _, c := range cmd.Commands() {
+		gatherExamples(c)
+		if c.Parent().Name() == "completion" {
+			c.Example = completionExamples[c.Name()]
+		}
+		if line, _, _ := strings.Cut(c.Example, "\n"); line != "" {
+			first = append(first, line)
+		}
+	}
+	if cmd.Example == "" {
+		cmd.Example = strings.Join(first, "\n")
+	}
+}
+
+// completionExamples are those of the commands that the library brings.
+var completionExamples = map[string]string{
+	"bash":       "  source <(whosaw completion bash)",
+	"zsh":        "  source <(whosaw completion zsh)",
+	"fish":       "  whosaw completion fish | source",
+	"powershell": "  whosaw completion powershell | Out-String | Invoke-Expression",
 }
 
 // refuseUnknown has `whosaw help` refuse what is no command, instead of showing what it shows alone.

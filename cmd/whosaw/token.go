@@ -62,7 +62,7 @@ func (m *Main) tokenCreate() *cobra.Command {
 	cmd.Flags().StringArrayVar(&spec.Sources, "source", nil, "source that it may send (repeatable; * for any; default: the token's name)")
 	cmd.Flags().StringSliceVar(&spec.Types, "types", nil, "record types that it may send, with commas between: "+strings.Join(pipeline.AllTypes.Names(), ", ")+" (default access)")
 	cmd.Flags().IntVar(&spec.Days, "days", 0, "days until it expires (default: never)")
-	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"ingest", "read", "admin"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"ingest", "read", "admin", "lookup"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("types", cobra.FixedCompletions(pipeline.AllTypes.Names(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

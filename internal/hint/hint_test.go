@@ -51,6 +51,14 @@ func TestNotThere(t *testing.T) {
 	}
 }
 
+func TestNarrow(t *testing.T) {
+	for word, want := range map[string]string{"４７１１": "4711", " 4711\n": "4711", "ｓｔａｆｆ：ｋｉｍ": "staff:kim", "\u3000７": "7", "4711": "4711", "고객 7": "고객 7", "": ""} {
+		if got := hint.Narrow(word); got != want {
+			t.Errorf("%q: %q, want %q", word, got, want)
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	known := []string{"investigate", "serve", "status", "top"}
 	for word, want := range map[string]string{"investgate": "investigate", "sevre": "serve", "TOP": "top", "tpo": "top", "xyz": "", "": "", "stat": "", "statsu": "status"} {

@@ -49,3 +49,16 @@ func distance(a, b string) int {
 	}
 	return rows[len(a)%3][len(b)]
 }
+
+// Narrow gives a word as most records have it: without space around it, and with plain letters and digits where somebody's keyboard wrote full-width ones.
+func Narrow(s string) string {
+	return strings.TrimSpace(strings.Map(func(c rune) rune {
+		switch {
+		case c >= '！' && c <= '～':
+			return c - '！' + '!'
+		case c == '\u3000':
+			return ' '
+		}
+		return c
+	}, s))
+}

@@ -303,6 +303,9 @@ func TestDirectory(t *testing.T) {
 	link(t, "..", dir+"/a/up")
 	link(t, "self", dir+"/self")
 	link(t, "/dev/zero", dir+"/zero")
+	if err := os.Mkdir(dir+"/nothing.d", 0o700); err != nil {
+		t.Fatal(err)
+	}
 	l, err := net.Listen("unix", dir+"/socket")
 	if err != nil {
 		t.Fatal(err)
@@ -358,6 +361,8 @@ func TestPlanErrors(t *testing.T) {
 		says  string
 	}{
 		{"nothing", ingest.Options{}, nil, "no logs named"},
+		{"an empty name", ingest.Options{}, []string{""}, "an empty name is no log"},
+		{"an empty directory", ingest.Options{}, []string{dir + "/nothing.d"}, "no file lies there"},
 		{"missing", ingest.Options{}, []string{dir + "/none"}, "nothing in " + dir + " is called none"},
 		{"socket", ingest.Options{}, []string{dir + "/socket"}, "it is a socket"},
 		{"device", ingest.Options{}, []string{"/dev/zero"}, "it is a device"},

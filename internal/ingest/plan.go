@@ -124,7 +124,9 @@ func (p *Plan) look(ctx context.Context, paths []string, o *Options) error {
 	}
 	if len(p.Inputs) == 0 {
 		msg := "nothing to read in " + strings.Join(paths, ", ")
-		if len(p.Problems) > 0 {
+		if len(p.Problems) == 0 {
+			msg += ": no file lies there"
+		} else {
 			msg += ": " + p.Problems[0].String()
 		}
 		if n := len(p.Problems) - 1; n > 0 {
@@ -172,6 +174,9 @@ func checkSource(s string) error {
 }
 
 func (p *Plan) addPath(ctx context.Context, path string, want *wish, o *Options) error {
+	if path == "" {
+		return errors.New("an empty name is no log: a variable that is not set? Name files, directories, or - for standard input")
+	}
 	if path == Stdin {
 		return p.addStream(ctx, Stdin, o.Stdin, want, o)
 	}
@@ -232,13 +237,21 @@ func reasonOf(err error) error {
 func cureOf(path string, err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return "; run as a user who may read it, or: sudo chmod a+r " + path
+		return "; run as a user who may read it, or: sudo chmod " + readable(path) + " " + path
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return "; " + hint.NotThere(path)
 	case errors.Is(err, syscall.ELOOP):
 		return "; the symbolic link leads to itself"
 	}
 	return ""
+}
+
+// readable is what chmod is told: a directory has to be entered too.
+func readable(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return "a+rx"
+	}
+	return "a+r"
 }
 
 func kindOf(mode fs.FileMode) string {

@@ -272,7 +272,7 @@ func (v *votes) unrecognised() *unrecognised {
 			"write down which member means what and name that file with --mapping (docs/formats/sources.md)"}
 	}
 	return &unrecognised{"none of its first lines is a record, a combined log line, a known JSON log, CloudTrail or an audit log of Vault",
-		"name the format with --format, or leave the file out"}
+		"if it is one of these, name it with --format; of another log make record lines, one JSON object a line (docs/formats/records.md), or leave it out"}
 }
 
 func plainName(s string) bool {

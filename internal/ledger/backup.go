@@ -288,6 +288,8 @@ func backupCure(err error) string {
 		return "; free some space there, or name another directory with --to: the backup that was there before is whole"
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
 		return "; make the directory writable for this user, or name another with --to"
+	case errors.Is(err, syscall.ENOTDIR):
+		return "; that is a file: name a directory with --to"
 	case errors.Is(err, syscall.EIO):
 		return "; the disk of the backup reports a fault: name a directory on another with --to"
 	}

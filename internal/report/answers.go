@@ -6,6 +6,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/figure"
+	"github.com/whosaw/whosaw/internal/hint"
 )
 
 // This file words the answers of the single questions: scope, top, subject, doctor.
@@ -35,6 +36,7 @@ func WriteScope(w io.Writer, a whosaw.ScopeAnswer, o TextOptions) error {
 	switch {
 	case a.Accesses == 0:
 		t.para("", "No access matches.")
+		t.narrow(subjectsIn(a.Filter)...)
 		t.blank()
 	case a.Disclosures == 0:
 		t.para("", figure.Of(a.Accesses, "access matches", "accesses match")+"; no customer's data was shown.")
@@ -50,6 +52,24 @@ func WriteScope(w io.Writer, a whosaw.ScopeAnswer, o TextOptions) error {
 	}
 	t.gaps(&a)
 	return t.end()
+}
+
+// narrow says of ids that nobody was found under how they are written in most records, if that is otherwise: else "nobody" would be taken for an answer.
+func (t *text) narrow(ids ...string) {
+	for _, id := range ids {
+		if plain := hint.Narrow(id); plain != id && plain != "" {
+			t.para("", value(id)+" has full-width characters, or space around it, and was looked for as it is written: "+value(plain)+" is another id.")
+		}
+	}
+}
+
+// subjectsIn are the customers that a filter names.
+func subjectsIn(f whosaw.Filter) []string {
+	var out []string
+	for i := range f {
+		out = append(out, f[i].Subject...)
+	}
+	return out
 }
 
 func period(a *whosaw.ScopeAnswer, t *text) string {
@@ -92,6 +112,7 @@ func WriteSubject(w io.Writer, a whosaw.SubjectAnswer, o TextOptions) error {
 	t := newText(w, o)
 	if len(a.Accesses) == 0 {
 		t.para("", "No access names customer "+value(a.Subject)+".")
+		t.narrow(a.Subject)
 		t.missing(a.Gaps)
 		return t.end()
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/catalog"
@@ -30,14 +31,28 @@ func LoadCatalog(file, dir string) (*catalog.Catalog, error) {
 		return catalog.Load(file)
 	}
 	if dir != "" {
-		kept := filepath.Join(dir, CatalogName)
-		if _, err := os.Stat(kept); err == nil {
-			return catalog.Load(kept)
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("look for the kept catalog: %w", err)
+		if file, err := keptPath(dir, CatalogName); err != nil {
+			return nil, err
+		} else if file != "" {
+			return catalog.Load(file)
 		}
 	}
 	return catalog.Rules(), nil
+}
+
+// keptPath gives the path of what a data directory keeps under a name, "" if it keeps none.
+func keptPath(dir, name string) (string, error) {
+	path := filepath.Join(dir, name)
+	switch _, err := os.Stat(path); {
+	case err == nil:
+		return path, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case errors.Is(err, syscall.ENOTDIR):
+		return "", fmt.Errorf("%s is a file: name a directory with --data", dir)
+	default:
+		return "", fmt.Errorf("look into the data directory: %w; run whosaw as the account that it belongs to, or name another with --data", err)
+	}
 }
 
 // RulesName is where a data directory keeps the rules that its server goes by, so that later questions are asked with them.
@@ -49,11 +64,9 @@ func EngineConfig(cfg *config.Config, dir string) (detect.Config, error) {
 	dc := cfg.Engine()
 	path := cfg.Path(cfg.Rules)
 	if path == "" && dir != "" {
-		kept := filepath.Join(dir, RulesName)
-		if _, err := os.Stat(kept); err == nil {
-			path = kept
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return dc, fmt.Errorf("look for the kept rules: %w", err)
+		var err error
+		if path, err = keptPath(dir, RulesName); err != nil {
+			return dc, err
 		}
 	}
 	if path != "" {
