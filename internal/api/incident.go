@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/whosaw/whosaw"
@@ -177,6 +178,10 @@ func (a *API) postIncident(w http.ResponseWriter, r *http.Request) error {
 // OpenIncident opens an incident in the name of who, and gives its number.
 func (a *API) OpenIncident(ctx context.Context, who Who, in IncidentSpec) (int64, error) {
 	suspected := a.cfg.Now()
+	var err error
+	if in.Findings, err = a.wholeIDs(ctx, in.Findings); err != nil {
+		return 0, err
+	}
 	for i, id := range in.Findings {
 		f, err := a.cfg.Alarms.Finding(ctx, id)
 		if err != nil {
@@ -219,7 +224,7 @@ func (a *API) Incident(ctx context.Context, n int64, lang string) (*IncidentAnsw
 func incidentNumber(r *http.Request) (int64, error) {
 	n, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil || n < 1 {
-		return 0, &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: "there is no such incident", Cure: "give its number, as GET /v1/incidents lists it"}
+		return 0, &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: "there is no such incident", Cure: "give its number: whosaw incident list, or GET /v1/incidents"}
 	}
 	return n, nil
 }
@@ -253,17 +258,58 @@ func (a *API) postEvent(w http.ResponseWriter, r *http.Request) error {
 	return a.sendIncident(w, r, http.StatusOK, n)
 }
 
+// wholeIDs gives the ids of findings that somebody named by how they begin.
+func (a *API) wholeIDs(ctx context.Context, named []string) ([]string, error) {
+	var ids []string
+	for _, name := range named {
+		id, err := a.cfg.Alarms.Resolve(ctx, name)
+		if err != nil {
+			return nil, alarmFault(err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
 // RecordEvent adds an event to an incident, in the name of who.
 func (a *API) RecordEvent(ctx context.Context, who Who, n int64, in EventSpec) error {
 	if in.Kind == incident.Joined {
-		for _, id := range in.Findings {
-			if _, err := a.cfg.Alarms.Finding(ctx, id); err != nil {
-				return alarmFault(err)
-			}
+		var err error
+		if in.Findings, err = a.wholeIDs(ctx, in.Findings); err != nil {
+			return err
 		}
+	}
+	if err := a.known(&in); err != nil { // what is on record stays there: a slip of the pen would
+		return err
 	}
 	_, err := a.cfg.Incidents.Book.Record(ctx, n, who.Name, in.Kind, in.Body)
 	return a.incidentFault(err)
+}
+
+// clocksName is where laws and duties are to be found.
+const clocksName = "whosaw clock names them, and GET /v1/incidents/N"
+
+// known refuses an event about a duty that no law has, whose clock would run on unnoticed, and a text for what no document has.
+func (a *API) known(in *EventSpec) error {
+	duty := func(is func(l *regime.Law, d regime.Duty) bool) bool {
+		return slices.ContainsFunc(a.cfg.Incidents.Laws, func(l *regime.Law) bool {
+			return slices.ContainsFunc(l.Duties, func(d regime.Duty) bool { return is(l, d) })
+		})
+	}
+	switch in.Kind {
+	case incident.Told:
+		if !duty(func(l *regime.Law, d regime.Duty) bool { return l.ID == in.Law && d.ID == in.Duty }) {
+			return invalid(clocksName, "told: no law has the duty %s/%s", in.Law, in.Duty)
+		}
+	case incident.Stated:
+		if in.Statement == nil || slices.Contains(incident.Contents(), in.Statement.Content) {
+			return nil
+		}
+		if !duty(func(_ *regime.Law, d regime.Duty) bool { return slices.Contains(d.Content, in.Statement.Content) }) {
+			return invalid("give one of "+strings.Join(incident.Contents(), ", "), "stated: no document has the content %q", in.Statement.Content)
+		}
+	}
+	return nil
 }
 
 // VersionSpec asks for the next scope version of an incident.
@@ -326,7 +372,7 @@ func (a *API) cause(ctx context.Context, n int64) (whosaw.Filter, error) {
 		}
 	}
 	if len(f) == 0 {
-		return nil, invalid("give a filter, or record a joined event with the findings first", "filter: the incident has no finding that says what the cause is")
+		return nil, invalid("join those that do (whosaw incident join NUMBER FINDING), or give a filter", "filter: the incident has no finding that says what the cause is")
 	}
 	return f, nil
 }
@@ -423,7 +469,7 @@ func (a *API) Document(ctx context.Context, n int64, law, duty, lang string, ver
 	// The version of the law is that of the clock which runs.
 	i := slices.IndexFunc(a.clocks(in, lang), func(c regime.Clock) bool { return c.Law == law && c.Duty == duty })
 	if i < 0 {
-		return nil, &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: "no clock of this incident has that law and duty", Cure: "GET /v1/incidents/N lists them"}
+		return nil, &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: "no clock of this incident has that law and duty", Cure: clocksName}
 	}
 	ruling := a.clocks(in, lang)[i].Version
 	j := slices.IndexFunc(a.cfg.Incidents.Laws, func(l *regime.Law) bool { return l.ID == law && l.Version == ruling })

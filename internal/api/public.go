@@ -98,7 +98,7 @@ func (a *API) ruling(r *http.Request, n int64, law, duty string) (*regime.Law, e
 			}
 		}
 	}
-	return nil, &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: "no clock of this incident has that law and duty", Cure: "GET /v1/incidents/N lists them"}
+	return nil, &Error{Status: http.StatusNotFound, Code: CodeNotFound, Says: "no clock of this incident has that law and duty", Cure: clocksName}
 }
 
 // RemovalAsk takes a posted notice down.

@@ -215,6 +215,9 @@ func (in *Incident) Version(number int) (*Version, error) {
 		number = len(in.Versions)
 	}
 	if number < 1 || number > len(in.Versions) {
+		if len(in.Versions) == 0 {
+			return nil, fmt.Errorf("scope version of incident %d: %w: none was made yet; whosaw incident scope %d makes one", in.Number, ErrUnknown, in.Number)
+		}
 		return nil, fmt.Errorf("scope version %d of incident %d: %w; it has %d", number, in.Number, ErrUnknown, len(in.Versions))
 	}
 	return &in.Versions[number-1], nil

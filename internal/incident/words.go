@@ -1,7 +1,9 @@
 package incident
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/whosaw/whosaw/internal/regime"
@@ -60,6 +62,9 @@ var headings = map[string]regime.Text{
 	"impact":       {"en": "Impact", "ko": "영향", "ar": "الأثر", "bn": "প্রভাব"},
 	"prevention":   {"en": "How it is kept from happening again", "ko": "재발 방지 대책", "ar": "كيف نمنع تكراره", "bn": "পুনরাবৃত্তি কীভাবে ঠেকানো হবে"},
 }
+
+// Contents are the contents that documents have, in the order of their names.
+func Contents() []string { return slices.Sorted(maps.Keys(headings)) }
 
 // Heading is the heading of a content of a document, in a language, else in English.
 func Heading(content, lang string) string { return headings[content].In(lang) }
