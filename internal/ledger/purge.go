@@ -288,6 +288,9 @@ func openSegmentFile(name string) (*os.File, error) {
 	return nil, fmt.Errorf("open segment: %w%s", err, cure(err))
 }
 
+// Removed is how many runs of records Purged lists: as long as a ledger's last sequence and this stay, so does what it holds.
+func (v *View) Removed() int { return len(v.gone) }
+
 // Purged lists what retention removed of the records that the view would have, in sequence order.
 func (v *View) Purged() []Purged {
 	out := make([]Purged, 0, len(v.gone))

@@ -12,7 +12,7 @@ import (
 	"github.com/whosaw/whosaw/internal/scope"
 )
 
-// asked keeps the engine of the last question: as long as nothing comes in, the next one is answered with it.
+// asked keeps the engine of the last question: as long as nothing comes in, and retention removes nothing, the next one is answered with it.
 type asked struct {
 	mu  sync.Mutex
 	now *Question
@@ -48,7 +48,7 @@ func (l *Live) Ask(cfg scope.Config) (*Question, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q := l.asked.now; q != nil && q.View.Last() == view.Last() && q.cfg == cfg {
+	if q := l.asked.now; q != nil && q.View.Last() == view.Last() && q.View.Removed() == view.Removed() && q.cfg == cfg {
 		q.mu.Lock()
 		q.uses++
 		q.mu.Unlock()

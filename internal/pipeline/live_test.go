@@ -199,6 +199,44 @@ func TestNewestRemoved(t *testing.T) {
 	}
 }
 
+// TestAskAfterRemoval: what retention removed is in no answer any more, also where nothing came since the last question.
+func TestAskAfterRemoval(t *testing.T) {
+	l := start(t, t.TempDir(), &told{})
+	for i, at := range []int64{now - 400*86_400_000, now} {
+		take(t, l, stream(t, "log"), int64(i), []string{fmt.Sprintf(`{"time":%d,"subject":7,"fields":["name"]}`, at)}, pipeline.Sender{Types: pipeline.AllTypes})
+		if err := l.Ledger().Seal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func() (accesses, purged int64) {
+		t.Helper()
+		q, err := l.Ask(scope.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer q.Close()
+		answer, err := q.Count(t.Context(), whosaw.Filter{{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range answer.Gaps {
+			if g.Kind == whosaw.GapPurged {
+				purged += g.Count
+			}
+		}
+		return answer.Accesses, purged
+	}
+	if n, purged := ask(); n != 2 || purged != 0 {
+		t.Fatalf("%d accesses, %d removed; want 2 and none", n, purged)
+	}
+	if gone, err := l.Ledger().Purge(t.Context(), now-86_400_000, time.UnixMilli(now)); err != nil || len(gone) != 1 {
+		t.Fatal(gone, err)
+	}
+	if n, purged := ask(); n != 1 || purged != 1 {
+		t.Errorf("%d accesses, %d removed; want 1 of each", n, purged)
+	}
+}
+
 // TestRaiseIsTriedAgain: a store that fails for a time loses no finding.
 func TestRaiseIsTriedAgain(t *testing.T) {
 	k := &told{fail: func(call int) error {
