@@ -28,11 +28,12 @@ tools: ## what the tests need beside Go
 fmt:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; echo "run: gofmt -w ."; exit 1; fi
 
+# Vetted and linted as they are tested, with -race, so that everything is compiled once.
 vet:
-	$(GO) vet $(PKGS)
+	$(GO) vet -race $(PKGS)
 
 lint:
-	$(GO) tool staticcheck $(PKGS)
+	GOFLAGS="$$($(GO) env GOFLAGS) -race" $$($(GO) tool -n staticcheck) $(PKGS)
 
 test: ## vetted before, by vet
 	$(GO) test -vet=off -timeout 15m -race $$($(GO) list $(PKGS) | grep -vE "/($$(echo $(CALM) | tr ' ' '|'))$$")
