@@ -78,6 +78,12 @@ func (q *question) lines(ctx context.Context) (*table, map[uint32]*lines, error)
 	}
 	blocks, rest := q.split()
 	scatter(blocks)
+	l, err := q.linesOf(ctx, blocks, rest, true)
+	return l.people, l.realms, err
+}
+
+// linesOf sums blocks, parts beside them and, if so wanted, the parts of the blocks that cannot tell.
+func (q *question) linesOf(ctx context.Context, blocks, rest []int, missedToo bool) (*lineup, error) {
 	base, until := int64(math.MaxInt64), int64(math.MinInt64)
 	for _, at := range append(slices.Clone(blocks), rest...) {
 		base, until = min(base, q.parts[at].MinTime), max(until, q.parts[at].MaxTime)
@@ -91,7 +97,11 @@ func (q *question) lines(ctx context.Context) (*table, map[uint32]*lines, error)
 		}
 		missed, err := l.run(ctx, blocks)
 		if err == nil {
-			_, err = q.sum(ctx, q.columns(), append(slices.Clone(rest), missed...), people, false)
+			read := append([]int{}, rest...) // nil would be all
+			if missedToo {
+				read = append(read, missed...)
+			}
+			_, err = q.sum(ctx, q.columns(), read, people, false)
 		}
 		if err == nil {
 			err = l.drain()
@@ -103,7 +113,7 @@ func (q *question) lines(ctx context.Context) (*table, map[uint32]*lines, error)
 			q.budget.left.Store(before)
 			continue
 		}
-		return people, l.realms, err
+		return l, err
 	}
 }
 
@@ -115,6 +125,7 @@ type lineup struct {
 	mu     sync.Mutex
 	realms map[uint32]*lines // nil: everything goes to the table
 	base   int64             // of the times in them
+	done   []asked
 	missed []int
 }
 
@@ -143,9 +154,7 @@ func (l *lineup) run(ctx context.Context, blocks []int) ([]int, error) {
 					cancel(err)
 					break
 				}
-				if !done {
-					l.miss(blocks[at])
-				}
+				l.note(blocks[at], done, w.issued)
 			}
 			w.settleAll()
 			if w.over {
@@ -158,11 +167,15 @@ func (l *lineup) run(ctx context.Context, blocks []int) ([]int, error) {
 	return l.missed, context.Cause(ctx)
 }
 
-// miss notes a part that must be read itself.
-func (l *lineup) miss(part int) {
+// note notes that a part's block told, or that the part must be read itself.
+func (l *lineup) note(part int, done bool, issued *index.Issued) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.missed = append(l.missed, part)
+	if done {
+		l.done = append(l.done, asked{part, issued})
+	} else {
+		l.missed = append(l.missed, part)
+	}
 }
 
 // realm gives the lines of a realm.

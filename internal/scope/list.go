@@ -31,6 +31,11 @@ func (q *question) list(ctx context.Context, yield func(row whosaw.ListRow) erro
 	if err != nil {
 		return err
 	}
+	return q.listed(ctx, people, dense, yield)
+}
+
+// listed calls yield with what was summed.
+func (q *question) listed(ctx context.Context, people *table, dense map[uint32]*lines, yield func(row whosaw.ListRow) error) error {
 	l := lister{question: q, fields: make(map[uint32][]string)}
 	l.sort(people)
 	l.dense(dense)

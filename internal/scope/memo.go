@@ -367,7 +367,7 @@ func (m *Memo) tooLarge(key memoKey) bool {
 const memorySource = 64
 
 func (m *memory) bytes() int64 {
-	return m.sums.bytes() + int64(len(m.parts))*memorySource + int64(len(m.key.filter))
+	return m.sums.bytes() + int64(len(m.parts))*memorySource + int64(len(m.key.filter)+len(m.key.what))
 }
 
 // memoKeyOf gives the key of a filter.

@@ -2,6 +2,7 @@ package scope
 
 import (
 	"context"
+	"maps"
 	"math/bits"
 	"slices"
 	"sort"
@@ -37,7 +38,7 @@ func (m *Memo) Page(ctx context.Context, e *Engine, filter whosaw.Filter, at int
 		return Page{}, Progress{}, ErrNoMemo
 	}
 	who := c.order().page(at, min(n, maxPage))
-	page.Rows, err = c.rows(ctx, filter, who)
+	page.Rows, err = m.rows(ctx, c, filter, who)
 	return page, c.Progress, err
 }
 
@@ -174,33 +175,99 @@ func (r *realmBits) word(page, word int) uint64 {
 	return r.pages[page][word]
 }
 
-// rows lists some subjects of a filter, in the order given.
-func (c *counts) rows(ctx context.Context, filter whosaw.Filter, who []entry) ([]whosaw.ListRow, error) {
+// person is a subject of a page.
+type person struct{ realm, id string }
+
+// rowSums are the rows of a page's subjects, as far as whole segments tell.
+type rowSums struct{ rows map[person]whosaw.ListRow }
+
+// rowBytes is about what a row takes beside its texts.
+const rowBytes = 256
+
+func (s *rowSums) bytes() (n int64) {
+	for p, row := range s.rows {
+		n += rowBytes + 2*int64(len(p.id)+len(p.realm))
+		for _, f := range row.Fields {
+			n += int64(len(f)) + 16
+		}
+	}
+	return n
+}
+
+// add adds what was disclosed of a subject besides.
+func (s *rowSums) add(row whosaw.ListRow) {
+	p := person{row.Realm, row.Subject}
+	had, ok := s.rows[p]
+	if !ok {
+		row.Subject, row.Realm = strings.Clone(row.Subject), strings.Clone(row.Realm)
+		s.rows[p] = row
+		return
+	}
+	had.First, had.Last, had.Accesses = min(had.First, row.First), max(had.Last, row.Last), had.Accesses+row.Accesses
+	if !slices.Equal(had.Fields, row.Fields) {
+		fields := slices.Concat(had.Fields, row.Fields)
+		slices.Sort(fields)
+		had.Fields = slices.Compact(fields)
+	}
+	s.rows[p] = had
+}
+
+// rows lists some subjects of a filter, in the order given. What whole segments told of them is kept too.
+func (m *Memo) rows(ctx context.Context, c *counts, filter whosaw.Filter, who []entry) ([]whosaw.ListRow, error) {
 	if len(who) == 0 {
 		return nil, nil
+	}
+	only, people, what := newSubjectMember(), make([]person, len(who)), strings.Builder{}
+	what.WriteString("rows")
+	for i, e := range who {
+		people[i] = person{strings.Clone(c.realms.name(e.realm)), strings.Clone(c.ids.subject(e.key))}
+		only.add(people[i].id, false)
+		what.WriteString(strconv.Quote(people[i].id)) // of all realms
+	}
+	kind := memoKind{what: what.String(), more: func(ctx context.Context, q *question, old sums, blocks []int, _ time.Time) (sums, []asked, []int, error) {
+		s := &rowSums{rows: map[person]whosaw.ListRow{}}
+		if old != nil {
+			s.rows = maps.Clone(old.(*rowSums).rows)
+		}
+		l, err := q.linesWith(ctx, only, blocks, []int{}, s)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return s, l.done, l.missed, nil
+	}}
+	k, err := m.know(ctx, c.Engine, filter, kind, time.Time{})
+	if err != nil {
+		return nil, err
 	}
 	q, err := c.ask(filter)
 	if err != nil {
 		return nil, err
 	}
 	defer q.done()
-	only := newSubjectMember()
-	type person struct{ realm, id string }
-	place := map[person]int{}
-	for i, e := range who {
-		id := c.ids.subject(e.key)
-		only.add(id, false)
-		place[person{c.realms.name(e.realm), id}] = i
+	q.parts = q.view.Parts()
+	all := &rowSums{rows: map[person]whosaw.ListRow{}}
+	if k.sums != nil {
+		all.rows = maps.Clone(k.sums.(*rowSums).rows)
 	}
+	slices.Sort(k.rest)
+	if _, err := q.linesWith(ctx, only, nil, k.rest, all); err != nil {
+		return nil, err
+	}
+	out := make([]whosaw.ListRow, len(who))
+	for i, p := range people {
+		out[i] = all.rows[p]
+	}
+	return out, nil
+}
+
+// linesWith adds to rows what blocks, and parts beside them, tell of some subjects.
+func (q *question) linesWith(ctx context.Context, only *subjectMember, blocks, rest []int, to *rowSums) (*lineup, error) {
 	for _, t := range q.terms {
 		t.keep(only)
 	}
-	out := make([]whosaw.ListRow, len(who))
-	err = q.list(ctx, func(row whosaw.ListRow) error {
-		if i, ok := place[person{row.Realm, row.Subject}]; ok {
-			out[i] = row
-		}
-		return nil
-	})
-	return out, err
+	l, err := q.linesOf(ctx, blocks, rest, false)
+	if err != nil {
+		return nil, err
+	}
+	return l, q.listed(ctx, l.people, l.realms, func(row whosaw.ListRow) error { to.add(row); return nil })
 }
