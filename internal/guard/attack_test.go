@@ -387,3 +387,31 @@ func TestBudgetAndClocks(t *testing.T) {
 		t.Errorf("the next day: %s", a)
 	}
 }
+
+// What one budget refuses is not spent from another: nobody was shown it.
+func TestTwoBudgets(t *testing.T) {
+	w := newWorld(t, func(c *guard.Config) {
+		c.Doors = []guard.DoorConfig{{Name: "mid", Kind: guard.KindMiddleware}}
+		c.Tokens.Issuers[0].Principal = "staff:"
+		c.Budgets = []guard.Budget{
+			{Of: "principal:staff", Day: 3, Action: guard.Deny, Count: guard.CountAnswer}, {Of: "client:desk", Day: 1, Action: guard.Deny, Count: guard.CountAnswer},
+		}
+	})
+	n := 0
+	show := func(client string) guard.Action {
+		n++
+		c := w.claims("jti-"+client, "kim")
+		c["client_id"] = client
+		return w.g.Observe(t.Context(), &guard.Answer{
+			Request: guard.Request{Door: "mid", Route: "GET /staff/customers/{id}", Credential: w.token("main", c)}, Subjects: []string{fmt.Sprint(n)}, Fields: []string{"name"}, Status: 200,
+		}).Action
+	}
+	for i, c := range []struct {
+		client string
+		want   guard.Action
+	}{{"desk", guard.Allow}, {"desk", guard.Deny}, {"desk", guard.Deny}, {"phone", guard.Allow}, {"phone", guard.Allow}, {"phone", guard.Deny}} {
+		if a := show(c.client); a != c.want {
+			t.Errorf("%d. answer, by %s: %s, want %s", i+1, c.client, a, c.want)
+		}
+	}
+}

@@ -199,8 +199,8 @@ func (a *actor) isNew(subject uint64, today uint16) bool {
 	return !ok || int(today)-int(last) > newAfter
 }
 
-// spend adds customers if the budget allows all of the new ones.
-func (a *actor) spend(all *budgets, b *Budget, subjects []string, explained func(string, int64) bool, now time.Time) bool {
+// spend reports whether the budget allows all of the new customers, and adds them if they are to be taken.
+func (a *actor) spend(all *budgets, b *Budget, subjects []string, explained func(string, int64) bool, now time.Time, take bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.turn(dayOf(now))
@@ -216,8 +216,10 @@ func (a *actor) spend(all *budgets, b *Budget, subjects []string, explained func
 			return false
 		}
 	}
-	for _, s := range subjects {
-		a.add(all, s, today, now.UnixMilli())
+	if take {
+		for _, s := range subjects {
+			a.add(all, s, today, now.UnixMilli())
+		}
 	}
 	return true
 }

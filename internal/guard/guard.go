@@ -523,12 +523,20 @@ func (g *Guard) spend(id *Identity, subjects []string, d *Decision, now time.Tim
 	if len(open) == 0 {
 		return
 	}
-	g.budgets.each(id, func(b *Budget, a *actor) {
-		if !a.spend(g.budgets, b, open, g.explains(id), now) {
-			d.Retry = untilTomorrow(now)
-			d.weigh(b.Action, Reason{Code: CodeBudget, Says: says[CodeBudget]})
-		}
-	})
+	take := func(take bool) (all bool) {
+		all = true
+		g.budgets.each(id, func(b *Budget, a *actor) {
+			if !a.spend(g.budgets, b, open, g.explains(id), now, take) {
+				all = false
+				d.Retry = untilTomorrow(now)
+				d.weigh(b.Action, Reason{Code: CodeBudget, Says: says[CodeBudget]})
+			}
+		})
+		return all
+	}
+	if take(false) { // what one budget refuses must not be spent from another
+		take(true)
+	}
 }
 
 func untilTomorrow(now time.Time) time.Duration {
