@@ -154,9 +154,12 @@ func (e *Engine) unissued(v *view) {
 }
 
 // issuedBy is when the issuance of an access is no longer expected. The lag is counted from the clock, which an access may be behind: its
-// server's clock may be slow.
+// server's clock may be slow. Where the feed is declared complete, so is by how much clocks may differ: that is its lag.
 func (e *Engine) issuedBy(r *whosaw.Record, feed reference.Feed) int64 {
-	due := max(r.Time, e.sure) + e.lag(feed)
+	due := r.Time + e.lag(feed)
+	if !feed.Complete() {
+		due = max(r.Time, e.sure) + e.lag(feed)
+	}
 	if e.sorted() {
 		due += e.knobs.issuedSkew
 	}
