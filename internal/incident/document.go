@@ -233,9 +233,13 @@ func (doc *Document) leftOut(v *Version) {
 	}
 }
 
-// names reports whether a text names a field.
+// names reports whether a text names a field. A word of it that stands in the name of another does not: who reads of an e-mail address is not told of
+// the address.
 func names(text, lang, field string) bool {
 	text = strings.ToLower(text)
+	for _, other := range namesOfOthers[field] {
+		text = strings.ReplaceAll(text, other, " ")
+	}
 	words := append(slices.Clone(fieldWords[field][lang]), strings.ReplaceAll(field, "_", " "), field)
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 }

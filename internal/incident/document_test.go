@@ -114,6 +114,34 @@ func TestWording(t *testing.T) {
 	}
 }
 
+// A field is named by its own name only: the address is not told by an e-mail address, nor a password by that of a door.
+func TestNamesOfOthers(t *testing.T) {
+	for _, c := range []struct {
+		lang, field, text string
+		want              bool
+	}{
+		{"en", "address", "Your name and e-mail address were leaked.", false},
+		{"en", "address", "Your e-mail address and your address were leaked.", true},
+		{"en", "address", "Names, email addresses and delivery addresses.", true},
+		{"ko", "address", "이름과 이메일 주소가 유출되었습니다.", false},
+		{"ko", "address", "이메일 주소, 배송지 주소", true},
+		{"ar", "address", "الاسم وعنوان البريد الإلكتروني", false},
+		{"ar", "address", "الاسم والعنوان", true},
+		{"bn", "address", "নাম ও ইমেইল ঠিকানা", false},
+		{"bn", "address", "নাম, ইমেইল ঠিকানা ও ঠিকানা", true},
+		{"ko", "credential", "공동현관 비밀번호가 유출되었습니다.", false},
+		{"ko", "credential", "공동현관 비밀번호와 계정 비밀번호", true},
+		{"ko", "door_code", "공동현관 비밀번호가 유출되었습니다.", true},
+		{"en", "order_history", "We write in order to tell you.", false},
+		{"en", "order_history", "We write in order to tell you that your orders were leaked.", true},
+		{"en", "email", "Your e-mail address", true},
+	} {
+		if got := incident.Names(c.text, c.lang, c.field); got != c.want {
+			t.Errorf("%q names %s: %t", c.text, c.field, got)
+		}
+	}
+}
+
 // A page says everything of its document in its own language, and holds nothing that runs or comes from elsewhere.
 func TestDocumentPage(t *testing.T) {
 	for lang, want := range map[string][]string{"en": {"Draft.", "not verified", "at least 4,383 customers", "aware", "lower bounds"}, "ko": {"초안", "미확인", "최소 4,383", "인지", "최솟값"}} {

@@ -93,6 +93,16 @@ var fieldWords = map[string]map[string][]string{
 	"contents":      {"en": {"content"}, "ko": {"내용"}, "ar": {"محتو", "محتوي", "محتوى"}, "bn": {"বিষয়বস্তু", "বিষয়বস্তু"}},
 }
 
+// namesOfOthers are phrases in small letters that have a word of a field in them and mean something else, in whatever language.
+var namesOfOthers = map[string][]string{
+	"address": {
+		"e-mail address", "email address", "mail address", "이메일 주소", "이메일주소", "전자우편 주소", "전자우편주소", "عنوان البريد", "عناوين البريد", "عنوان بريد", "ইমেইল ঠিকানা", "ইমেইলের ঠিকানা",
+		"ই-মেইল ঠিকানা",
+	},
+	"credential":    {"현관 비밀번호", "현관비밀번호", "출입 비밀번호", "출입비밀번호", "출입문 비밀번호"},
+	"order_history": {"in order to", "in order that"},
+}
+
 func fieldName(field, lang string) string {
 	if t, ok := fieldNames[field]; ok {
 		return t.In(lang)
