@@ -5,11 +5,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/regime"
@@ -132,7 +134,8 @@ func (v *Version) figures(lang string) []Figure {
 	return out
 }
 
-var slot = regexp.MustCompile(`\{[a-z_:]+\}`)
+// slot is whatever stands in braces: one that names no figure is a fault, not a text that people would read.
+var slot = regexp.MustCompile(`\{[^{}]*\}`)
 
 // fill puts the figures where a text asks for them: {subjects}, {field:phone}.
 func (doc *Document) fill(content, text string) string {
@@ -162,18 +165,36 @@ func (doc *Document) hash() (string, error) {
 }
 
 // number is a count as a person writes it: from a thousand on, with or without marks between the thousands.
-var number = regexp.MustCompile(`\d{1,2}(?:,\d{2})+,\d{3}|\d{1,3}(?:[,.\x{202f} ]\d{3})+|\d{4,}`)
+var number = regexp.MustCompile(`\d{1,2}(?:,\d{2})+,\d{3}|\d{1,3}(?:[,.' ]\d{3})+|\d{4,}`)
 
-// plainDigits writes Arabic and Bengali digits as others do, so that they are looked at alike.
+// rounded is a count in thousands and more: 4.5 million, 450만.
+var rounded = regexp.MustCompile(`(?i)(\d+(?:[,.]\d+)*)(천만|백만|십만|만|천|억|\s*(?:thousand\b|million\b|billion\b|ألف|آلاف|مليون|ملايين|مليار|হাজার|লাখ|লক্ষ|কোটি|মিলি(?:\x{9df}|\x{9af}\x{9bc})ন))`)
+
+var scales = map[string]float64{
+	"thousand": 1e3, "million": 1e6, "billion": 1e9, "천": 1e3, "만": 1e4, "십만": 1e5, "백만": 1e6, "천만": 1e7, "억": 1e8, "ألف": 1e3, "آلاف": 1e3, "مليون": 1e6, "ملايين": 1e6, "مليار": 1e9,
+	"হাজার": 1e3, "লাখ": 1e5, "লক্ষ": 1e5, "কোটি": 1e7, "মিলি\u09dfন": 1e6, "মিলি\u09af\u09bcন": 1e6,
+}
+
+// plainDigits writes digits of other scripts and wide ones, and what stands between thousands, as others do, so that they are looked at alike. What does
+// not show goes.
 func plainDigits(text string) string {
 	return strings.Map(func(r rune) rune {
-		for _, zero := range []rune{0x660, 0x6f0, 0x9e6} {
+		for _, zero := range []rune{0x660, 0x6f0, 0x9e6, 0xff10} {
 			if r >= zero && r <= zero+9 {
 				return '0' + r - zero
 			}
 		}
-		if r == 0x66c {
+		switch {
+		case r == 0x66c || r == 0xff0c:
 			return ','
+		case r == 0x66b || r == 0xff0e:
+			return '.'
+		case r == 0x2019:
+			return '\''
+		case unicode.Is(unicode.Zs, r):
+			return ' '
+		case unicode.Is(unicode.Cf, r):
+			return -1
 		}
 		return r
 	}, text)
@@ -187,12 +208,19 @@ func (doc *Document) wording(p *Part, v *Version) {
 	fault := func(format string, args ...any) {
 		doc.Faults = append(doc.Faults, Fault{p.Content, fmt.Sprintf(format, args...)})
 	}
+	plain := plainDigits(p.Text)
+	find := func(words *regexp.Regexp) string { // also across line ends, and where something that does not show stands between
+		if m := words.FindString(p.Text); m != "" {
+			return m
+		}
+		return words.FindString(strings.Join(strings.Fields(plain), " "))
+	}
 	if v.Answer.Subjects > 0 {
-		if m := softened.FindString(p.Text); m != "" {
+		if m := find(softened); m != "" {
 			fault("%q: data that was shown was leaked; say leak (유출), not exposure (노출)", m)
 		}
 	}
-	if m := nothingToDo.FindString(p.Text); m != "" {
+	if m := find(nothingToDo); m != "" {
 		for _, f := range urgent {
 			if v.Answer.Fields[f] > 0 {
 				fault("%q: %s of %s was shown in clear, so there is something to do: say what", m, f, figure.Of(v.Answer.Fields[f], "person", "people"))
@@ -200,7 +228,20 @@ func (doc *Document) wording(p *Part, v *Version) {
 			}
 		}
 	}
-	for _, m := range number.FindAllString(calendar.ReplaceAllString(plainDigits(p.Text), " "), -1) {
+	known := func(n int64) bool {
+		return slices.ContainsFunc(doc.Figures, func(f Figure) bool { return f.Value == n }) || n == v.Answer.Subjects+v.Answer.Others
+	}
+	nobodys := func(m string) {
+		fault("%s is no figure of scope version %d: write {subjects}, {field:phone} and the like, or make the version that counts it", m, doc.Scope)
+	}
+	for _, m := range rounded.FindAllStringSubmatch(plain, -1) {
+		n, err := strconv.ParseFloat(strings.ReplaceAll(m[1], ",", ""), 64)
+		if n *= scales[strings.TrimSpace(strings.ToLower(m[2]))]; err != nil || n != math.Trunc(n) || n > 1e15 || !known(int64(n)) {
+			nobodys(m[0])
+		}
+	}
+	plain = rounded.ReplaceAllString(plain, " ")
+	for _, m := range number.FindAllString(calendar.ReplaceAllString(plain, " "), -1) {
 		digits := strings.Map(func(r rune) rune {
 			if r < '0' || r > '9' {
 				return -1
@@ -208,8 +249,8 @@ func (doc *Document) wording(p *Part, v *Version) {
 			return r
 		}, m)
 		n, err := strconv.ParseInt(digits, 10, 64)
-		if err != nil || !slices.ContainsFunc(doc.Figures, func(f Figure) bool { return f.Value == n }) && n != v.Answer.Subjects+v.Answer.Others {
-			fault("%s is no figure of scope version %d: write {subjects}, {field:phone} and the like, or make the version that counts it", m, doc.Scope)
+		if err != nil || !known(n) {
+			nobodys(m)
 		}
 	}
 }

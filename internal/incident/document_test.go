@@ -76,6 +76,9 @@ func TestWording(t *testing.T) {
 		"exposure in Korean": {"ko", "when_and_how", "개인정보가 노출되었습니다.", "유출"},
 		"leak in Korean":     {"ko", "when_and_how", "개인정보가 유출되었습니다.", ""},
 		"no action":          {"en", "advice", "No further action is required.", "something to do"},
+		"a soft hyphen":      {"en", "when_and_how", "Some data was exp\u00adosed.", "not exposure"},
+		"a joiner, Korean":   {"ko", "when_and_how", "개인정보가 노\u200b출되었습니다.", "유출"},
+		"over two lines":     {"en", "advice", "No action\nis\u00a0needed.", "something to do"},
 		"no action, Korean":  {"ko", "advice", "별도의 조치가 필요하지 않습니다.", "something to do"},
 		"the first count":    {"en", "people", "4,536 accounts", "4,536 is no figure of scope version 1"},
 		"a figure by hand":   {"en", "people", "4383 customers", ""},
@@ -85,6 +88,15 @@ func TestWording(t *testing.T) {
 		"said in Korean":     {"ko", "what_leaked", "이름과 공동현관 비밀번호가 유출되었습니다.", ""},
 		"left out in Korean": {"ko", "what_leaked", "이름이 유출되었습니다.", "공동현관"},
 		"no such figure":     {"en", "people", "{field:payment} cards", "no figure"},
+		"a slip in a slot":   {"en", "people", "{Subjects} customers", "{Subjects} is no figure"},
+		"millions":           {"en", "people", "some 4.5 million people", "4.5 million is no figure of scope version 1"},
+		"ten thousands":      {"ko", "when_and_how", "약 450만 명의 정보가 유출되었습니다.", "450만 is no figure"},
+		"millions, Arabic":   {"en", "when_and_how", "نحو ٤٫٥ مليون شخص", "4.5 مليون is no figure"},
+		"lakhs":              {"en", "when_and_how", "৩৩ লাখ মানুষ", "33 লাখ is no figure"},
+		"rounded, and right": {"en", "people", "4.383 thousand customers", ""},
+		"wide digits":        {"en", "people", "４，５３６ accounts", "4,536 is no figure"},
+		"a hard space":       {"en", "people", "4\u00a0536 accounts", "4 536 is no figure"},
+		"a joiner between":   {"en", "people", "4,\u200b536 accounts", "4,536 is no figure"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			texts := map[string]string{}
