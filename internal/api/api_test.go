@@ -92,6 +92,9 @@ func TestContract(t *testing.T) {
 	if len(doc.Faults) > 0 {
 		t.Errorf("faults %+v", doc.Faults)
 	}
+	if a := w.ask(admin, "POST", "/v1/incidents/1/events", `{"kind":"signed","document":"kr-pipa-34/authority en","hash":"`+doc.Hash+`"}`); a.status != 400 || !strings.Contains(a.body, "a way of its own") {
+		t.Errorf("signed past the checks: %d %s", a.status, a.body)
+	}
 	if a := w.ask(admin, "POST", "/v1/incidents/1/sign", `{"law":"kr-pipa-34","duty":"authority","lang":"en","hash":"another"}`); a.status != 409 {
 		t.Errorf("signed what nobody read: %d", a.status)
 	}
@@ -157,6 +160,9 @@ func (w *world) postings(admin string) {
 	a.decode(w.t, &in)
 	if a.status != 201 || len(in.Postings) != 1 || in.Postings[0].Days != 30 || len(in.Told) != 1 {
 		w.t.Fatalf("post: %d %s", a.status, a.body)
+	}
+	if a := w.ask(admin, "POST", "/v1/incidents/1/post", strings.NewReplacer("posted", "authority", `"ar"`, `"en"`).Replace(ask)); a.status != 400 || !strings.Contains(a.body, "no duty to the public") {
+		w.t.Errorf("what is for the authority is posted to everybody: %d %s", a.status, a.body)
 	}
 	event := fmt.Sprint(in.Postings[0].Event)
 	if a := w.ask(admin, "POST", "/v1/incidents/1/remove", `{"event":`+event+`}`); a.status != 400 || !strings.Contains(a.body, "30 more days") {

@@ -273,6 +273,9 @@ func (a *API) wholeIDs(ctx context.Context, named []string) ([]string, error) {
 
 // RecordEvent adds an event to an incident, in the name of who.
 func (a *API) RecordEvent(ctx context.Context, who Who, n int64, in EventSpec) error {
+	if in.Kind == incident.Signed {
+		return invalid("POST /v1/incidents/N/sign, or whosaw incident sign", "a document is signed off as it was read: signed has a way of its own")
+	}
 	if in.Kind == incident.Joined {
 		var err error
 		if in.Findings, err = a.wholeIDs(ctx, in.Findings); err != nil {

@@ -153,6 +153,8 @@ func (b *Book) Post(ctx context.Context, incident int64, who string, law *regime
 	switch {
 	case i < 0:
 		return 0, fmt.Errorf("duty %s of law %s: %w", spec.Duty, law.ID, ErrUnknown)
+	case law.Duties[i].To != "public": // what is for the authority is not for everybody, and posting it tells the authority nothing
+		return 0, invalid(fmt.Errorf("posted: %s/%s is no duty to the public: post one that is", law.ID, spec.Duty))
 	case len(spec.Langs) == 0:
 		return 0, invalid(errors.New("posted: give the languages"))
 	case strings.TrimSpace(spec.Title) == "":
