@@ -385,7 +385,7 @@ func (c *Console) noticeExport(w http.ResponseWriter, r *http.Request, who api.W
 	if err != nil {
 		return err
 	}
-	if n.State == notice.Made || n.Purged != nil {
+	if n.Approved == "" || n.Purged != nil {
 		return api.Invalid("nobody can be handed over yet, or any more", "a second person approves the notice first")
 	}
 	h := w.Header()

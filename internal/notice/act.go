@@ -174,11 +174,14 @@ func (b *Book) end(ctx context.Context, r *run, why error) {
 	if !current || errors.Is(why, errPaused) || errors.Is(why, errStopping) {
 		return // whoever paused it records it; the server's end is nobody's act
 	}
-	var err error
-	if why != nil {
+	n, err := b.read(ctx, number)
+	switch {
+	case err != nil:
+	case n.State == Stopped: // for good, by somebody who came between the run's end and its record
+	case why != nil:
 		err = b.set(ctx, r.notice, Service, DeedPaused, why.Error(), -1, state(ctx, number, Paused, why.Error()))
-	} else {
-		err = b.through(ctx, r)
+	default:
+		err = b.through(ctx, r, n)
 	}
 	if err != nil {
 		b.cfg.Log.Error("how a notice ended is not recorded", "notice", number, "error", err)
@@ -186,18 +189,17 @@ func (b *Book) end(ctx context.Context, r *run, why error) {
 }
 
 // through records that a wave, or all, is over. One whose next wave came while it ended goes on.
-func (b *Book) through(ctx context.Context, r *run) error {
+func (b *Book) through(ctx context.Context, r *run, n *Notice) error {
 	tally, err := r.roster.tally(ctx)
-	if err != nil {
-		return err
-	}
-	n, err := b.read(ctx, r.notice.Number)
 	if err != nil {
 		return err
 	}
 	waiting := tally[Waiting]
 	switch tried := int64(r.roster.total) - waiting; {
 	case tally[Deferred] > 0 || waiting > 0 && n.Quota > tried:
+		if n.State != Sending {
+			return nil // somebody paused it as it ended
+		}
 		return b.launch(n.Number)
 	case waiting > 0:
 		return b.set(ctx, n, Service, DeedWaveOver, "", tally[Sent], state(ctx, n.Number, WaveOver, ""))
@@ -221,6 +223,12 @@ func outcomesText(tally map[Outcome]int64) string {
 	return s
 }
 
+// The range of rates: one an hour, and more than any relay takes.
+const (
+	leastRate = 1.0 / 3600
+	mostRate  = 1e6
+)
+
 // Send begins a wave of so many people more (0: all who are left), at so many a second (0: as fast as it goes).
 func (b *Book) Send(ctx context.Context, number int64, who string, size int64, rate float64) error {
 	l := b.lock(number)
@@ -236,8 +244,8 @@ func (b *Book) Send(ctx context.Context, number int64, who string, size int64, r
 	case Stopped:
 		return refuse("notice %d was stopped for good: make a new one", number)
 	}
-	if size < 0 || rate < 0 {
-		return refuse("size and rate are not below zero")
+	if size < 0 || rate != 0 && !(rate >= leastRate && rate <= mostRate) { // not a number is in no range
+		return refuse("size is not below zero; rate is one an hour to a million a second, or missing")
 	}
 	tally, err := r.tally(ctx)
 	if err != nil {

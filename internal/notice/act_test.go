@@ -2,6 +2,7 @@ package notice_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
@@ -10,11 +11,14 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/emersion/go-msgauth/dkim"
@@ -216,6 +220,85 @@ func TestARelayThatRefusesAll(t *testing.T) {
 	if n = w.until(n.Number, inState(notice.Done)); n.Outcomes["sent"] != 200 {
 		t.Errorf("%v", n.Outcomes)
 	}
+}
+
+// asked tells when it is first asked for its end: whoever was called with it is at work.
+type asked struct {
+	context.Context
+	once  sync.Once
+	begun chan struct{}
+}
+
+func (a *asked) Done() <-chan struct{} {
+	a.once.Do(func() { close(a.begun) })
+	return a.Context.Done()
+}
+
+// Who stops a notice for good while it comes to a pause by itself has stopped it: the pause that is recorded after that does not revive it.
+func TestStopWhileItPauses(t *testing.T) {
+	w := newWorld(t)
+	w.many(200)
+	held, free := make(chan struct{}), make(chan struct{})
+	var once, freed sync.Once
+	t.Cleanup(func() { freed.Do(func() { close(free) }) })
+	w.sink.data = func(to string) error {
+		if to == "c1@customer.example" {
+			once.Do(func() { close(held) })
+			<-free
+		}
+		return &smtp.SMTPError{Code: 554, Message: "we do not like this"}
+	}
+	w.open()
+	n := w.made(notice.Spec{})
+	check(t, w.book.Send(t.Context(), n.Number, "staff:kim", 0, 0))
+	<-held
+	w.until(n.Number, func(n *notice.Notice) bool { return n.Outcomes["refused"] >= 50 })
+	ctx := &asked{Context: t.Context(), begun: make(chan struct{})}
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.book.Stop(ctx, n.Number, "staff:lee", "the wording is wrong") }()
+	<-ctx.begun
+	freed.Do(func() { close(free) })
+	check(t, <-stopped)
+	w.stop() // what the run's end records is on record
+	w.open()
+	if n, err := w.book.Notice(t.Context(), n.Number); err != nil || n.State != notice.Stopped {
+		t.Errorf("it is %s: %s, %v", n.State, n.Why, err)
+	}
+	if err := w.book.Resume(t.Context(), n.Number, "staff:kim"); err == nil {
+		t.Error("what was stopped for good goes on")
+	}
+}
+
+// A notice that was stopped before anybody approved it has words to look at, and none to hand over.
+func TestStoppedBeforeItWasApproved(t *testing.T) {
+	w, n := letterWorld(t)
+	m, err := w.book.Preview(t.Context(), n.Number, "en", nil, false)
+	check(t, err)
+	check(t, w.book.Stop(t.Context(), n.Number, "staff:lee", "the wrong scope"))
+	if _, err := w.book.Preview(t.Context(), n.Number, "ko", nil, false); err != nil {
+		t.Error(err)
+	}
+	if g, err := w.book.Genuine(t.Context(), codeLine.FindString(m.Text)); err != nil || !g.Sample {
+		t.Errorf("the code of a sample: %v %+v", err, g)
+	}
+	if _, err := w.book.Export(t.Context(), n.Number, "staff:kim", []notice.Outcome{notice.Waiting}, "", io.Discard); !errors.Is(err, notice.ErrInvalid) || !strings.Contains(err.Error(), "not approved") {
+		t.Errorf("handed over in words that nobody approved: %v", err)
+	}
+}
+
+// A rate that is none is refused: as not a number it would be no limit, and the notice could be read no more.
+func TestRates(t *testing.T) {
+	w := newWorld(t)
+	w.many(1)
+	w.open()
+	n := w.made(notice.Spec{})
+	for _, rate := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, 1e-12, 1e9} {
+		if err := w.book.Send(t.Context(), n.Number, "staff:kim", 0, rate); !errors.Is(err, notice.ErrInvalid) || !strings.Contains(err.Error(), "one an hour") {
+			t.Errorf("%g a second: %v", rate, err)
+		}
+	}
+	check(t, w.book.Send(t.Context(), n.Number, "staff:kim", 0, 1.0/3600))
+	w.until(n.Number, inState(notice.Done))
 }
 
 // While the shop or the relay is down, everybody waits, and it is said why; no error holds an address of the look-up or what it said.

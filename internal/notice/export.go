@@ -31,7 +31,7 @@ func (b *Book) Export(ctx context.Context, number int64, who string, outcomes []
 	if err != nil {
 		return 0, err
 	}
-	if n.State == Made {
+	if n.Approved == "" {
 		return 0, refuse("notice %d is not approved: a second person approves it first (whosaw notice approve)", number)
 	}
 	if len(outcomes) == 0 {

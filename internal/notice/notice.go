@@ -259,7 +259,7 @@ func (b *Book) Notice(ctx context.Context, number int64) (*Notice, error) {
 
 // letter gives what a notice says: what was approved, or what stands now with what keeps it from being approved.
 func (b *Book) letter(ctx context.Context, n *Notice, r *roster) (*Letter, []incident.Fault, error) {
-	if n.State != Made {
+	if n.Approved != "" {
 		l := new(Letter)
 		if err := json.Unmarshal([]byte(n.letter), l); err != nil {
 			return nil, nil, fmt.Errorf("read letter of notice %d: %w", n.Number, err)
@@ -659,6 +659,9 @@ func (b *Book) Genuine(ctx context.Context, code string) (*Genuine, error) {
 		return nil, unknown
 	}
 	if n.Purged != nil { // the code is true; of whose notice it was nothing is known any more
+		if n.Approved == "" {
+			return nil, unknown // stopped before anybody was sent it
+		}
 		l := new(Letter)
 		if err := json.Unmarshal([]byte(n.letter), l); err != nil {
 			return nil, fmt.Errorf("read letter of notice %d: %w", n.Number, err)
