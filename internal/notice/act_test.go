@@ -76,6 +76,37 @@ func TestDKIM(t *testing.T) {
 	}
 }
 
+// A true notice with something put above it, to be sent on as ours, is not good; and a signature is, however long the domain.
+func TestDKIMCoversWhatIsPutAbove(t *testing.T) {
+	w := newWorld(t)
+	w.many(1)
+	w.cfg.Mail.DKIM.Domain = strings.Repeat("long.", 20) + "shop.example"
+	w.open()
+	n := w.made(notice.Spec{})
+	check(t, w.book.Send(t.Context(), n.Number, "staff:kim", 0, 0))
+	w.until(n.Number, inState(notice.Done))
+	public, err := x509.MarshalPKIXPublicKey(&dkimPair.key.PublicKey)
+	check(t, err)
+	good := func(raw []byte) bool {
+		checks, err := dkim.VerifyWithOptions(bytes.NewReader(raw), &dkim.VerifyOptions{LookupTXT: func(name string) ([]string, error) {
+			if name != "n1._domainkey."+w.cfg.Mail.DKIM.Domain {
+				return nil, errors.New("no such name")
+			}
+			return []string{"v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(public)}, nil
+		}})
+		return err == nil && len(checks) == 1 && checks[0].Err == nil
+	}
+	raw := w.sink.mails()[0].raw
+	if !good(raw) {
+		t.Fatalf("the signature is not good:\n%s", raw[:1500])
+	}
+	for _, line := range []string{"Subject: claim your compensation", "From: Example Shop <thief@evil.example>", "Reply-To: thief@evil.example", "To: everybody@customer.example", `Content-Type: multipart/alternative; boundary="x"`, "Date: Thu, 1 Jan 2026 00:00:00 +0000"} {
+		if good(append([]byte(line+"\r\n"), raw...)) {
+			t.Errorf("good with %q above it", line)
+		}
+	}
+}
+
 // With a second key each mail bears both signatures, and each is good for a receiver who knows that kind only.
 func TestDKIMBoth(t *testing.T) {
 	w := newWorld(t)

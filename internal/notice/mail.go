@@ -45,6 +45,10 @@ func signers(cfg *DKIMConfig) ([]*gomail.DKIMSigner, error) {
 	return []*gomail.DKIMSigner{first, also}, err
 }
 
+// signed are the headers that a signature covers, each as often as it is there and once more: nobody can put another subject, sender or address for
+// answers above those of a true notice and send it on as ours.
+var signed = []string{"From", "To", "Subject", "Date", "Message-ID", "Reply-To", "Content-Type", "MIME-Version"}
+
 // signer reads a DKIM key. Its errors hold nothing of it.
 func signer(domain, selector, file string) (*gomail.DKIMSigner, error) {
 	text, err := readSecret(file)
@@ -56,6 +60,8 @@ func signer(domain, selector, file string) (*gomail.DKIMSigner, error) {
 		return nil, errors.New("the file holds no private key: give RSA or Ed25519 in PEM, as from openssl genpkey")
 	}
 	s := gomail.NewDKIMSigner(domain, selector, key)
+	s.SignHeaders(signed...)
+	s.OversignHeaders(signed...)
 	if err := s.ValidateConfig(); err != nil {
 		return nil, errors.New("the key is neither RSA nor Ed25519")
 	}
@@ -133,8 +139,38 @@ func (c *composer) sign(data []byte) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("sign mail: %w", err)
 		}
-		out.WriteString(line)
+		out.WriteString(fold(line))
 	}
 	out.Write(data)
 	return out.Bytes(), nil
+}
+
+// fold breaks the line of a signature between its tags, and within the signature itself. As it comes a tag that is longer than a line is broken anywhere, and
+// a receiver reads a blank there that was not signed.
+func fold(line string) string {
+	const name, most = "DKIM-Signature: ", 76
+	tags := strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(line, name), "\r\n"), "\r\n ", "")
+	at := strings.LastIndex(tags, "; b=") + len("; b=")
+	tags, signature := tags[:at], tags[at:]
+	var b strings.Builder
+	b.WriteString(name)
+	length := len(name)
+	put := func(text string, room int) {
+		if length+room > most {
+			b.WriteString("\r\n ")
+			length = 1
+		}
+		b.WriteString(text)
+		length += len(text)
+	}
+	for tag := range strings.SplitAfterSeq(tags, "; ") {
+		put(tag, len(tag))
+	}
+	for len(signature) > 0 {
+		n := min(len(signature), max(most-length, 1))
+		put(signature[:n], n)
+		signature = signature[n:]
+	}
+	b.WriteString("\r\n")
+	return b.String()
 }
