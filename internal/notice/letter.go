@@ -270,6 +270,9 @@ func order(fields []string) []string {
 // maxName bounds a name that the shop gives.
 const maxName = 100
 
+// pageLike is what mail programs make a link of: the name of somebody in an address book is what a customer wrote there.
+var pageLike = regexp.MustCompile(`(?i)[/\\@]|www\.|[\p{L}\p{N}]\.\p{L}{2,}`)
+
 // cleanName takes out of a name what could end a line or turn the direction of what follows; one that is too long, or that looks like an address of a page, is left out.
 func cleanName(s string) string {
 	s = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
@@ -278,7 +281,7 @@ func cleanName(s string) string {
 		}
 		return r
 	}, s)), " ")
-	if len([]rune(s)) > maxName || strings.Contains(s, "://") || strings.ContainsAny(s, "{}") {
+	if len([]rune(s)) > maxName || pageLike.MatchString(s) || strings.ContainsAny(s, "{}") {
 		return ""
 	}
 	return s

@@ -326,3 +326,30 @@ func TestMaskedOnly(t *testing.T) {
 		t.Errorf("%v %+v", err, p)
 	}
 }
+
+// What customers write into their address books does not become a link in somebody's notice.
+func TestNamesThatAreNone(t *testing.T) {
+	w := newWorld(t)
+	names := map[string]bool{ // and whether they are used
+		"Jane Doe": true, "홍길동": true, "J. R. Hartley": true, "Anne-Marie d'Arc": true, "O.J. Kim": true, "محمد علي": true,
+		"claim at evil.example": false, "www.evil": false, "evil.example/claim": false, "https://evil.example": false, "write to thief@evil": false, "유출.한국": false, "{date}": false,
+	}
+	ids := map[string]string{}
+	for name := range names {
+		id := fmt.Sprint(len(ids) + 1)
+		ids[id] = name
+		w.show(id, "name")
+		w.contact(id, "c"+id+"@customer.example", "en")
+		w.shop.contacts[id]["name"] = name
+	}
+	w.open()
+	n := w.made(notice.Spec{})
+	check(t, w.book.Send(t.Context(), n.Number, "staff:kim", 0, 0))
+	w.until(n.Number, inState(notice.Done))
+	for _, m := range w.sink.mails() {
+		name := ids[strings.TrimSuffix(strings.TrimPrefix(m.to, "c"), "@customer.example")]
+		if has := strings.Contains(parseMail(t, m.raw).text, "Dear "+name+","); has != names[name] {
+			t.Errorf("%q is used: %t", name, has)
+		}
+	}
+}
