@@ -353,3 +353,44 @@ func TestNamesThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// A shop that does not say again of which realm a book is, leaves nobody out; where that is in doubt it is said.
+func TestRealmsOfAddressBooks(t *testing.T) {
+	for name, c := range map[string]struct {
+		rows []whosaw.ListRow
+		want string // of the error; "": the entry is told
+	}{
+		"one realm":  {[]whosaw.ListRow{{Subject: "1", Realm: "eu", Fields: []string{"name"}}}, ""},
+		"two realms": {[]whosaw.ListRow{{Subject: "1", Realm: "eu", Fields: []string{"name"}}, {Subject: "1", Realm: "kr", Fields: []string{"phone"}}}, "the realm is missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.many(3)
+			w.shop.mu.Lock()
+			w.shop.books["1"] = []map[string]any{{"id": "a", "realm": ""}}
+			w.shop.mu.Unlock()
+			w.open()
+			n, err := w.book.Make(t.Context(), w.incident(), "staff:kim", notice.Spec{Books: func(yield func(whosaw.ListRow) error) error {
+				for _, r := range c.rows {
+					if err := yield(r); err != nil {
+						return err
+					}
+				}
+				return nil
+			}})
+			if c.want != "" {
+				if err == nil || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("made: %v", err)
+				}
+				return
+			}
+			check(t, err)
+			if n.Books != 1 {
+				t.Fatalf("%d of address books", n.Books)
+			}
+			if p, err := w.book.Person(t.Context(), n.Number, notice.Person{ID: "a", Realm: "eu", Other: true}); err != nil || len(p.Fields) != 1 {
+				t.Errorf("%v %+v", err, p)
+			}
+		})
+	}
+}

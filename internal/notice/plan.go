@@ -153,6 +153,7 @@ func (p *planner) end(ctx context.Context) error {
 func (r *roster) entries(ctx context.Context, books List, ask func(context.Context, []Person) ([]entry, error)) error {
 	var batch []Person
 	shown := map[Person][]string{}
+	realms := map[string][]string{} // by id
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
@@ -163,7 +164,13 @@ func (r *roster) entries(ctx context.Context, books List, ask func(context.Conte
 		}
 		err = r.db.Write(ctx, func(tx *sql.Tx) error {
 			for _, e := range found {
+				if n := realms[e.Of]; e.Realm == "" && len(n) == 1 {
+					e.Realm = n[0] // an answer need not say what there is no doubt about
+				}
 				fields, ok := shown[Person{ID: e.Of, Realm: e.Realm}]
+				if !ok && len(realms[e.Of]) > 0 {
+					return invalid(errors.New("ask the shop: in its answer about address books the realm is missing, or another than was asked for: docs/formats/notice.md"))
+				}
 				if !ok {
 					continue // nobody asked for this book
 				}
@@ -175,6 +182,7 @@ func (r *roster) entries(ctx context.Context, books List, ask func(context.Conte
 		})
 		batch = batch[:0]
 		clear(shown)
+		clear(realms)
 		return err
 	}
 	err := books(func(row whosaw.ListRow) error {
@@ -184,6 +192,7 @@ func (r *roster) entries(ctx context.Context, books List, ask func(context.Conte
 		p := Person{ID: row.Subject, Realm: row.Realm}
 		batch = append(batch, p)
 		shown[p] = slices.Clone(row.Fields)
+		realms[p.ID] = append(realms[p.ID], p.Realm)
 		if len(batch) < booksBatch {
 			return nil
 		}
