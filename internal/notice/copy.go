@@ -50,7 +50,11 @@ const whyRestored = "it was restored from a backup: who was sent this notice aft
 // AfterRestore keeps notices from going on by themselves when their state was put back from a backup. It gives how many they are.
 func AfterRestore(ctx context.Context, db *sqlite.DB) (n int64, err error) {
 	err = db.Write(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, "UPDATE notice SET state = ?, why = ? WHERE state IN (?, ?, ?)", Paused, whyRestored, Sending, Paused, WaveOver)
+		// One that nobody had approved may have been approved and sent since: that is said until somebody sends it.
+		if _, err := tx.ExecContext(ctx, "UPDATE notice SET why = ? WHERE state = ?", whyRestored, Made); err != nil {
+			return fmt.Errorf("hold notices back: %w", err)
+		}
+		res, err := tx.ExecContext(ctx, "UPDATE notice SET state = ?, why = ? WHERE state IN (?, ?, ?, ?)", Paused, whyRestored, Approved, Sending, Paused, WaveOver)
 		if err != nil {
 			return fmt.Errorf("hold notices back: %w", err)
 		}

@@ -394,3 +394,26 @@ func TestRealmsOfAddressBooks(t *testing.T) {
 		})
 	}
 }
+
+// After a restore nobody is sent anything before somebody has read why, be it that the notice was only approved, or only made, when the backup was.
+func TestAfterRestore(t *testing.T) {
+	w := newWorld(t)
+	w.many(2)
+	w.open()
+	approved := w.made(notice.Spec{})
+	made, err := w.book.Make(t.Context(), approved.Incident, "staff:kim", notice.Spec{})
+	check(t, err)
+	held, err := notice.AfterRestore(t.Context(), w.db)
+	if err != nil || held != 1 {
+		t.Errorf("%d are held: %v", held, err)
+	}
+	for number, want := range map[int64]notice.State{approved.Number: notice.Paused, made.Number: notice.Made} {
+		if n, err := w.book.Notice(t.Context(), number); err != nil || n.State != want || !strings.Contains(n.Why, "restored from a backup") {
+			t.Errorf("notice %d is %s: %q, %v", number, n.State, n.Why, err)
+		}
+	}
+	check(t, w.book.Resume(t.Context(), approved.Number, "staff:kim"))
+	if n := w.until(approved.Number, inState(notice.WaveOver)); n.Outcomes["waiting"] != 2 {
+		t.Errorf("it goes on by itself: %+v", n)
+	}
+}
