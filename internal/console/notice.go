@@ -267,7 +267,7 @@ func (c *Console) noticeProgress(w http.ResponseWriter, r *http.Request, who api
 }
 
 func (c *Console) noticeFrame(r *http.Request, who api.Who, n *notice.Notice) *noticePage {
-	p := &noticePage{frame: c.frame(r, who, "incidents", "title.notice"), Of: n, Why: safe(n.Why), Mine: n.MadeBy == who.Name}
+	p := &noticePage{frame: c.frame(r, who, "incidents", "title.notice"), Of: n, Why: safe(n.Why), Mine: n.ByMaker(who.Name)}
 	p.State = p.T("notice.state." + string(n.State))
 	p.Path = fmt.Sprintf("/notices/%d", n.Number)
 	p.Heading = p.T("notice.heading", n.Number)

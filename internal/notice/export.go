@@ -65,7 +65,7 @@ func (b *Book) Export(ctx context.Context, number int64, who string, outcomes []
 				to.Lang = lang
 			}
 			code := codeOf(n.secret, uint32(number), p.Row)
-			m, err := letter.Render(to, code, now, false)
+			m, err := letter.Render(to, code, now.In(b.cfg.Zone), false)
 			if err != nil {
 				return total, err
 			}
@@ -236,7 +236,7 @@ func (b *Book) Dry(ctx context.Context, number int64, most int) (*DryRun, error)
 				out.Missing++
 			default:
 				k := r.kind(p.What)
-				m, err := c.compose(&Recipient{Row: p.Row, Other: k.Other, Fields: k.Fields, Email: to.email, Name: to.name, Lang: to.lang}, b.cfg.Now())
+				m, err := c.compose(&Recipient{Row: p.Row, Other: k.Other, Fields: k.Fields, Email: to.email, Name: to.name, Lang: to.lang}, b.now())
 				if err != nil {
 					return nil, invalid(err)
 				}

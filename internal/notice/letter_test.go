@@ -327,6 +327,31 @@ func TestMaskedOnly(t *testing.T) {
 	}
 }
 
+// A notice bears the day of the house, and the page on which its code is checked says the same day.
+func TestTheDayOfANotice(t *testing.T) {
+	for name, want := range map[string]string{"Asia/Seoul": "2026-11-23", "America/New_York": "2026-11-22", "UTC": "2026-11-22"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.many(1)
+			zone, err := time.LoadLocation(name)
+			check(t, err)
+			w.zone, w.now = zone, func() time.Time { return time.Date(2026, 11, 22, 23, 30, 0, 0, time.UTC) }
+			w.open()
+			n := w.made(notice.Spec{})
+			check(t, w.book.Send(t.Context(), n.Number, "staff:kim", 0, 0))
+			w.until(n.Number, inState(notice.Done))
+			text := parseMail(t, w.sink.mails()[0].raw).text
+			if !strings.HasSuffix(strings.TrimSpace(text), "Example Shop, "+want) {
+				t.Errorf("it ends with %q", text[len(text)-60:])
+			}
+			g, err := w.book.Genuine(t.Context(), codeLine.FindString(text))
+			if err != nil || g.Sent.In(zone).Format(time.DateTime) != want+" 00:00:00" {
+				t.Errorf("its code is of %s: %v", g.Sent.In(zone), err)
+			}
+		})
+	}
+}
+
 // What customers write into their address books does not become a link in somebody's notice.
 func TestNamesThatAreNone(t *testing.T) {
 	w := newWorld(t)
@@ -351,6 +376,29 @@ func TestNamesThatAreNone(t *testing.T) {
 		if has := strings.Contains(parseMail(t, m.raw).text, "Dear "+name+","); has != names[name] {
 			t.Errorf("%q is used: %t", name, has)
 		}
+	}
+}
+
+// Whoever made a notice is no second person by a link that they made, nor is who came by their link.
+func TestALinkIsNoSecondPerson(t *testing.T) {
+	w, n := letterWorld(t)
+	if err := w.book.Approve(t.Context(), n.Number, "staff:admin by link of staff:kim", n.Hash); err == nil || !strings.Contains(err.Error(), "a second person") {
+		t.Errorf("approved by their own link: %v", err)
+	}
+	check(t, w.book.Approve(t.Context(), n.Number, "staff:admin by link of staff:lee", n.Hash))
+}
+
+// A notice that was not made leaves no file of people behind.
+func TestANoticeThatWasNotMade(t *testing.T) {
+	w := newWorld(t)
+	w.many(3)
+	w.cfg.Lookup.BooksURL = ""
+	w.open()
+	if _, err := w.book.Make(t.Context(), w.incident(), "staff:kim", notice.Spec{Books: func(func(whosaw.ListRow) error) error { return nil }}); err == nil {
+		t.Fatal("made without address books")
+	}
+	if left, err := filepath.Glob(filepath.Join(w.dir, "notice", "*")); err != nil || len(left) > 0 {
+		t.Errorf("%q is left: %v", left, err)
 	}
 }
 

@@ -63,6 +63,7 @@ type BookConfig struct {
 	Config    Config
 	Random    io.Reader // of secrets
 	Now       func() time.Time
+	Zone      *time.Location // of the days that notices bear, as of the page on which codes are checked; nil: UTC
 	Log       *slog.Logger
 }
 
@@ -87,7 +88,19 @@ func NewBook(cfg BookConfig) (*Book, error) {
 		return nil, err
 	}
 	cfg.Config = cfg.Config.defaults()
+	if cfg.Zone == nil {
+		cfg.Zone = time.UTC
+	}
 	return &Book{cfg: cfg, texts: texts, rosters: map[int64]*roster{}, runs: map[int64]*run{}, act: map[int64]*sync.Mutex{}}, nil
+}
+
+// now is the time as notices write it.
+func (b *Book) now() time.Time { return b.cfg.Now().In(b.cfg.Zone) }
+
+// dayOf is the beginning of the day that a notice of a time bears.
+func (b *Book) dayOf(t time.Time) time.Time {
+	y, m, d := t.In(b.cfg.Zone).Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, b.cfg.Zone)
 }
 
 // Languages are those in which notices are sent, the first for people of whom no other is known.
@@ -389,15 +402,26 @@ func (b *Book) Make(ctx context.Context, inc int64, who string, spec Spec) (*Not
 }
 
 // newRoster makes the file of a notice that is not recorded yet: what lies there is of one that never was.
-func (b *Book) newRoster(ctx context.Context, number int64, list, books List, masked bool) (*roster, error) {
+func (b *Book) newRoster(ctx context.Context, number int64, list, books List, masked bool) (_ *roster, err error) {
 	if err := os.MkdirAll(b.cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make roster: %w", err)
 	}
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(b.path(number) + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("make roster: %w", err)
+	clear := func() error {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if err := os.Remove(b.path(number) + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("make roster: %w", err)
+			}
 		}
+		return nil
 	}
+	if err := clear(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil { // who is in it gets no notice, and is not to lie here
+			err = errors.Join(err, clear())
+		}
+	}()
 	r, err := openRoster(ctx, b.path(number))
 	if err != nil {
 		return nil, err
@@ -471,7 +495,7 @@ func (b *Book) Approve(ctx context.Context, number int64, who, hash string) erro
 	switch {
 	case n.State != Made:
 		return refuse("notice %d was approved by %s already", number, n.Approved)
-	case n.MadeBy == who:
+	case n.ByMaker(who):
 		return refuse("notice %d was made by %s: a second person approves it", number, who)
 	case is != hash:
 		return refuse("the words are not those that were read: read them again (whosaw notice preview %d), and approve those", number)
@@ -488,6 +512,14 @@ func (b *Book) Approve(ctx context.Context, number int64, who, hash string) erro
 		_, err := tx.ExecContext(ctx, "UPDATE notice SET state = ?, hash = ?, letter = ?, approved_by = ? WHERE number = ?", Approved, hash, string(text), who, number)
 		return err
 	})
+}
+
+// byLink begins the name of who came by a one-time link, as the accounts give it; who made the link comes after.
+const byLink = "staff:admin by link of "
+
+// ByMaker reports whether somebody is who made the notice, be it that one of them came by a link which the other made: a link is no second person.
+func (n *Notice) ByMaker(who string) bool {
+	return strings.TrimPrefix(n.MadeBy, byLink) == strings.TrimPrefix(who, byLink)
 }
 
 // set records a step of a notice with its event.
@@ -533,7 +565,7 @@ func (b *Book) Preview(ctx context.Context, number int64, lang string, fields []
 	if fields == nil {
 		fields = r.fields()
 	}
-	m, err := l.Render(&Recipient{Row: sampleRow, Other: other, Fields: fields, Lang: lang}, codeOf(n.secret, uint32(n.Number), sampleRow), b.cfg.Now(), true)
+	m, err := l.Render(&Recipient{Row: sampleRow, Other: other, Fields: fields, Lang: lang}, codeOf(n.secret, uint32(n.Number), sampleRow), b.now(), true)
 	if err != nil {
 		return nil, invalid(err)
 	}
@@ -570,7 +602,7 @@ func (b *Book) Sample(ctx context.Context, number int64, who, to, lang string) e
 		return err
 	}
 	c.isSample = true
-	m, err := c.compose(&Recipient{Row: sampleRow, Fields: r.fields(), Email: to, Lang: lang}, b.cfg.Now())
+	m, err := c.compose(&Recipient{Row: sampleRow, Fields: r.fields(), Email: to, Lang: lang}, b.now())
 	if err != nil {
 		return invalid(err)
 	}
@@ -670,7 +702,7 @@ func (b *Book) Genuine(ctx context.Context, code string) (*Genuine, error) {
 		if w == nil {
 			return nil, unknown
 		}
-		return &Genuine{Organisation: w.Organisation, Incident: n.Incident, Notice: n.Number, Sent: n.MadeAt.Truncate(24 * time.Hour), Language: l.LangOf(""), Sample: number == sampleRow}, nil
+		return &Genuine{Organisation: w.Organisation, Incident: n.Incident, Notice: n.Number, Sent: b.dayOf(n.MadeAt), Language: l.LangOf(""), Sample: number == sampleRow}, nil
 	}
 	r, err := b.roster(ctx, n.Number)
 	if err != nil {
@@ -697,7 +729,7 @@ func (b *Book) Genuine(ctx context.Context, code string) (*Genuine, error) {
 		}
 	}
 	out.Language = l.LangOf(out.Language)
-	out.Sent = out.Sent.UTC().Truncate(24 * time.Hour)
+	out.Sent = b.dayOf(out.Sent)
 	out.Organisation = l.Langs[out.Language].Organisation
 	return out, nil
 }

@@ -271,7 +271,7 @@ func (r *run) prepare(x *batch, ready chan<- []*mail) {
 	var without []change
 	var rows []uint32
 	var chunk []*mail
-	now := r.b.cfg.Now()
+	now := r.b.now()
 	for i, p := range x.rows {
 		if r.soft.Err() != nil {
 			return

@@ -224,6 +224,7 @@ func (s *sink) mails() []received {
 // world is a book of notices over a real ledger.
 type world struct {
 	now   func() time.Time // of the book; nil: the machine\'s
+	zone  *time.Location
 	t     testing.TB
 	dir   string
 	db    *sqlite.DB
@@ -321,7 +322,7 @@ func (w *world) open() {
 	check(w.t, w.cfg.Check())
 	var err error
 	w.book, err = notice.NewBook(notice.BookConfig{
-		DB: w.db, Dir: filepath.Join(w.dir, "notice"), Incidents: w.inc, Config: w.cfg, Random: rand.Reader, Now: w.clock, Log: slog.New(slog.NewTextHandler(w, nil)),
+		DB: w.db, Dir: filepath.Join(w.dir, "notice"), Incidents: w.inc, Config: w.cfg, Random: rand.Reader, Now: w.clock, Zone: w.zone, Log: slog.New(slog.NewTextHandler(w, nil)),
 	})
 	check(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
