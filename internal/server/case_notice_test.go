@@ -287,6 +287,7 @@ func (s *story) verify(raw []byte) error {
 	for name := range strings.SplitSeq(strings.ToLower(tags["h"]), ":") {
 		if v, ok := headers[name]; ok {
 			fmt.Fprintf(h, "%s:%s\r\n", name, v)
+			delete(headers, name) // named once more than it is there, it is empty: nobody can add another
 		}
 	}
 	fmt.Fprintf(h, "dkim-signature:%s", strings.TrimSpace(value.ReplaceAllString(signature, "b=")))
