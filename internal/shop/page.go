@@ -121,18 +121,15 @@ func (s *Shop) right(account, kept, password string, found error) error {
 	case found != nil:
 		return found
 	}
-	if s.tries.tooMany(account, now) {
+	if !s.tries.take(account, now) {
 		return errTries
 	}
 	ok, err := matches(kept, password)
-	if err != nil {
-		return err
-	}
-	if !ok || found != nil {
-		s.tries.wrong(account, now)
+	if err == nil && (!ok || found != nil) {
 		return errWrong
 	}
-	return nil
+	s.tries.back(account)
+	return err
 }
 
 // logIn checks a mail address and a password.

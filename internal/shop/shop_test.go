@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -176,6 +177,41 @@ func TestWrongPasswords(t *testing.T) {
 	now = now.Add(16 * time.Minute)
 	if got := try(logins[0].Email, logins[0].Password); got != 303 {
 		t.Errorf("afterwards: %d", got)
+	}
+}
+
+// TestWrongPasswordsAtOnce: who tries a thousand passwords at the same time has ten tries too.
+func TestWrongPasswordsAtOnce(t *testing.T) {
+	s := open(t)
+	srv := httptest.NewServer(s.Handler())
+	defer srv.Close()
+	logins, err := s.Logins(t.Context(), 0, 1)
+	check(t, err)
+	const many = 40
+	looked := make(chan int, many)
+	var all sync.WaitGroup
+	for i := range many {
+		c := browser(t)
+		all.Go(func() {
+			looked <- do(t, c, "POST", srv.URL+"/login", url.Values{"email": {"nobody@example.com"}, "password": {fmt.Sprint("wrong ", i)}}).status
+		})
+	}
+	all.Wait()
+	close(looked)
+	n := map[int]int{}
+	for status := range looked {
+		n[status]++
+	}
+	if n[401] != 10 || n[429] != many-10 {
+		t.Errorf("of %d wrong passwords at once: %v, want 10 looked at", many, n)
+	}
+	if got := do(t, browser(t), "POST", srv.URL+"/login", url.Values{"email": {logins[0].Email}, "password": {logins[0].Password}}).status; got != 303 {
+		t.Errorf("another account: %d", got)
+	}
+	for range 12 { // who is right uses up nothing
+		if got := do(t, browser(t), "POST", srv.URL+"/login", url.Values{"email": {logins[0].Email}, "password": {logins[0].Password}}).status; got != 303 {
+			t.Errorf("the right password: %d", got)
+		}
 	}
 }
 
