@@ -208,6 +208,10 @@ func (d *Demo) set(w *world) {
 	defer d.mu.Unlock()
 	d.world, d.stage = w, stage{}
 	if w != nil {
+		select { // it is the new one for whoever has asked until now
+		case <-d.anew:
+		default:
+		}
 		d.console = strings.TrimPrefix(w.srv.URL(), "http://") // the next one is where this one was
 	}
 	d.change()
@@ -226,8 +230,14 @@ func (d *Demo) now() (*world, stage) {
 	return d.world, d.stage
 }
 
-// again has a new world made.
+// again has a new world made. While one is being made it is that one: who clicks twice begins once.
 func (d *Demo) again() {
+	d.mu.Lock()
+	making := d.world == nil
+	d.mu.Unlock()
+	if making {
+		return
+	}
 	select {
 	case d.anew <- struct{}{}:
 	default: // it is wanted already

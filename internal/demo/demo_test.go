@@ -338,3 +338,15 @@ func union(lists ...[]int64) map[int64]bool {
 	}
 	return all
 }
+
+// TestAgainTwice: while a new world is being made, who asks for one gets that one.
+func TestAgainTwice(t *testing.T) {
+	d, err := demo.Open(demo.Config{Listen: "127.0.0.1:0", Version: "test", Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	check(t, err)
+	if d.Again() {
+		t.Error("a second world is made after the one that is being made")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	check(t, d.Run(ctx)) // ends at once, and removes what was written
+}

@@ -186,3 +186,9 @@ func Pages() map[string][2][]string {
 
 // BackupKey is the stolen one.
 const BackupKey = shop.BackupKey
+
+// Again asks for a new world, as the button does, and reports whether another one is to be made.
+func (d *Demo) Again() bool {
+	d.again()
+	return len(d.anew) > 0
+}
