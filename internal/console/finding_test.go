@@ -87,6 +87,12 @@ func TestFinding(t *testing.T) {
 	b.Shows("taken by staff:admin")
 	b.Click(`input[name=cut][value=networks]`)
 	b.Shows("stops 4,063, hits 38")
+	// The key of acts does not act for whoever writes elsewhere, nor again while it is held down.
+	for _, press := range []string{`"#reason", {}`, `"#owner", {}`, `"input[name=cut]", {repeat: true}`} {
+		if b.Eval(`((at, more) => String(document.querySelector(at).dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", ctrlKey: true, bubbles: true, cancelable: true, ...more}))))(`+press+`)`) != "true" {
+			t.Errorf("Ctrl Enter acts at %s", press)
+		}
+	}
 	b.Click(`input[name=cut][value=unissued]`)
 	b.Click(`#cutgo`)
 	b.Shows("In force since")

@@ -100,8 +100,9 @@ function rows(step) {
 document.addEventListener("keydown", (e) => {
   if (e.isComposing) return;
   if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) {
+    // Whoever writes in another form means that form, and a key that is held down means one act.
     const act = document.querySelector("[data-act]:not([disabled])");
-    if (act && !lost) { e.preventDefault(); act.click(); }
+    if (act && !lost && !e.repeat && (!typing(e.target) || e.target.form === act.form)) { e.preventDefault(); act.click(); }
     return;
   }
   if (e.key === "Escape" && typing(document.activeElement)) { document.activeElement.blur(); return; }
