@@ -537,7 +537,7 @@ type whyPage struct {
 	In      bool
 	Hits    []accessRow
 	Fields  []string
-	All     int
+	All     string // accesses that were looked at, with ≥ where there are more
 	More    bool
 }
 
@@ -576,7 +576,9 @@ func (c *Console) scopeWhy(w http.ResponseWriter, r *http.Request, who api.Who) 
 	if err != nil {
 		return asked(ctx, err)
 	}
-	out.All = len(all.Accesses)
+	if out.All = figure.Int(int64(len(all.Accesses))); all.Next != "" {
+		out.All = "≥ " + out.All
+	}
 	c.page(w, r, "why.html", out, http.StatusOK)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -270,4 +271,36 @@ func figure(n int) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+// TestWhyMany: how many accesses were looked at is exact, or said to be at least.
+func TestWhyMany(t *testing.T) {
+	s := newSite(t)
+	s.signIn()
+	s.take("a", shown(s, "79", "GET /a", "name", 230, time.Hour))
+	res, _ := s.page("GET", "/scope", nil)
+	res, _ = s.page("POST", res.Request.URL.Path+"/edit", url.Values{"member": {"route"}, "value": {"GET /b"}})
+	if _, text := s.page("POST", res.Request.URL.Path+"/why", url.Values{"subject": {"79"}}); !strings.Contains(text, "None of its ≥ 200 accesses") {
+		t.Errorf("230 accesses that do not match are told as:\n%s", text)
+	}
+}
+
+// TestCompareFromEdited: a filter that was made from a saved one leads to the comparison of the saved ones.
+func TestCompareFromEdited(t *testing.T) {
+	s := newSite(t)
+	s.signIn()
+	s.take("a", shown(s, "80", "GET /a", "name", 3, time.Hour))
+	res, _ := s.page("GET", "/scope", nil)
+	saved := res.Request.URL.Path
+	for _, note := range []string{"first", "second"} {
+		s.page("POST", saved+"/save", url.Values{"name": {"drill"}, "note": {note}})
+	}
+	_, text := s.page("POST", saved+"/edit", url.Values{"member": {"route"}, "value": {"GET /b"}})
+	way := regexp.MustCompile(`href="(/scope/\w+/compare)"`).FindStringSubmatch(text)
+	if way == nil {
+		t.Fatal("there is no way to the comparison")
+	}
+	if res, _ := s.page("GET", way[1], nil); res.StatusCode != http.StatusOK {
+		t.Errorf("the comparison: %s", res.Status)
+	}
 }
