@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,16 +29,11 @@ type accessRow struct {
 
 // accessRows words accesses. unexplained and unissued name those that nothing explains, and whose credential no log-in issued; nil: it
 // is not known here.
-func (f *frame) accessRows(list []whosaw.Record, unexplained, unissued map[string]bool, finding func(*whosaw.Record) int64) (fields []string, out []accessRow) {
-	for i := range list {
-		for _, name := range slices.Concat(list[i].Fields, list[i].Masked) {
-			if !slices.Contains(fields, name) {
-				fields = append(fields, name)
-			}
-		}
+func (f *frame) accessRows(list []whosaw.Record, unexplained, unissued map[string]bool, finding func(*whosaw.Record) int64, columns ...string) (fields []string, out []accessRow) {
+	fields = fieldsOf(list)
+	if !slices.ContainsFunc(fields, func(name string) bool { return !slices.Contains(columns, name) }) {
+		fields = columns // the table has begun with them
 	}
-	slices.SortFunc(fields, fieldOrder)
-	fields = fields[:min(8, len(fields))]
 	day := ""
 	for i := range list {
 		r := &list[i]
@@ -73,6 +69,19 @@ func (f *frame) accessRows(list []whosaw.Record, unexplained, unissued map[strin
 		out = append(out, row)
 	}
 	return fields, out
+}
+
+// fieldsOf names the first fields that accesses showed, in clear or masked: the columns of a table.
+func fieldsOf(list []whosaw.Record) (fields []string) {
+	for i := range list {
+		for _, name := range slices.Concat(list[i].Fields, list[i].Masked) {
+			if !slices.Contains(fields, name) {
+				fields = append(fields, name)
+			}
+		}
+	}
+	slices.SortFunc(fields, fieldOrder)
+	return fields[:min(8, len(fields))]
 }
 
 // identity tells accesses apart.
@@ -111,7 +120,9 @@ type subjectPage struct {
 	Ask      bool // no customer yet: the form alone
 	Sentence template.HTML
 	Groups   []subjectGroup
-	Fields   []string
+	Shown    []string // fields of the groups
+	Fields   []string // of the rows
+	Named    bool     // the rows need a head of their own: the table began with other fields
 	Rows     []accessRow
 	From, To string
 	Total    string
@@ -188,7 +199,11 @@ func (c *Console) subject(w http.ResponseWriter, r *http.Request, who api.Who) e
 	if err != nil {
 		return asked(ctx, err)
 	}
-	never, err := c.never(ctx, q, s, bare.Accesses)
+	fed, err := isFed(ctx, q, s)
+	if err != nil {
+		return asked(ctx, err)
+	}
+	never, err := neverIssued(ctx, q.Subject, s, bare.Accesses, fed)
 	if err != nil {
 		return asked(ctx, err)
 	}
@@ -199,7 +214,7 @@ func (c *Console) subject(w http.ResponseWriter, r *http.Request, who api.Who) e
 	}
 	p.Gaps = p.gaps(a.Gaps)
 	p.summary(all.Accesses, unexplained, never, all.Next != "" || len(a.Gaps) > 0)
-	if err := p.rows(ctx, c, q.Subject, s, unexplained, never); err != nil {
+	if err := p.rows(ctx, c, q.Subject, s, "", nil, fed); err != nil {
 		return asked(ctx, err)
 	}
 	p.Sub = p.Rich("subject.sub", p.Clock()+" "+p.ZoneName())
@@ -211,20 +226,24 @@ func (c *Console) subject(w http.ResponseWriter, r *http.Request, who api.Who) e
 // asker is [scope.Engine.Subject].
 type asker func(ctx context.Context, realm *string, id string, f whosaw.Filter, limit int, cursor string) (whosaw.SubjectAnswer, error)
 
-// never gives the accesses whose credential no log-in issued although somebody reports the issuances of its key: of the keys and clients
-// without a feed nobody can say so.
-func (c *Console) never(ctx context.Context, q *pipeline.Question, s subjectRef, bare []whosaw.Record) (map[string]bool, error) {
+// isFed reports whether the issuances of everything that the customer was shown to are reported: of the keys and clients without a feed nobody can say that a
+// credential was never issued.
+func isFed(ctx context.Context, q *pipeline.Question, s subjectRef) (bool, error) {
 	no := false
 	count, err := q.Count(ctx, whosaw.Filter{{Issued: &no, Subject: []string{literal(s.Subject)}}})
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	for _, g := range count.Gaps {
-		if g.Kind == whosaw.GapNoFeed {
-			return nil, nil
-		}
+	return !slices.ContainsFunc(count.Gaps, func(g whosaw.Gap) bool { return g.Kind == whosaw.GapNoFeed }), nil
+}
+
+// neverIssued gives those of unexplained accesses whose credential no log-in issued although its issuances are reported.
+func neverIssued(ctx context.Context, ask asker, s subjectRef, bare []whosaw.Record, fed bool) (map[string]bool, error) {
+	if !fed || len(bare) == 0 {
+		return nil, nil
 	}
-	list, err := q.Subject(ctx, s.Realm, s.Subject, whosaw.Filter{{Issued: &no}}, subjectMost, "")
+	no := false
+	list, err := ask(ctx, s.Realm, s.Subject, during(bare, whosaw.Term{Issued: &no}), subjectMost, "")
 	if err != nil {
 		return nil, err
 	}
@@ -238,6 +257,16 @@ func (c *Console) never(ctx context.Context, q *pipeline.Question, s subjectRef,
 	return out, nil
 }
 
+// during narrows a term to the time of some accesses, so that what is known of each of them does not hang on how many others there are.
+func during(list []whosaw.Record, t whosaw.Term) whosaw.Filter {
+	first, last := list[0].Time, list[0].Time
+	for i := range list {
+		first, last = min(first, list[i].Time), max(last, list[i].Time)
+	}
+	t.From, t.To = whosaw.Time(first), whosaw.Time(last+1)
+	return whosaw.Filter{t}
+}
+
 func set(list []whosaw.Record) map[string]bool {
 	out := make(map[string]bool, len(list))
 	for i := range list {
@@ -246,19 +275,32 @@ func set(list []whosaw.Record) map[string]bool {
 	return out
 }
 
-// rows is the page of accesses.
-func (p *subjectPage) rows(ctx context.Context, c *Console, ask asker, s subjectRef, unexplained, never map[string]bool) error {
+// rows is a page of accesses, in a table that began with some columns. Each is judged by itself, whatever its age.
+func (p *subjectPage) rows(ctx context.Context, c *Console, ask asker, s subjectRef, cursor string, columns []string, fed bool) error {
+	no := false
 	filter := whosaw.Filter{{}}
 	if p.Only {
-		no := false
 		filter[0].Explained = &no
 	}
-	page, err := ask(ctx, s.Realm, s.Subject, filter, subjectRows, "")
+	page, err := ask(ctx, s.Realm, s.Subject, filter, subjectRows, cursor)
+	if err != nil {
+		return err
+	}
+	var bare []whosaw.Record
+	if len(page.Accesses) > 0 {
+		list, err := ask(ctx, s.Realm, s.Subject, during(page.Accesses, whosaw.Term{Explained: &no}), subjectMost, "")
+		if err != nil {
+			return err
+		}
+		bare = list.Accesses
+	}
+	never, err := neverIssued(ctx, ask, s, bare, fed)
 	if err != nil {
 		return err
 	}
 	p.Next = page.Next
-	p.Fields, p.Rows = p.accessRows(page.Accesses, unexplained, never, c.findingOf(ctx))
+	p.Fields, p.Rows = p.accessRows(page.Accesses, set(bare), never, c.findingOf(ctx), columns...)
+	p.Named = cursor != "" && !slices.Equal(p.Fields, columns)
 	return nil
 }
 
@@ -313,7 +355,6 @@ func (p *subjectPage) summary(list []whosaw.Record, unexplained, never map[strin
 	actors := map[string]bool{}
 	groups := map[string][]*whosaw.Record{}
 	bare := int64(0)
-	var fields []string
 	for i := range list {
 		r := &list[i]
 		id := identity(r)
@@ -327,14 +368,8 @@ func (p *subjectPage) summary(list []whosaw.Record, unexplained, never map[strin
 		actors[name] = true
 		g := groupOf(r, p.Subject, unexplained[id], never[id])
 		groups[g] = append(groups[g], r)
-		for _, f := range slices.Concat(r.Fields, r.Masked) {
-			if !slices.Contains(fields, f) {
-				fields = append(fields, f)
-			}
-		}
 	}
-	slices.SortFunc(fields, fieldOrder)
-	p.Fields = fields[:min(8, len(fields))]
+	p.Shown = fieldsOf(list)
 	key := "subject.says"
 	if len(list) == 0 {
 		key = "subject.saysnone"
@@ -365,7 +400,7 @@ func (p *subjectPage) summary(list []whosaw.Record, unexplained, never map[strin
 		}
 		hot := g == "never" || g == "unexplained"
 		v := subjectGroup{Name: p.T("group." + g), N: figure.Int(int64(len(rows))), Hot: hot, Strip: strokes(rows, from, to, hot)}
-		for _, f := range p.Fields {
+		for _, f := range p.Shown {
 			n := int64(0)
 			for _, r := range rows {
 				if slices.Contains(r.Fields, f) {
@@ -437,28 +472,26 @@ func (c *Console) subjectMore(w http.ResponseWriter, r *http.Request, who api.Wh
 		return err
 	}
 	defer end()
-	no := false
-	filter := whosaw.Filter{{}}
-	if p.Only {
-		filter[0].Explained = &no
-	}
-	page, err := q.Subject(ctx, s.Realm, s.Subject, filter, subjectRows, r.URL.Query().Get("next"))
+	fed, err := isFed(ctx, q, s)
 	if err != nil {
 		return asked(ctx, err)
 	}
-	bare, err := q.Subject(ctx, s.Realm, s.Subject, whosaw.Filter{{Explained: &no}}, subjectMost, "")
-	if err != nil {
+	cols := r.URL.Query()["col"]
+	if err := p.rows(ctx, c, q.Subject, s, r.URL.Query().Get("next"), cols[:min(8, len(cols))], fed); err != nil {
 		return asked(ctx, err)
 	}
-	never, err := c.never(ctx, q, s, bare.Accesses)
-	if err != nil {
-		return asked(ctx, err)
-	}
-	p.Next = page.Next
-	p.Fields, p.Rows = p.accessRows(page.Accesses, set(bare.Accesses), never, c.findingOf(ctx))
 	c.page(w, r, "subjectmore.html", p, http.StatusOK)
 	return nil
 }
 
 // Cols is how many columns the table of accesses has.
 func (p *subjectPage) Cols() int { return 6 + len(p.Fields) }
+
+// More is where the next page of accesses is. Fields are no secret.
+func (p *subjectPage) More() string {
+	q := url.Values{"next": {p.Next}, "col": p.Fields}
+	if p.Only {
+		q.Set("only", "unexplained")
+	}
+	return p.Path + "/more?" + q.Encode()
+}
