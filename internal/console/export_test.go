@@ -2,8 +2,10 @@ package console
 
 import (
 	"context"
+	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/api"
 )
 
 // HandleOf gives the handle of a filter, as its page's address has it.
@@ -13,3 +15,27 @@ func (c *Console) HandleOf(ctx context.Context, f whosaw.Filter) (string, error)
 
 // DeedKey is the message that says what was done with a notice.
 var DeedKey = deedKey
+
+// CountBy has the customers of open findings counted by fn, which is given their ids and names those that go on. To be called before Run.
+func (c *Console) CountBy(fn func(ctx context.Context, open []string) []string) {
+	c.watch.losses = func(ctx context.Context, open []api.Found, now time.Time) (out []loss) {
+		var ids []string
+		for i := range open {
+			ids = append(ids, open[i].ID)
+		}
+		at := whosaw.Time(now.UnixMilli())
+		for _, id := range fn(ctx, ids) {
+			out = append(out, loss{id: id, answer: whosaw.ScopeAnswer{Subjects: 1, First: &at, Last: &at}})
+		}
+		return out
+	}
+}
+
+// PaceOf gives the pace of a source of which so many records had been accepted at each of these times.
+func PaceOf(at []time.Time, accepted []int64) float64 {
+	var p pace
+	for i := range at {
+		p.note(at[i], accepted[i])
+	}
+	return p.rate()
+}

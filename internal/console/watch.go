@@ -15,6 +15,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/alarm"
 	"github.com/whosaw/whosaw/internal/api"
+	"github.com/whosaw/whosaw/internal/auth"
 	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/figure"
 	"github.com/whosaw/whosaw/internal/meter"
@@ -71,10 +72,45 @@ type sourceRow struct {
 
 // pace is what the watch remembers of a source.
 type pace struct {
-	accepted []int64 // of the last ten seconds
+	accepted []sample // of the last ten seconds
 	moved    time.Time
 	gap      time.Duration // the longest between two arrivals
 	arrivals int
+}
+
+// sample is how many records had been accepted at a time.
+type sample struct {
+	at time.Time
+	n  int64
+}
+
+// paceOver is the time over which a pace is measured.
+const paceOver = 10 * time.Second
+
+// note notes how many records have been accepted. It is not noted once a second: a look may be late, and a page may have one made.
+func (p *pace) note(at time.Time, accepted int64) {
+	if n := len(p.accepted); n == 0 || p.accepted[n-1].n != accepted {
+		if !p.moved.IsZero() {
+			p.gap = max(p.gap, at.Sub(p.moved))
+		}
+		if accepted > 0 {
+			p.moved = at
+			p.arrivals++
+		}
+	}
+	p.accepted = append(p.accepted, sample{at, accepted})
+	for len(p.accepted) > 2 && at.Sub(p.accepted[1].at) >= paceOver {
+		p.accepted = p.accepted[1:]
+	}
+}
+
+// rate is how many were accepted a second.
+func (p *pace) rate() float64 {
+	first, last := p.accepted[0], p.accepted[len(p.accepted)-1]
+	if d := last.at.Sub(first.at); d > 0 {
+		return float64(last.n-first.n) / d.Seconds()
+	}
+	return 0
 }
 
 // quiet says whether a source has been silent for longer than its habit: three times its longest gap so far and at least two
@@ -97,6 +133,9 @@ type watch struct {
 	ended    bool
 	paces    map[string]*pace
 	lost     []loss
+	losses   func(context.Context, []api.Found, time.Time) []loss
+	life     context.Context // of Run; nil: it has not begun, and nothing is counted
+	counts   sync.WaitGroup
 	counting bool
 	rest     time.Time // no count begins before
 	clocksAt time.Time // when the clocks were read
@@ -108,7 +147,7 @@ type listener struct{ lang, page string }
 const maxListeners = 1000
 
 func newWatch(c *Console) *watch {
-	return &watch{c: c, watchers: map[chan []byte]listener{}, paces: map[string]*pace{}}
+	return &watch{c: c, watchers: map[chan []byte]listener{}, paces: map[string]*pace{}, losses: c.losses}
 }
 
 // state gives the newest; before the first second was worked out it is worked out now.
@@ -126,6 +165,8 @@ func (w *watch) state() *state {
 func (c *Console) Run(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	c.watch.begin(ctx)
+	defer c.watch.counts.Wait()
 	defer c.watch.end()
 	var warming sync.WaitGroup
 	warming.Go(func() { c.warm(ctx) })
@@ -167,6 +208,11 @@ func (w *watch) look(ctx context.Context) *state {
 	}
 	if err != nil && ctx.Err() == nil {
 		cfg.Logger.Error("read findings for the pages", "error", err)
+		w.mu.Lock()
+		if w.now != nil {
+			s.findings = w.now.findings // what cannot be read is not over
+		}
+		w.mu.Unlock()
 	}
 	if cfg.Contain != nil {
 		for i := range s.findings {
@@ -182,10 +228,15 @@ func (w *watch) look(ctx context.Context) *state {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.pace(s)
-	s.lost = w.lost
-	w.count(ctx, s)
+	s.lost = slices.DeleteFunc(slices.Clone(w.lost), func(l loss) bool { return !s.isOpen(l.id) })
+	w.count(s)
 	w.now = s
 	return s
+}
+
+// isOpen reports whether a finding is open still: one that was judged since it was counted tells of nothing.
+func (s *state) isOpen(id string) bool {
+	return slices.ContainsFunc(s.findings, func(f api.Found) bool { return f.ID == id && f.State == alarm.Open })
 }
 
 // clocksEvery is how old the clocks on Now may be: they count days, and to read them is to read every incident.
@@ -226,23 +277,8 @@ func (w *watch) pace(s *state) {
 			p = &pace{}
 			w.paces[src.Source] = p
 		}
-		if n := len(p.accepted); n == 0 || p.accepted[n-1] != src.Accepted {
-			if !p.moved.IsZero() {
-				p.gap = max(p.gap, s.at.Sub(p.moved))
-			}
-			if src.Accepted > 0 {
-				p.moved = s.at
-				p.arrivals++
-			}
-		}
-		p.accepted = append(p.accepted, src.Accepted)
-		if len(p.accepted) > 11 {
-			p.accepted = p.accepted[1:]
-		}
-		row := sourceRow{Source: src, Silent: p.quiet(s.at)}
-		if n := len(p.accepted); n > 1 {
-			row.Rate = float64(p.accepted[n-1]-p.accepted[0]) / float64(n-1)
-		}
+		p.note(s.at, src.Accepted)
+		row := sourceRow{Source: src, Silent: p.quiet(s.at), Rate: p.rate()}
 		if row.Silent {
 			s.silent = append(s.silent, src.Source)
 		}
@@ -250,8 +286,8 @@ func (w *watch) pace(s *state) {
 	}
 }
 
-// count has the customers of open findings counted, one count at a time, beside the watch. mu must be held.
-func (w *watch) count(ctx context.Context, s *state) {
+// count has the customers of open findings counted, one count at a time, beside the watch, for as long as Run runs. mu must be held.
+func (w *watch) count(s *state) {
 	var open []api.Found
 	for _, f := range s.findings {
 		if f.State == alarm.Open {
@@ -262,13 +298,14 @@ func (w *watch) count(ctx context.Context, s *state) {
 	if len(open) == 0 {
 		w.lost = nil
 	}
-	if w.counting || len(open) == 0 || s.at.Before(w.rest) {
+	if w.counting || len(open) == 0 || s.at.Before(w.rest) || w.life == nil || w.ended {
 		return
 	}
 	w.counting = true
-	go func() {
+	ctx := w.life
+	w.counts.Go(func() {
 		began := time.Now()
-		lost := w.c.losses(ctx, open, s.at)
+		lost := w.losses(ctx, open, s.at)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.counting = false
@@ -276,7 +313,7 @@ func (w *watch) count(ctx context.Context, s *state) {
 		if lost != nil {
 			w.lost = lost
 		}
-	}()
+	})
 }
 
 // ranks orders detectors by how plainly each says that customers are being taken: the first of those that agree is the one that Now tells of.
@@ -464,6 +501,12 @@ func (w *watch) leave(ch chan []byte) {
 	delete(w.watchers, ch)
 }
 
+func (w *watch) begin(ctx context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.life = ctx
+}
+
 func (w *watch) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -532,6 +575,9 @@ func (c *Console) event(s *state, l listener) []byte {
 	return event.Bytes()
 }
 
+// stillEvery is how often is looked whether whoever watches may still: a session may end while its stream goes on.
+const stillEvery = 2 * time.Second
+
 // live streams the parts of a page that change.
 func (c *Console) live(w http.ResponseWriter, r *http.Request, _ api.Who) error {
 	l := listener{c.speech(r).lang, "other"}
@@ -550,11 +596,17 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request, _ api.Who) error 
 	if _, err := fmt.Fprint(w, ": here\n\n"); err != nil || rc.Flush() != nil {
 		return nil
 	}
-	for {
+	for looked := time.Now(); ; {
 		select {
 		case event, ok := <-ch:
 			if !ok {
 				return nil
+			}
+			if time.Since(looked) >= stillEvery {
+				if who, err := c.cfg.API.Visitor(r); err != nil || !who.Role.May(auth.RoleRead) {
+					return nil
+				}
+				looked = time.Now()
 			}
 			_ = rc.SetWriteDeadline(time.Now().Add(10 * time.Second)) // who does not read is let go
 			if _, err := w.Write(event); err != nil {
