@@ -24,7 +24,7 @@ func (e *Engine) Count(ctx context.Context, filter whosaw.Filter) (whosaw.ScopeA
 	for damaged(err) {
 		// The block is not asked again.
 		people = newTable(q.sets, q.budget)
-		q.budget.left.Store(before)
+		q.budget.begin(before)
 		marks, rest, err = q.mark(ctx, people)
 	}
 	if err != nil {
@@ -42,6 +42,9 @@ func (q *question) counted(ctx context.Context, filter whosaw.Filter, marks *mar
 		return whosaw.ScopeAnswer{}, err
 	}
 	marks.into(sum, people)
+	if q.budget.spent() {
+		return whosaw.ScopeAnswer{}, ErrMemory
+	}
 	answer := whosaw.ScopeAnswer{
 		Filter: filter, Accesses: sum.accesses, Disclosures: sum.disclosures, Subjects: people.len() + marks.subjects(),
 		First: sum.span.from(), Last: sum.span.to(), Catalog: q.catalogNames(sum), NotReached: q.notReached(sum),

@@ -110,7 +110,7 @@ func (q *question) linesOf(ctx context.Context, blocks, rest []int, missedToo bo
 			err = ErrMemory
 		}
 		if errors.Is(err, errDense) {
-			q.budget.left.Store(before)
+			q.budget.begin(before)
 			continue
 		}
 		return l, err

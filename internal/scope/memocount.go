@@ -37,6 +37,9 @@ func countMore(ctx context.Context, q *question, old sums, blocks []int, until t
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if q.budget.spent() {
+		return nil, nil, nil, ErrMemory
+	}
 	m.sum.merge(more.sum)
 	s := &countSums{numbering: q.numbering(), sum: m.sum, kinds: make(map[kind]*bitmap, len(m.kinds))}
 	for k, own := range more.kinds {

@@ -108,6 +108,9 @@ func courseMore(ctx context.Context, q *question, old sums, blocks []int, until 
 			s.firsts[name] = earlier(s.firsts[name], f, own)
 		}
 	}
+	if q.budget.spent() {
+		return nil, nil, nil, ErrMemory
+	}
 	if people.len() > maxMemoPeople {
 		return nil, nil, nil, ErrNoMemo
 	}

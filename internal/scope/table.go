@@ -112,7 +112,7 @@ func (t *table) apply(s int, updates []update) {
 		u := &updates[i]
 		if len(sh.entries) >= len(sh.slots)/4*3 {
 			// What grows takes the new room beside the old.
-			if n := max(16, 2*len(sh.slots)); !t.b.take((n - len(sh.slots)) * (4 + entryBytes)) {
+			if n := max(16, 2*len(sh.slots)); !t.b.room((n - len(sh.slots)) * (4 + entryBytes)) {
 				return // the question is given up
 			}
 			sh.grow(t.seed)
@@ -254,7 +254,7 @@ func (m *memberSet) apply(s int, members []member) {
 		if sh.n >= len(sh.slots)/4*3 {
 			old := sh.slots
 			n := max(16, 2*len(old))
-			if !m.b.take((n - len(old)) * memberBytes) {
+			if !m.b.room((n - len(old)) * memberBytes) {
 				return // the question is given up
 			}
 			sh.slots = make([]member, n)
