@@ -27,10 +27,11 @@ const (
 	maxLists   = 6
 )
 
-// listing is a stretch of a list as of a sequence.
+// listing is a stretch of a list as of a sequence, while retention had removed so much.
 type listing struct {
 	handle string
 	seq    uint64
+	gone   int // ledger.View.Removed
 	start  int64
 	rows   []whosaw.ListRow
 	total  int64
@@ -43,12 +44,12 @@ type listings struct {
 	list []*listing // the newest last
 }
 
-func (l *listings) get(handle string, seq uint64, at int64) *listing {
+func (l *listings) get(handle string, seq uint64, gone int, at int64) *listing {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := len(l.list) - 1; i >= 0; i-- {
 		x := l.list[i]
-		if x.handle == handle && x.seq == seq && at >= x.start && (at+listPage <= x.start+int64(len(x.rows)) || x.start+int64(len(x.rows)) >= x.total) {
+		if x.handle == handle && x.seq == seq && x.gone == gone && at >= x.start && (at+listPage <= x.start+int64(len(x.rows)) || x.start+int64(len(x.rows)) >= x.total) {
 			return x
 		}
 	}
@@ -123,7 +124,7 @@ func (c *Console) scopeList(w http.ResponseWriter, r *http.Request, who api.Who)
 	if seq == 0 || seq > q.View.Last() {
 		seq = q.View.Last()
 	}
-	x := c.lists.get(p.Handle, seq, at)
+	x := c.lists.get(p.Handle, seq, q.View.Removed(), at)
 	if x == nil {
 		var known scope.Progress
 		var a whosaw.ScopeAnswer
@@ -162,7 +163,7 @@ func (c *Console) listPage(
 	case err != nil || !known.Whole():
 		return nil, page.Count, known, err
 	}
-	x := &listing{handle: handle, seq: seq, start: *at, rows: page.Rows, total: page.Count.Subjects, exact: len(page.Count.Gaps) == 0}
+	x := &listing{handle: handle, seq: seq, gone: q.View.Removed(), start: *at, rows: page.Rows, total: page.Count.Subjects, exact: len(page.Count.Gaps) == 0}
 	return x, page.Count, known, nil
 }
 
@@ -172,7 +173,7 @@ func list(ctx context.Context, q *pipeline.Question, handle string, f whosaw.Fil
 	if err != nil {
 		return nil, err
 	}
-	x := &listing{handle: handle, seq: seq, start: max(0, at-at%listWindow-listPage), total: a.Subjects, exact: len(a.Gaps) == 0}
+	x := &listing{handle: handle, seq: seq, gone: q.View.Removed(), start: max(0, at-at%listWindow-listPage), total: a.Subjects, exact: len(a.Gaps) == 0}
 	n := int64(0)
 	err = q.List(ctx, f, func(row whosaw.ListRow) error {
 		if n >= x.start {

@@ -171,6 +171,36 @@ func TestMillion(t *testing.T) {
 	}
 }
 
+// TestListAfterRemoval: a page of a list that was held shows nobody whom retention removed meanwhile.
+func TestListAfterRemoval(t *testing.T) {
+	s := newSite(t)
+	s.signIn()
+	for i := range 2 {
+		s.take("a", []whosaw.Record{{
+			Time: s.now().UnixMilli() - 5000, Source: "a", Position: int64(i), Route: "GET /me", Status: 200, Fields: meFields,
+			Subjects: []string{fmt.Sprintf("somebody-%d", i)}, Principal: "staff:kim",
+		}})
+		if i == 0 { // the second one's segment is open still, and stays
+			check(t, s.ledger.Seal(t.Context()))
+		}
+	}
+	handle, err := s.console.HandleOf(t.Context(), whosaw.Filter{{Principal: []string{"staff:kim"}}}) // of which no memo keeps anything
+	check(t, err)
+	view, err := s.ledger.View(0)
+	check(t, err)
+	path := fmt.Sprintf("/scope/%s/list?seq=%d", handle, view.Last())
+	check(t, view.Close())
+	if _, text := s.page("GET", path, nil); !strings.Contains(text, "somebody-0") || !strings.Contains(text, "somebody-1") {
+		t.Fatalf("not both are listed:\n%s", text)
+	}
+	if gone, err := s.ledger.Purge(t.Context(), s.now().Add(time.Hour).UnixMilli(), s.now()); err != nil || len(gone) != 1 {
+		t.Fatal(gone, err)
+	}
+	if _, text := s.page("GET", path, nil, "somebody-0"); !strings.Contains(text, "somebody-1") {
+		t.Errorf("who is left is not listed:\n%s", text)
+	}
+}
+
 // TestExport: what begins like a formula is text in a spreadsheet, and an export is in the ledger.
 func TestExport(t *testing.T) {
 	s := newSite(t)
