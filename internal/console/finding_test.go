@@ -87,6 +87,16 @@ func TestFinding(t *testing.T) {
 	b.Shows("taken by staff:admin")
 	b.Click(`input[name=cut][value=networks]`)
 	b.Shows("stops 4,063, hits 38")
+	// A form that is sent is not sent again by a second click.
+	if got := b.Eval(`((form, ended, note) => {
+		addEventListener("submit", note);
+		form.requestSubmit();
+		form.requestSubmit();
+		removeEventListener("submit", note);
+		return ended.join();
+	})(...((form, ended) => [form, ended, (e) => { ended.push(e.defaultPrevented); e.preventDefault(); }])(document.querySelector("form[action$='/take']"), []))`); got != "false,true" {
+		t.Errorf("two clicks are kept from being sent: %s, want the second one alone", got)
+	}
 	// The key of acts does not act for whoever writes elsewhere, nor again while it is held down.
 	for _, press := range []string{`"#reason", {}`, `"#owner", {}`, `"input[name=cut]", {repeat: true}`} {
 		if b.Eval(`((at, more) => String(document.querySelector(at).dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", ctrlKey: true, bubbles: true, cancelable: true, ...more}))))(`+press+`)`) != "true" {

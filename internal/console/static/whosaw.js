@@ -143,6 +143,16 @@ document.addEventListener("click", async (e) => {
   } catch { getSelection().selectAllChildren(from); }
 });
 
+// A form that is under way is not sent again by a second click. What htmx sends is its own affair, and an export leaves the page where it is.
+const underway = 10000;
+document.addEventListener("submit", (e) => {
+  const form = e.target;
+  if (e.defaultPrevented || form.method !== "post" || form.getAttribute("action")?.endsWith("/export")) return;
+  if (Date.now() - (form.dataset.sent ?? 0) < underway) e.preventDefault();
+  else form.dataset.sent = Date.now();
+});
+addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
+
 // A popup closes when somebody looks elsewhere.
 document.addEventListener("click", (e) => {
   document.querySelectorAll("details.add[open]").forEach((d) => { if (!d.contains(e.target)) d.open = false; });
