@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,12 +27,15 @@ type Memo struct {
 	held  int64
 	kept  []*memory // the one used last is last
 	busy  map[memoKey]chan struct{}
-	large map[memoKey]struct{} // what would not fit
+	large map[uint64]struct{} // hashes of the keys of what would not fit: who shares one is not kept either
 }
+
+// maxLarge is how many hashes of what would not fit are kept; with more all are forgotten, and found out again.
+const maxLarge = 1 << 14
 
 // NewMemo gives one that holds about so many bytes.
 func NewMemo(bytes int64) *Memo {
-	return &Memo{limit: bytes, busy: map[memoKey]chan struct{}{}, large: map[memoKey]struct{}{}}
+	return &Memo{limit: bytes, busy: map[memoKey]chan struct{}{}, large: map[uint64]struct{}{}}
 }
 
 // Progress says of how many accesses of whole segments an answer knows. An answer that does not know all is a lower bound.
@@ -321,7 +325,10 @@ func (m *Memo) keep(x *memory) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if n > m.limit/2 {
-		m.large[x.key] = struct{}{}
+		if len(m.large) >= maxLarge {
+			clear(m.large)
+		}
+		m.large[maphash.Comparable(printSeed, x.key)] = struct{}{}
 		m.drop(func(y *memory) bool { return y.key == x.key })
 		return false
 	}
@@ -359,7 +366,7 @@ func (m *Memo) drop(which func(x *memory) bool) {
 func (m *Memo) tooLarge(key memoKey) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, ok := m.large[key]
+	_, ok := m.large[maphash.Comparable(printSeed, key)]
 	return ok
 }
 

@@ -152,8 +152,12 @@ func TestMemo(t *testing.T) {
 	})
 }
 
-// TestMemoEarliestOfGap is a life in which a block's rows had a class for the first time inside of what other rows had covered.
-func TestMemoEarliestOfGap(t *testing.T) { memoLife(t, 241602, 7) }
+// TestMemoEarliestOfGap is a life in which a block's rows had a class for the first time inside of what other rows had covered, and one that
+// a random test failed in while pages' rows came to be kept.
+func TestMemoEarliestOfGap(t *testing.T) {
+	memoLife(t, 241602, 7)
+	memoLife(t, 42800416, 7)
+}
 
 // lifeTest is what a life needs of a test.
 type lifeTest interface {
