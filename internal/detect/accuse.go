@@ -473,7 +473,7 @@ func (e *Engine) raise(a *accusation, v *view) (raised bool) {
 	if n := e.judgedNot[lesson{text(a.unit), uint64(a.d)}]; n > 0 {
 		a.says += fmt.Sprintf(" %s on it was judged explained or false before.", capital(count(int64(n), "finding", "findings")))
 	}
-	id := findingID(a, v.r)
+	id := e.findingID(a, v.r)
 	e.openDossier(a, v, id)
 	e.findings = append(e.findings, whosaw.Finding{
 		ID:        id,
@@ -513,8 +513,17 @@ func firstOf(list []string) string {
 }
 
 // findingID hashes the detector, the unit and what identifies the raising access apart from where it was read: the same
-// log under another name, or cut, gives the same id.
-func findingID(a *accusation, r *whosaw.Record) string {
+// log under another name, or cut, gives the same id. One access may raise several of one detector and unit (a page that shows two fields more): each
+// after the first counts up.
+func (e *Engine) findingID(a *accusation, r *whosaw.Record) string {
+	id := hashFinding(a, r, 0)
+	for n := 1; e.dossiers[id] != nil; n++ {
+		id = hashFinding(a, r, n)
+	}
+	return id
+}
+
+func hashFinding(a *accusation, r *whosaw.Record, n int) string {
 	h := sha256.New()
 	ip := ""
 	if r.IP.IsValid() {
@@ -525,6 +534,9 @@ func findingID(a *accusation, r *whosaw.Record) string {
 	} {
 		h.Write([]byte(s))
 		h.Write([]byte{0})
+	}
+	if n > 0 {
+		h.Write([]byte(strconv.Itoa(n)))
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }

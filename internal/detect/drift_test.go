@@ -44,3 +44,26 @@ func TestFieldDrift(t *testing.T) {
 		t.Errorf("without a catalog: %v", fs)
 	}
 }
+
+// Two fields that begin with the same access are two findings, which a verdict, an alarm and a case tell apart by their ids.
+func TestFieldDriftOfTwoAtOnce(t *testing.T) {
+	cat, err := catalog.Parse("catalog.yaml", []byte("name: shop\nroutes:\n  GET /me:\n    fields: [name]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := detect.New(detect.Config{}, cat)
+	var got []whosaw.Finding
+	for i, fields := range [][]string{{"name"}, {"name", "phone", "iban"}} {
+		r := get(start+int64(i)*30*day, 7, true)
+		r.Route, r.Fields, r.Principal = "GET /me", fields, "customer:7"
+		got = append(got, e.Observe(uint64(i+1), &r)...)
+	}
+	if len(got) != 2 || got[0].ID == got[1].ID {
+		t.Fatalf("findings %+v, want two with ids of their own", got)
+	}
+	for i := range got {
+		if g, ok := e.Growth(got[i].ID); !ok || len(g.Filter) != 1 || g.Filter[0].Field[0] != got[i].Filter[0].Field[0] {
+			t.Errorf("finding %s of %v is remembered as %+v", got[i].ID, got[i].Filter, g)
+		}
+	}
+}
