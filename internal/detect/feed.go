@@ -251,10 +251,11 @@ func (e *Engine) unissuedWeights(p0 float64) *weights {
 // issuance moves the realm's feed on, and judges what waited for that.
 func (e *Engine) issuance(r *whosaw.Record) {
 	x := e.realm(text(r.Realm), r.Realm)
-	if r.Time <= x.watermark {
+	t := min(r.Time, e.sure) // one issuer's wrong clock says not that the others' have come up to then
+	if t <= x.watermark {
 		return
 	}
-	x.watermark = r.Time
+	x.watermark = t
 	e.judgeAll(x.waiting.before(x.watermark + 1))
 }
 

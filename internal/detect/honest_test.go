@@ -185,7 +185,12 @@ func TestHonestLateFeed(t *testing.T) {
 }
 
 // The issuances stand still for three hours and then come all at once: they were late, not lost.
-func TestHonestStuckFeed(t *testing.T) {
+func TestHonestStuckFeed(t *testing.T) { stuckFeed(t, false) }
+
+// One issuer's clock is half a day ahead: that the others stand still is seen all the same.
+func TestHonestStuckFeedBesideAWrongClock(t *testing.T) { stuckFeed(t, true) }
+
+func stuckFeed(t *testing.T, wrongClock bool) {
 	w := newWorld(32)
 	var late []whosaw.Record
 	for i := range 20_000 {
@@ -199,6 +204,9 @@ func TestHonestStuckFeed(t *testing.T) {
 			late = nil
 		}
 		iss := issuance(at-second, fmt.Sprint("s", i), "main", c)
+		if wrongClock && at == start+day-hour {
+			w.add(issuance(at+12*hour, "ahead", "main", c))
+		}
 		if stuck {
 			late = append(late, iss)
 		} else {
