@@ -37,7 +37,8 @@ type Rule struct {
 	Cases []Case
 	File  string // where it was read; "shipped/NAME.yaml" for those that come with whosaw
 
-	source []byte
+	source  []byte
+	lengths map[string]bool // settings that are lengths of time
 }
 
 // P0 is how rare a hit must be for honest traffic, and how that is learnt.
@@ -149,25 +150,30 @@ func (a *allowance) UnmarshalYAML(n ast.Node) error {
 
 // setting is a number, or a length of time.
 type setting struct {
-	n    float64
-	line int
+	n      float64
+	line   int
+	length bool
 }
 
 // UnmarshalYAML reads it.
 func (s *setting) UnmarshalYAML(n ast.Node) error {
 	s.line = lineOf(n)
 	text := scalar(n)
-	if v, err := strconv.ParseFloat(text, 64); err == nil && v >= 0 {
+	if v, err := strconv.ParseFloat(text, 64); err == nil && v >= 0 && v <= mostSetting {
 		s.n = v
 		return nil
 	}
 	ms, ok := span(text)
+	s.length = true
 	if !ok || ms < 0 {
 		return at(n, "setting %q is neither a number nor a length of time: write 50, 0.01, 5m, 7d", text)
 	}
 	s.n = float64(ms)
 	return nil
 }
+
+// mostSetting bounds the settings: beyond, whole numbers are no longer told apart.
+const mostSetting = 1 << 53
 
 // span reads a length of time in milliseconds: 90s, 5m, 2h, 7d, -1d.
 func span(text string) (ms int64, ok bool) {
@@ -275,14 +281,30 @@ func parse(name string, data []byte, base func(detector string) *Rule) (*Rule, e
 			if _, ok := from.Settings[key]; !ok {
 				return nil, fmt.Errorf("%s:%d: settings: %s is no setting of %s: give some of %s", name, s.line, key, r.Detector, names(from.Settings))
 			}
+			if length := from.lengths[key]; s.n != 0 && s.length != length {
+				want := "a number, such as 50"
+				if length {
+					want = "a length of time with its unit, such as 90s, 5m, 7d"
+				}
+				return nil, fmt.Errorf("%s:%d: settings: %s of %s is %s", name, s.line, key, r.Detector, want)
+			}
 		}
-		for _, u := range f.Units {
+		if f.Units != nil && len(f.Units) == 0 {
+			return nil, bad("units", "without any nobody is watched: give some of %s, or switch the rule off (off: why)", strings.Join(from.Units, ", "))
+		}
+		for i, u := range f.Units {
+			if slices.Contains(f.Units[:i], u) {
+				return nil, bad("units", "%s stands there twice, and would count everything twice", u)
+			}
 			if !slices.Contains(from.Units, u) {
 				return nil, bad("units", "%s does not watch %q: give some of %s", r.Detector, u, strings.Join(from.Units, ", "))
 			}
 		}
 		if (len(f.P1) > 0) != from.Sequential() && f.P1 != nil {
 			return nil, bad("p1", "%s runs no sequential tests: leave p1 out", r.Detector)
+		}
+		if f.P0.Ceiling != nil && *f.P0.Ceiling == 0 && from.P0.Ceiling != 0 {
+			return nil, bad("p0", "a ceiling of 0 would judge nobody: give the rate above which a route is not judged, or switch the rule off (off: why)")
 		}
 		if len(f.P1) > len(from.P1) {
 			return nil, bad("p1", "%s has room for %d attack rates", r.Detector, len(from.P1))
@@ -365,6 +387,10 @@ func (r *Rule) take(f *file) {
 	}
 	for name, s := range f.Settings {
 		r.Settings[name] = s.n
+		if r.lengths == nil {
+			r.lengths = map[string]bool{}
+		}
+		r.lengths[name] = r.lengths[name] || s.length
 	}
 }
 
@@ -382,9 +408,9 @@ func (r *Rule) check(bad func(member, format string, args ...any) error) error {
 		return bad("for", "an alarm holds until somebody judges it: leave it out, or give an action of the guard")
 	case r.AlarmsPerMonth > 0 && !r.Sequential():
 		return bad("alarms_per_month", "%s states facts or counts, to which the bound does not apply: leave it out", r.Detector)
-	case r.Sequential() && (p.Floor <= 0 || p.Young < p.Floor || p.Ceiling != 0 && p.Ceiling < p.Young || p.Ceiling >= 1 || p.Young >= 1):
+	case r.Sequential() && !(p.Floor > 0 && p.Young >= p.Floor && p.Young < 1 && (p.Ceiling == 0 || p.Ceiling >= p.Young && p.Ceiling < 1)):
 		return bad("p0", "floor, young and ceiling must rise, above 0 and below 1")
-	case p.Of != "" && (p.Times < 1 || p.Enough < 1):
+	case p.Of != "" && !(p.Times >= 1 && p.Enough >= 1):
 		return bad("p0", "a median needs times, at least 1, and enough, at least 1")
 	case len(r.Attack)+len(r.OWASP) == 0:
 		return bad("attack", "name an ATT&CK technique, or under owasp a risk of the API list")
