@@ -441,3 +441,18 @@ func TestWaitingAgainstList(t *testing.T) {
 		}
 	})
 }
+
+// A network through which the whole house comes is tried more often than its counts hold: its rate stays what it is.
+func TestRateOfVeryManyTrials(t *testing.T) {
+	e := New(Config{}, nil)
+	s := &stratum{envelope: &e.rule[nonexistent].envelope, w: e.rule[nonexistent].bank.weights(0.02)}
+	x := s.networks.put(7)
+	*x = tried{id: 7, n: 1<<32 - 1, hits: 1 << 30, step: -1}
+	for range 100 {
+		e.learn(s, 7, true)
+	}
+	e.learnMany(s, 7, lessons{1<<32 - 1, 1 << 30})
+	if rate := float64(x.hits) / float64(x.n); rate < 0.24 || rate > 0.26 || x.step != 50 || s.enough != 1 || s.rates[50] != 1 {
+		t.Errorf("%d of %d, step %d, %d networks: want a quarter", x.hits, x.n, x.step, s.enough)
+	}
+}

@@ -422,7 +422,9 @@ func (f *dossier) learnLater(of, unit uint64, hit bool) {
 	if f.kept == nil {
 		f.kept = make(map[lesson]lessons)
 	}
-	t.n++
+	if t.n++; t.n == mostTried { // as a unit's own count
+		t.n, t.hits = t.n/2, t.hits/2
+	}
 	if hit {
 		t.hits++
 	}

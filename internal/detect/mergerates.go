@@ -159,8 +159,7 @@ func (s *stratum) join(o *stratum) {
 			}
 			continue
 		}
-		mine.n += t.n
-		mine.hits += t.hits
+		mine.add(t.n, t.hits)
 		switch since := int16(t.hour - mine.hour); {
 		case mine.hn == 0 || since > 0 && t.hn > 0:
 			mine.hour, mine.hn, mine.hhits = t.hour, t.hn, t.hhits

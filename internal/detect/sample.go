@@ -16,6 +16,18 @@ type tried struct {
 	hn, hhits uint16 // trials and hits of that
 }
 
+// mostTried is how many trials a unit's rate is of; then all count half. A whole house may come through one network, and its counts must not
+// begin anew.
+const mostTried = 1 << 31
+
+// add counts trials, and of them hits.
+func (t *tried) add(n, hits uint32) {
+	all, of := uint64(t.n)+uint64(n), uint64(t.hits)+uint64(hits)
+	for ; all > mostTried; all, of = all/2, of/2 {
+	}
+	t.n, t.hits = uint32(all), uint32(of)
+}
+
 // sample holds the units of a baseline in an open-addressing table. Every trial looks one up, and once the sample is full most units are
 // not in it: the sieve, which stays in the processor's caches, says so for all but one in twenty.
 type sample struct {

@@ -124,9 +124,10 @@ func (e *Engine) learn(s *stratum, id uint64, hit bool) {
 		t = s.networks.put(id)
 		e.networks++
 	}
-	t.n++
 	if hit {
-		t.hits++
+		t.add(1, 1)
+	} else {
+		t.add(1, 0)
 	}
 	e.rate(s, t)
 	e.byHour(s, t, hit)
@@ -147,8 +148,7 @@ func (e *Engine) learnMany(s *stratum, id uint64, l lessons) {
 	if l.hits > 0 {
 		first = 1
 	}
-	t.n += l.n - 1
-	t.hits += l.hits - first
+	t.add(l.n-1, l.hits-first)
 	e.rate(s, t)
 }
 
