@@ -70,7 +70,7 @@ func (w *world) showCalm(v *view) []panel {
 	if len(first.Tail) > 0 {
 		first.TailHead = v.T("calm.latest")
 	}
-	if c.at.IsZero() {
+	if !c.exact || !w.settled() {
 		first.Sign = "≥"
 	}
 	if c.forged > 0 {

@@ -70,6 +70,7 @@ type calm struct {
 	at       time.Time
 	forged   int64 // customers shown to forged tokens, ever
 	accesses int64 // in the ledger
+	exact    bool  // nobody was taking customers, and the records tell it exactly
 }
 
 // next begins the step behind from. What the step before does ends first. Asked twice, it is done once.
@@ -268,18 +269,27 @@ func (s *story) watch(ctx context.Context) {
 
 // rest counts what a calm day shows.
 func (s *story) rest(ctx context.Context) {
+	still := s.settled()
 	answer, err := s.world.count(ctx, forged())
 	if err == nil {
 		var status api.Status
 		if status, err = s.world.srv.API().Status(ctx); err == nil {
 			s.mu.Lock()
-			s.calm = calm{s.world.cfg.Now(), answer.Subjects, status.Ledger.Accesses}
+			s.calm = calm{s.world.cfg.Now(), answer.Subjects, status.Ledger.Accesses, still && len(answer.Gaps) == 0}
 			s.mu.Unlock()
 		}
 	}
 	if err != nil && ctx.Err() == nil {
 		s.world.log.Error("count what the shop's days were", "error", err)
 	}
+}
+
+// settled reports whether every attempt until now is counted.
+func (s *story) settled() bool {
+	s.mu.Lock()
+	list := []*attempt{s.tried, s.off, s.on, s.last}
+	s.mu.Unlock()
+	return !slices.ContainsFunc(list, func(a *attempt) bool { return a != nil && !a.settled() })
 }
 
 func (a *attempt) settled() bool {
