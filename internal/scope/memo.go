@@ -274,7 +274,12 @@ func (m *Memo) find(ctx context.Context, q *question, key memoKey, blocks []int,
 		}
 	}
 	m.mu.Unlock()
-	slices.SortStableFunc(all, func(a, b *memory) int { return len(b.parts) - len(a.parts) })
+	left := make(map[*memory]int, len(all))
+	for _, x := range all {
+		_, rest := x.of(q, blocks)
+		left[x] = len(rest) // not how many it has: of some it may know nothing at this moment
+	}
+	slices.SortStableFunc(all, func(a, b *memory) int { return left[a] - left[b] })
 	for _, x := range all {
 		ok, err := x.holds(ctx, q, wanted)
 		if err != nil {
