@@ -26,7 +26,8 @@ type everybody struct {
 	server   *http.Server
 	listener net.Listener
 	scheme   string
-	wake     chan struct{}
+	build    chan struct{} // wakes who builds look-ups
+	look     chan struct{} // wakes who looks at posted notices
 }
 
 // genuine looks for the notice that a code is of.
@@ -57,7 +58,7 @@ func (s *Server) openPublic(ac *api.Config) error {
 	if err != nil {
 		return err
 	}
-	e := &everybody{lookups: lookups, server: s.httpServer(pages.Handler()), scheme: "http", wake: make(chan struct{}, 1)}
+	e := &everybody{lookups: lookups, server: s.httpServer(pages.Handler()), scheme: "http", build: make(chan struct{}, 1), look: make(chan struct{}, 1)}
 	e.server.MaxHeaderBytes, e.server.ReadTimeout, e.server.WriteTimeout = 16<<10, 15*time.Second, time.Minute
 	s.everybody = e
 	if e.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
@@ -92,9 +93,11 @@ func (e *everybody) nudge() {
 	if e == nil {
 		return
 	}
-	select {
-	case e.wake <- struct{}{}:
-	default: // it is awake
+	for _, c := range []chan struct{}{e.build, e.look} {
+		select {
+		case c <- struct{}{}:
+		default: // it is awake
+		}
 	}
 }
 
@@ -120,7 +123,8 @@ func (s *Server) runPublic(ctx context.Context, running *sync.WaitGroup, failed 
 			failed <- fmt.Errorf("serve the public pages on %s: %w", e.listener.Addr(), err)
 		}
 	})
-	running.Go(func() { s.keepPublic(ctx) })
+	running.Go(func() { s.keepLookups(ctx) })
+	running.Go(func() { s.keepPosted(ctx) })
 	s.log.Info("serving the public pages", "address", e.listener.Addr().String(), "url", s.cfg.Public.URL)
 	return func(grace context.Context) {
 		if err := e.server.Shutdown(grace); err != nil {
@@ -129,27 +133,42 @@ func (s *Server) runPublic(ctx context.Context, running *sync.WaitGroup, failed 
 	}
 }
 
-// keepPublic builds look-ups, looks whether posted notices can be read, and records how many secrets were handed out, until ctx ends.
-func (s *Server) keepPublic(ctx context.Context) {
-	tick := time.NewTicker(incident.SeenEvery)
-	defer tick.Stop()
-	for {
+// keepLookups builds look-ups as incidents offer them, until ctx ends. Those of millions of people take minutes, and nothing else waits for them: a
+// posted notice that nobody looks at for so long would have a gap that never was.
+func (s *Server) keepLookups(ctx context.Context) {
+	every(ctx, s.everybody.build, func() {
 		if err := s.everybody.lookups.Sync(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("look-ups are not as the incidents offer them", "error", err)
 		}
-		if err := s.seePosted(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("posted notices", "error", err)
-		}
+	})
+}
+
+// keepPosted looks whether posted notices can be read, and records how many secrets were handed out, until ctx ends and once more.
+func (s *Server) keepPosted(ctx context.Context) {
+	handed := func(ctx context.Context) {
 		if err := s.recordHanded(ctx); err != nil {
 			s.log.Error("secrets that were handed out are not on record", "error", err)
 		}
+	}
+	every(ctx, s.everybody.look, func() {
+		if err := s.seePosted(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("posted notices", "error", err)
+		}
+		handed(ctx)
+	})
+	handed(context.WithoutCancel(ctx))
+}
+
+// every does what is to be done at once, each minute and when it is woken, until ctx ends.
+func every(ctx context.Context, wake <-chan struct{}, do func()) {
+	tick := time.NewTicker(incident.SeenEvery)
+	defer tick.Stop()
+	for {
+		do()
 		select {
 		case <-tick.C:
-		case <-s.everybody.wake:
+		case <-wake:
 		case <-ctx.Done():
-			if err := s.recordHanded(context.WithoutCancel(ctx)); err != nil {
-				s.log.Error("secrets that were handed out are not on record", "error", err)
-			}
 			return
 		}
 	}
