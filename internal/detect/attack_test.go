@@ -362,6 +362,28 @@ func TestKeyStates(t *testing.T) {
 	}
 }
 
+// The sessions that a retired key gave out live on, but not beyond the end of its validity.
+func TestRetiredKeyExpires(t *testing.T) {
+	w := newWorld(12)
+	w.add(whosaw.Record{Type: whosaw.TypeKey, Time: start, Key: "old", Ref: &whosaw.Reference{State: "active", Since: start, Until: start + 4*day}})
+	w.add(whosaw.Record{Type: whosaw.TypeKey, Time: start, Key: "old", Ref: &whosaw.Reference{State: "retired", Since: start + day}})
+	for i := range 200 {
+		c := 1 + i*7919%20_000
+		w.add(issuance(start+hour, fmt.Sprint("c", i), "old", c))
+		r := get(start+int64(i+2)*hour, c, true)
+		r.Key, r.Credential, r.Principal, r.IP = "old", fmt.Sprint("c", i), "customer:"+r.Subjects[0], ip(c)
+		if r.Time >= start+4*day+5*minute {
+			w.attack(r)
+		} else {
+			w.add(r)
+		}
+	}
+	fs := caught(t, w, "key_state")
+	if len(fs) != 1 || fs[0].Time != whosaw.Time(start+4*day+hour) || !strings.Contains(fs[0].Says, "valid until 2025-04-18") {
+		t.Errorf("findings %v", fs)
+	}
+}
+
 // The person who could read the key has left; with the feed, what is signed without a log-in is pinned to the key.
 func TestLeaversKey(t *testing.T) {
 	w := newWorld(12)

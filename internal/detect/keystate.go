@@ -111,7 +111,8 @@ func (e *Engine) keyState(v *view) {
 	if s.State == "revoked" && s.Since+e.knobs.keySkew <= r.Time {
 		ended, from = keyRevoked, s.Since+e.knobs.keySkew
 	}
-	if s.Until != 0 && s.Until+e.knobs.keySkew <= r.Time && r.Time < from {
+	// A retired key's honest sessions live on to its end of validity, and no longer.
+	if s.Until != 0 && s.Until+e.knobs.keySkew <= r.Time && (ended != keyRevoked || r.Time < from) {
 		ended, from = keyExpired, s.Until+e.knobs.keySkew
 	}
 	if ended == notEnded || r.Time < from || e.covered(keyState, v) {
