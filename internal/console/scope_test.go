@@ -27,9 +27,11 @@ func TestScope(t *testing.T) {
 	b.Shows("Who was affected")
 	b.Shows("Counted in")
 	b.Shows("login-2024-b")
+	b.Wait(`!document.querySelector(".load.wait")`) // what comes in moves what is to be clicked
 	b.Click(`//section[@id="narrow"]//button[text()="login-2024-b"]`)
 	b.Wait(`document.querySelector(".chip")?.innerText.includes("login-2024-b")`)
 	b.Shows("Counted in")
+	b.Wait(`!document.querySelector(".load.wait")`)
 	b.Click(`//section[@id="narrow"]//button[text()="disclosed"]`)
 	b.Wait(`document.querySelectorAll(".chip").length === 2`)
 	b.Shows("Counted in")

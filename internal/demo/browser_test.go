@@ -57,6 +57,7 @@ func (b *tab) clean(name string) {
 	}{{"light", 1440, false}, {"dark", 1440, true}, {"390-light", 390, false}} {
 		b.look(look.width, look.dark)
 		b.Wide(name+"-"+look.name, ".dpath")
+		b.Eval(`(scrollTo(0, document.documentElement.scrollHeight), "")`) // the bar at the foot of the window covers nothing at the page's end
 		b.Axe(name + "-" + look.name)
 		b.Shot("demo-" + name + "-" + look.name)
 	}
