@@ -22,7 +22,8 @@ const module = "github.com/whosaw/whosaw"
 // earlier one and never the other way round.
 var importTable = map[string][]string{
 	"":                   {},
-	"guard":              {},
+	"guard":              {"internal/presented"},
+	"internal/presented": {},
 	"internal/answer":    {},
 	"internal/proxy":     {"", "guard", "internal/answer", "internal/catalog"},
 	"internal/catalog":   {"", "internal/answer", "internal/hint", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml"},
@@ -72,7 +73,7 @@ var importTable = map[string][]string{
 	"internal/guard": {"", "internal/catalog", "internal/reference", "internal/rules", "internal/store/sqlite", "github.com/cespare/xxhash/v2", "github.com/go-jose/go-jose/v4"},
 
 	"internal/door": {
-		"", "internal/guard", "github.com/envoyproxy/go-control-plane/envoy", "google.golang.org/grpc", "google.golang.org/genproto/googleapis/rpc",
+		"", "internal/guard", "internal/presented", "github.com/envoyproxy/go-control-plane/envoy", "google.golang.org/grpc", "google.golang.org/genproto/googleapis/rpc",
 	},
 
 	// The server's.

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/whosaw/whosaw/internal/presented"
 )
 
 // ErrRefused says that the answer must not leave. Whoever asked was told, or, where part of the answer had left, will see it break off.
@@ -112,7 +114,7 @@ func (c *Client) mayOpen(r *http.Request, err error) bool {
 func (c *Client) question(r *http.Request) question {
 	q := question{
 		Request: r.Header.Get("X-Request-Id"), Door: c.cfg.Door, Method: r.Method, Path: r.URL.RequestURI(),
-		IP: c.address(r), Agent: r.UserAgent(), Credential: single(r.Header["Authorization"]),
+		IP: c.address(r), Agent: r.UserAgent(), Credential: presented.Credential(r.Header["Authorization"], r.Header["Cookie"], c.cfg.Cookie),
 	}
 	if q.Request == "" || len(q.Request) > 128 {
 		q.Request = newID()
@@ -120,40 +122,7 @@ func (c *Client) question(r *http.Request) question {
 	if scheme, rest, ok := strings.Cut(q.Credential, " "); ok && strings.EqualFold(scheme, "bearer") {
 		q.Credential = strings.TrimSpace(rest)
 	}
-	if q.Credential == "" && c.cfg.Cookie != "" {
-		q.Credential = single(values(r.Header["Cookie"], c.cfg.Cookie))
-	}
 	return q
-}
-
-// single gives the one text of a list. Which of several the service goes by is not known here: where they differ it is all of them, which is a
-// credential that nobody issued.
-func single(list []string) string {
-	var out []string
-	for _, s := range list {
-		if s = strings.TrimSpace(s); s != "" && !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return strings.Join(out, ", ")
-}
-
-// values gives what a cookie is set to, as the most lenient reader takes it: one that a service reads and nobody judged would be a way in.
-func values(headers []string, name string) (out []string) {
-	for _, h := range headers {
-		for part := range strings.SplitSeq(h, ";") {
-			k, v, ok := strings.Cut(part, "=")
-			if !ok || !strings.EqualFold(strings.TrimSpace(k), name) {
-				continue
-			}
-			v = strings.TrimSpace(v)
-			if len(v) > 1 && v[0] == '"' && v[len(v)-1] == '"' {
-				v = v[1 : len(v)-1]
-			}
-			out = append(out, v)
-		}
-	}
-	return out
 }
 
 func (c *Client) decide(ctx context.Context, q *question) (decision, error) {

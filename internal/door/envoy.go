@@ -13,6 +13,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/guard"
+	"github.com/whosaw/whosaw/internal/presented"
 )
 
 // envoy answers Envoy's external authorization, version 3.
@@ -84,8 +85,8 @@ func envoyRequest(in *authv3.CheckRequest, door *guard.DoorConfig) (q guard.Requ
 	}
 	h := headersOf(http)
 	q = guard.Request{
-		ID: single(h["x-request-id"]), Door: door.Name, Method: http.GetMethod(), Path: http.GetPath(), Credential: presented(h["authorization"], h["cookie"], door.Cookie),
-		IP: a.Unmap(), Agent: single(h["user-agent"]),
+		ID: presented.Single(h["x-request-id"]), Door: door.Name, Method: http.GetMethod(), Path: http.GetPath(), Credential: guard.Secret(presented.Credential(h["authorization"], h["cookie"], door.Cookie)),
+		IP: a.Unmap(), Agent: presented.Single(h["user-agent"]),
 	}
 	if q.ID == "" {
 		q.ID = http.GetId()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/guard"
+	"github.com/whosaw/whosaw/internal/presented"
 )
 
 // nginxHandler answers nginx's auth_request: 204 lets the request through, 401 asks for a log-in, 403 refuses. Nothing else means
@@ -73,7 +74,7 @@ func nginxRequest(r *http.Request, door *guard.DoorConfig) (q guard.Request, ok 
 	h := r.Header
 	q = guard.Request{
 		ID: h.Get("X-Request-Id"), Door: door.Name, Method: h.Get("X-Original-Method"), Path: h.Get("X-Original-Uri"), Agent: h.Get("User-Agent"),
-		Credential: presented(h["Authorization"], h["Cookie"], door.Cookie),
+		Credential: guard.Secret(presented.Credential(h["Authorization"], h["Cookie"], door.Cookie)),
 	}
 	if q.Method == "" || q.Path == "" || len(h.Values("X-Original-Uri")) > 1 || len(h.Values("X-Original-Method")) > 1 {
 		return q, false
