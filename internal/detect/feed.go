@@ -156,10 +156,10 @@ func (e *Engine) unissued(v *view) {
 // issuedBy is when the issuance of an access is no longer expected. The lag is counted from the clock, which an access may be behind: its
 // server's clock may be slow. Where the feed is declared complete, so is by how much clocks may differ: that is its lag.
 func (e *Engine) issuedBy(r *whosaw.Record, feed reference.Feed) int64 {
-	due := r.Time + e.lag(feed)
-	if !feed.Complete() {
-		due = max(r.Time, min(e.sure, r.Time+e.knobs.issuedSkew)) + e.lag(feed) // no clock that is ahead holds it up for longer
+	if feed.Complete() {
+		return r.Time + e.lag(feed)
 	}
+	due := max(r.Time, min(e.sure, r.Time+e.knobs.issuedSkew)) + e.lag(feed) // no clock that is ahead holds it up for longer
 	if e.sorted() {
 		due += e.knobs.issuedSkew
 	}

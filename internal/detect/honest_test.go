@@ -402,3 +402,31 @@ func TestHonestSlowClock(t *testing.T) {
 		}
 	}
 }
+
+// TestCompleteFeedInOrder: one server that sends everything in the order of its times is not told of a forged token later than others, where its
+// feed is declared complete.
+func TestCompleteFeedInOrder(t *testing.T) {
+	w := newWorld(40)
+	w.add(feedRecord(start, 0, 0))
+	at := start
+	for i := range 10_000 {
+		at += second
+		c := w.customer(30_000)
+		w.add(issuance(at, fmt.Sprint("s", i), "main", c))
+		r := get(at+100, c, true)
+		r.Principal, r.Key, r.Credential, r.IP, r.Agent = "customer:"+strconv.Itoa(c), "main", fmt.Sprint("s", i), ip(c), phone
+		w.add(r)
+	}
+	for i := range 3 {
+		at += second
+		r := get(at, w.customer(30_000), true)
+		r.Key, r.Credential, r.IP, r.Agent = "main", fmt.Sprint("forged", i), ip(i), phone
+		w.add(r)
+	}
+	last := get(at+1, w.customer(30_000), true)
+	last.Route, last.Subjects, last.Agent = "GET /products/{id}", nil, phone
+	w.add(last)
+	if _, fs := runArrival(w); len(by(fs, "unissued")) == 0 {
+		t.Errorf("a forged token in traffic that is in order: %v", fs)
+	}
+}
