@@ -166,31 +166,19 @@ func (b *blockTop) take(lines []topLine) {
 
 // largest finds the answer by a bar. It reports false if all groups must be counted.
 func (b *blockTop) largest(ctx context.Context) (bool, error) {
-	// What a group has in one block is less than what it has in all: of groups that are told apart it makes a bar.
-	for k, r := range b.rest {
-		b.begun = append(b.begun, topLine{k, int64(len(r.members)), 0})
-	}
-	slices.SortFunc(b.begun, compareTop)
-	seen := map[topGroup]bool{}
-	var bar topLine
-	for _, x := range b.begun {
-		if seen[x.topGroup] = true; len(seen) == b.limit {
-			bar = x
-			break
-		}
-	}
-	if b.begun = nil; bar.subjects == 0 {
-		return false, nil
+	counted, bar, err := b.bar(ctx)
+	if err != nil || bar == 0 || b.spoilt() {
+		return false, err
 	}
 	groups := map[topGroup]int64{} // and what they have at most
 	for k, r := range b.rest {
-		if n := int64(len(r.members)); n >= b.least(k.day, -1, bar.subjects) {
+		if n := int64(len(r.members)); n >= b.least(k.day, -1, bar) {
 			groups[k] += n
 		}
 	}
 	over := false
-	err := b.each(ctx, b.blocks, func(w *topWorker) error {
-		found, err := w.reaching(bar.subjects)
+	err = b.each(ctx, b.blocks, func(w *topWorker) error {
+		found, err := w.reaching(bar)
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		for k, n := range found {
@@ -205,11 +193,53 @@ func (b *blockTop) largest(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	if err == nil && !b.spoilt() {
-		err = b.prune(ctx, groups, bar.subjects)
+		err = b.prune(ctx, groups, bar)
 	}
 	if err != nil || b.spoilt() {
 		return false, err
 	}
+	for _, k := range counted {
+		delete(groups, k)
+	}
+	return true, b.some(ctx, groups)
+}
+
+// bar gives how many subjects a group must have: as many groups as are asked for have at least so many; 0 if that is not known.
+// Those that it counted out are among the best.
+func (b *blockTop) bar(ctx context.Context) (counted []topGroup, bar int64, err error) {
+	// What a group has in one block is less than what it has in all: of groups that are told apart it makes a bar.
+	for k, r := range b.rest {
+		b.begun = append(b.begun, topLine{k, int64(len(r.members)), 0})
+	}
+	slices.SortFunc(b.begun, compareTop)
+	sums, most := map[topGroup]int64{}, []topLine(nil)
+	for _, x := range b.begun {
+		if _, ok := sums[x.topGroup]; !ok && len(sums) == b.limit-1 {
+			bar = x.subjects
+		}
+		sums[x.topGroup] += x.subjects
+	}
+	if b.begun = nil; bar == 0 {
+		return nil, 0, nil
+	}
+	// Where many blocks share a day that is far too low: those that seem to have the most are counted out.
+	for k, n := range sums {
+		most = append(most, topLine{k, n, 0})
+	}
+	slices.SortFunc(most, compareTop)
+	groups := map[topGroup]int64{}
+	for _, x := range most[:b.limit] {
+		groups[x.topGroup] = x.subjects
+		counted = append(counted, x.topGroup)
+	}
+	if err := b.some(ctx, groups); err != nil || b.spoilt() || len(b.best) < b.limit {
+		return nil, 0, err
+	}
+	return counted, max(bar, b.best[b.limit-1].subjects), nil
+}
+
+// some counts out groups, which have about so many subjects, and takes them.
+func (b *blockTop) some(ctx context.Context, groups map[topGroup]int64) error {
 	list := make([]topGroup, 0, len(groups))
 	for k := range groups {
 		list = append(list, k)
@@ -224,10 +254,10 @@ func (b *blockTop) largest(ctx context.Context) (bool, error) {
 		some := list[:n]
 		list = list[n:]
 		if err := b.count(ctx, some, some[0].day, some[n-1].day); err != nil || b.spoilt() {
-			return false, err
+			return err
 		}
 	}
-	return true, nil
+	return nil
 }
 
 // prune leaves those of groups that can reach the bar by what all blocks say of them: one that has much in a block may have little in the
