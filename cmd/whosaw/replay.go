@@ -337,6 +337,8 @@ func (m *Main) writeReplay(c *rehearsal.Comparison) error {
 // whose says what a finding is, and how that is known.
 func whose(f *rehearsal.Judged) string {
 	switch {
+	case f.Whose == "" && len(f.Filter) == 0:
+		return "accuses no access"
 	case f.Whose == "":
 		return "not known"
 	case f.By == "truth" && f.Whose == "false":

@@ -11,7 +11,7 @@
 //     by package scope over the whole ledger.
 //  3. A customer is lost once: from the first access of the attack that disclosed it, by event time. Planted customers are
 //     nobody and are not counted.
-//  4. A finding belongs to the attacker whose accesses are more than half of what its filter matches up to Seen; else it is a false alarm.
+//  4. A finding belongs to the attacker whose accesses are more than half of what its filter matches up to Seen; else it is a false alarm. One without a filter, which rests on records of keys and people, is neither.
 //  5. What was never noticed is said to be never noticed, and counts as worse than any number.
 //  6. Nothing is kept: ledgers are throwaway directories. [Onto] sends nothing anywhere.
 //

@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/drill"
 	"github.com/whosaw/whosaw/internal/sim"
 )
@@ -107,9 +108,12 @@ func TestSummary(t *testing.T) {
 		all.Detector = ""
 		return &drill.Outcome{
 			Seed: seed, Accesses: 1000, Honest: 990, Attackers: []drill.Attacker{{Name: "a", Accesses: 10, Customers: 900, Scores: []drill.Score{s}, All: all}},
-			Findings: []drill.Found{{Attacker: "a"}, {}},
-			Levels:   []drill.Level{{Detector: "unissued", Trials: 100, Tests: 12, Highest: float64(seed) / 10, Reached: [4]int64{2, 1}}},
-			Events:   []drill.Event{{Name: "nat", Accesses: 5, Answers: int64(seed - 6), Highest: float64(seed) / 100, Detector: "unissued"}, {Name: "idle", Accesses: 1}},
+			Findings: []drill.Found{
+				{Finding: whosaw.Finding{Filter: whosaw.Filter{{}}}, Attacker: "a"}, {Finding: whosaw.Finding{Filter: whosaw.Filter{{}}}},
+				{Finding: whosaw.Finding{Detector: "key_policy"}}, // accuses no access, so it is no false alarm
+			},
+			Levels: []drill.Level{{Detector: "unissued", Trials: 100, Tests: 12, Highest: float64(seed) / 10, Reached: [4]int64{2, 1}}},
+			Events: []drill.Event{{Name: "nat", Accesses: 5, Answers: int64(seed - 6), Highest: float64(seed) / 100, Detector: "unissued"}, {Name: "idle", Accesses: 1}},
 		}
 	}
 	s := drill.Summarize(drill.Config{Scenario: "x"}, []*drill.Outcome{run(6, i64(4)), run(7, nil), run(8, i64(2))})

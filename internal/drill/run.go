@@ -76,7 +76,7 @@ func (l *Level) Bound(i int) float64 {
 func (o *Outcome) Alarms() int64 {
 	var n int64
 	for i := range o.Findings {
-		if o.Findings[i].Attacker == "" {
+		if o.Findings[i].False() {
 			n++
 		}
 	}

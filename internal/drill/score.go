@@ -49,11 +49,15 @@ func (o *Outcome) held(a *Attacker, t *truth, of *taking) *int64 {
 // Found is a finding and whose it is.
 type Found struct {
 	whosaw.Finding
-	// Attacker is whose accesses are more than half of what the filter matches up to Seen; "" is a false alarm.
+	// Attacker is whose accesses are more than half of what the filter matches up to Seen; "" is a false alarm, if there is a filter.
 	Attacker string `json:"attacker"`
 	Matches  int64  `json:"matches"` // accesses up to Seen
 	Attack   int64  `json:"attack"`  // of them the attackers'
 }
+
+// False reports whether it accuses mostly what is no attack. A finding without a filter rests on records of keys and people: it accuses no
+// access, so the accesses cannot say that it is false.
+func (f *Found) False() bool { return f.Attacker == "" && len(f.Filter) > 0 }
 
 // score holds the case's findings against the truth.
 func (o *Outcome) score(ctx context.Context, c *pipeline.Case, t *truth) error {

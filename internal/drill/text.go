@@ -221,11 +221,14 @@ func limit(f float64) string {
 // alarms lists the false alarms, the first few.
 func (s *Summary) alarms(m *report.Message) {
 	const most = 8
-	n := 0
+	n, bare := 0, int64(0)
 	for _, o := range s.Runs {
 		for i := range o.Findings {
 			f := &o.Findings[i]
-			if f.Attacker != "" {
+			if len(f.Filter) == 0 {
+				bare++
+			}
+			if !f.False() {
 				continue
 			}
 			if n++; n <= most {
@@ -236,6 +239,9 @@ func (s *Summary) alarms(m *report.Message) {
 	}
 	if n > most {
 		m.Item("and " + figure.Int(int64(n-most)) + " more in the answer of --json")
+	}
+	if bare > 0 {
+		m.Item(figure.Of(bare, "finding accuses", "findings accuse") + " no access: what records say of keys and people is no alarm on traffic")
 	}
 }
 

@@ -59,7 +59,8 @@ type Side struct {
 	Findings  []Judged   `json:"findings"`
 	Detectors []Detector `json:"detectors"`
 	Attackers []Attacker `json:"attackers"` // known from the truth
-	// FalseAlarms counts the findings that are known to accuse mostly what is honest, Unjudged those of which nobody knows.
+	// FalseAlarms counts the findings that are known to accuse mostly what is honest, Unjudged those of which nobody knows. Those that accuse no
+	// access (key_policy) are neither.
 	FalseAlarms int `json:"false_alarms"`
 	Unjudged    int `json:"unjudged"`
 	// HonestAccesses and HonestActors are what all filters together match and is known to be honest; null: not known.
@@ -195,10 +196,11 @@ func (j *judge) side(s, other *side, out *Side) error {
 		if err := j.finding(&f); err != nil {
 			return err
 		}
-		switch f.Whose {
-		case "":
+		switch {
+		case len(f.Filter) == 0: // it accuses no access, so there is nothing of them to say
+		case f.Whose == "":
 			out.Unjudged++
-		case "false", "explained":
+		case f.Whose == "false", f.Whose == "explained":
 			out.FalseAlarms++
 		}
 		out.Findings = append(out.Findings, f)
@@ -225,6 +227,13 @@ func upTo(f *whosaw.Finding) whosaw.Filter {
 
 // finding says whose a finding is.
 func (j *judge) finding(f *Judged) error {
+	if len(f.Filter) == 0 {
+		// It rests on records of keys and people: only a person can say what it was.
+		if f.Whose = j.verdicts[f.ID]; f.Whose != "" {
+			f.By = "verdict"
+		}
+		return nil
+	}
 	filter := upTo(&f.Finding)
 	answer, err := j.cfg.Scope.Count(j.ctx, filter)
 	if err != nil {

@@ -157,6 +157,36 @@ func TestReplayWithoutTruth(t *testing.T) {
 	}
 }
 
+// TestReplayAccusesNoAccess: what a key policy finds rests on records of keys and matches no access, so no truth about accesses makes it false, and
+// nobody has to have judged it for the rest to be known.
+func TestReplayAccusesNoAccess(t *testing.T) {
+	c, truth := shop(t, sim.Config{Scenario: "honest", Seed: 6, Customers: 100, Days: 1, Start: sim.Example().Start})
+	before := replay(t, c, detect.Config{}, detect.Config{}, truth)
+	_, err := c.Ledger().Append(t.Context(), []whosaw.Record{
+		{Type: whosaw.TypeAct, Time: int64(*before.To), Source: "operator", Position: 1, Ref: &whosaw.Reference{Kind: detect.KeyPolicyAct, Note: `{"no_human_readers":true}`}},
+		{Type: whosaw.TypeKey, Time: int64(*before.To), Source: "operator", Position: 2, Key: "backup", Ref: &whosaw.Reference{Kind: "exported", Readers: []string{"kim"}}},
+	})
+	check(t, err)
+	for name, truth := range map[string][]byte{"by the truth": truth, "by nothing": nil} {
+		got := replay(t, c, detect.Config{}, detect.Config{}, truth).New
+		n := 0
+		for _, f := range got.Findings {
+			if f.Detector != "key_policy" {
+				continue
+			}
+			if n++; f.Whose != "" || f.By != "" || f.Shown != 0 {
+				t.Errorf("%s: %+v", name, f)
+			}
+		}
+		if n == 0 {
+			t.Fatalf("%s: no key breaks the policy: %+v", name, got.Findings)
+		}
+		if got.FalseAlarms != before.New.FalseAlarms || got.Unjudged != 0 || got.HonestActors == nil {
+			t.Errorf("%s: %d false alarms, %d unjudged, honest actors %v", name, got.FalseAlarms, got.Unjudged, got.HonestActors)
+		}
+	}
+}
+
 func TestReadTruth(t *testing.T) {
 	for _, bad := range []string{"{}\n", "[]\n", `{"id":"a"}` + "\n", "x\n"} {
 		if _, err := rehearsal.ReadTruth(strings.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "line 1") {
