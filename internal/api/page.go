@@ -21,7 +21,8 @@ func (a *API) Ask(r *http.Request, who Who, kind string, filter whosaw.Filter) (
 	return a.query(r, "")
 }
 
-// Again begins a part of a question that is on record: the next of what one page shows.
+// Again begins a part of a question that is on record: the next turn of an answer that takes several, or what is done about it. That it is
+// on record, in the name of the same person and with the same filter, is the caller's to hold.
 func (a *API) Again(r *http.Request, who Who) (ctx context.Context, q *pipeline.Question, end func(), err error) {
 	return a.query(r.WithContext(context.WithValue(r.Context(), whoKey{}, who)), "")
 }

@@ -107,7 +107,7 @@ func (s *site) visits(n int) (list []whosaw.Record) {
 }
 
 // raised has a detector raise a finding about a filter.
-func (s *site) raised(b *testing.B, f whosaw.Filter) {
+func (s *site) raised(b testing.TB, f whosaw.Filter) {
 	now := whosaw.Time(s.now().UnixMilli())
 	_, err := s.alarms.Raise(b.Context(), alarm.Raised{Sequence: s.live.Last(), Finding: whosaw.Finding{ID: "bench", Detector: "unissued", Filter: f, Time: now, Seen: now}})
 	check(b, err)

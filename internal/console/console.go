@@ -53,11 +53,14 @@ type Console struct {
 	watch *watch
 	lists listings
 	memo  *scope.Memo
+	looks looks
+
+	patience time.Duration // turnFor
 }
 
 // New gives a console.
 func New(cfg Config) (*Console, error) {
-	c := &Console{cfg: cfg, memo: scope.NewMemo(memoBytes)}
+	c := &Console{cfg: cfg, memo: scope.NewMemo(memoBytes), patience: turnFor}
 	var err error
 	if c.words, err = readWords(files); err != nil {
 		return nil, err

@@ -10,7 +10,8 @@
 //     never Quiet.
 //  5. No customer's id, credential or token stands in an address or a title: filters and customers have handles there, drawn at
 //     random.
-//  6. Whoever looks at customers' data or exports it is in the ledger with the question, before the answer.
+//  6. Whoever looks at customers' data or exports it is in the ledger with the question, before the answer: once, however many turns
+//     the answer to one look at one part takes ([looks]).
 //  7. Live parts are made once a second for each language, however many watch; a watcher that does not read misses some and
 //     holds up nobody.
 //

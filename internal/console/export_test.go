@@ -39,3 +39,6 @@ func PaceOf(at []time.Time, accepted []int64) float64 {
 	}
 	return p.rate()
 }
+
+// Impatient makes a turn as short as can be: one block a worker.
+func Impatient(c *Console) { c.patience = -time.Hour }

@@ -110,6 +110,7 @@ type findingPage struct {
 	Answer   *whosaw.ScopeAnswer
 	Fields   []fieldView
 	Sofar    string // what is known while it is not all
+	Again    string // where the next turn is asked for then
 	Touched  bool
 	Gaps     []string
 	Timeline template.HTML
@@ -453,12 +454,12 @@ func (c *Console) findingFigures(w http.ResponseWriter, r *http.Request, who api
 	if err != nil {
 		return err
 	}
-	ctx, q, end, err := c.cfg.API.Ask(r, who, "scope", x.Filter)
+	ctx, q, l, end, err := c.ask(r, who, "scope", x.Filter)
 	if err != nil {
 		return err
 	}
 	defer end()
-	until := time.Now().Add(patience)
+	until := time.Now().Add(c.patience)
 	a, known, err := c.count(ctx, q, x.Filter, until)
 	if err != nil {
 		return asked(ctx, err)
@@ -466,6 +467,7 @@ func (c *Console) findingFigures(w http.ResponseWriter, r *http.Request, who api
 	p := &findingPage{frame: c.frame(r, who, "findings", "title.finding"), Found: x, Answer: &a, Touched: len(a.Gaps) > 0}
 	p.Path = "/findings/" + strconv.FormatInt(x.Number, 10)
 	if p.Sofar = p.sofar(&a, known); p.Sofar != "" {
+		p.Again = c.again(l, r.URL.Path, nil)
 		c.page(w, r, "findingsofar.html", p, http.StatusOK)
 		return nil
 	}
@@ -482,6 +484,7 @@ func (c *Console) findingFigures(w http.ResponseWriter, r *http.Request, who api
 		return asked(ctx, err)
 	}
 	if p.Sofar = p.sofar(&a, known); p.Sofar != "" {
+		p.Again = c.again(l, r.URL.Path, nil)
 		c.page(w, r, "findingsofar.html", p, http.StatusOK)
 		return nil
 	}

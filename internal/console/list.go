@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,7 +117,7 @@ func (c *Console) scopeList(w http.ResponseWriter, r *http.Request, who api.Who)
 	}
 	at -= at % listPage
 	seq, _ := strconv.ParseUint(r.URL.Query().Get("seq"), 10, 64) // none: as it is now
-	ctx, q, end, err := c.cfg.API.Ask(r, who, "list", f)
+	ctx, q, l, end, err := c.ask(r, who, "list", f)
 	if err != nil {
 		return err
 	}
@@ -142,7 +143,9 @@ func (c *Console) scopeList(w http.ResponseWriter, r *http.Request, who api.Who)
 	if x != nil {
 		p.List = p.listView(x, at)
 	}
-	p.Seq, p.At0 = seq, at
+	if p.Sofar != "" {
+		p.Again = c.again(l, r.URL.Path, url.Values{"at": {strconv.FormatInt(at, 10)}, "seq": {strconv.FormatUint(seq, 10)}})
+	}
 	c.page(w, r, "scopelist.html", p, http.StatusOK)
 	return nil
 }
@@ -151,7 +154,7 @@ func (c *Console) scopeList(w http.ResponseWriter, r *http.Request, who api.Who)
 func (c *Console) listPage(
 	ctx context.Context, q *pipeline.Question, handle string, f whosaw.Filter, seq uint64, at *int64,
 ) (*listing, whosaw.ScopeAnswer, scope.Progress, error) {
-	until := time.Now().Add(patience)
+	until := time.Now().Add(c.patience)
 	page, known, err := c.memo.Page(ctx, q.Engine, f, *at, listPage, until)
 	if n := page.Count.Subjects; err == nil && known.Whole() && n > 0 && *at >= n {
 		*at = (n - 1) / listPage * listPage

@@ -15,8 +15,8 @@ import (
 const (
 	// memoBytes is what the pages may keep of what segments told.
 	memoBytes = 384 << 20
-	// patience is how long a part of a page is worked on before it shows what is known and asks again.
-	patience = 200 * time.Millisecond
+	// turnFor is how long a part of a page is worked on before it shows what is known and asks again.
+	turnFor = 200 * time.Millisecond
 	// warmEvery is how often is looked whether segments came, of which what a page asks first is made ready.
 	warmEvery = 2 * time.Second
 )
@@ -103,7 +103,7 @@ func (c *Console) warmOnce(ctx context.Context) error {
 	for _, what := range []string{scope.ReadyCount, "route", "key", scope.ReadyCourse} {
 		for p := (scope.Progress{Of: 1}); !p.Whole(); {
 			// A page that waits for the same has it after each turn.
-			if p, err = c.memo.Ready(ctx, q.Engine, whosaw.Filter{{}}, what, time.Now().Add(patience)); errors.Is(err, scope.ErrNoMemo) {
+			if p, err = c.memo.Ready(ctx, q.Engine, whosaw.Filter{{}}, what, time.Now().Add(turnFor)); errors.Is(err, scope.ErrNoMemo) {
 				break
 			}
 			if err != nil {

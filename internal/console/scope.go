@@ -6,6 +6,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,7 @@ type scopePage struct {
 	Answer   *whosaw.ScopeAnswer
 	Counting bool
 	Sofar    string // what is known while it is not all
+	Again    string // where the next turn is asked for then
 	Touched  bool
 	Took     string
 	Over     int64
@@ -46,8 +48,6 @@ type scopePage struct {
 	Course   template.HTML
 	Narrow   []narrowing
 	List     *listView
-	Seq      uint64
-	At0      int64 // of the page of the list
 }
 
 // Every reports whether no condition is set.
@@ -127,20 +127,22 @@ func (c *Console) scopeCounts(w http.ResponseWriter, r *http.Request, who api.Wh
 	if err != nil {
 		return err
 	}
-	ctx, q, end, err := c.cfg.API.Ask(r, who, "scope", f)
+	ctx, q, l, end, err := c.ask(r, who, "scope", f)
 	if err != nil {
 		return err
 	}
 	defer end()
 	began := time.Now()
-	a, known, err := c.count(ctx, q, f, began.Add(patience))
+	a, known, err := c.count(ctx, q, f, began.Add(c.patience))
 	if err != nil {
 		return asked(ctx, err)
 	}
 	took := time.Since(began)
 	p.Sofar = p.sofar(&a, known)
-	p.Counting = p.Sofar != ""
-	p.Answer, p.Touched, p.Seq = &a, len(a.Gaps) > 0 || p.Counting, q.View.Last()
+	if p.Counting = p.Sofar != ""; p.Counting {
+		p.Again = c.again(l, r.URL.Path, nil)
+	}
+	p.Answer, p.Touched = &a, len(a.Gaps) > 0 || p.Counting
 	p.Took = figure.Int(max(1, took.Milliseconds()))
 	p.Over = c.watch.state().status.Ledger.Accesses
 	p.Gaps = p.gaps(a.Gaps)
@@ -161,12 +163,12 @@ func (c *Console) scopeCourse(w http.ResponseWriter, r *http.Request, who api.Wh
 	if err != nil {
 		return err
 	}
-	ctx, q, end, err := c.cfg.API.Ask(r, who, "scope", f)
+	ctx, q, l, end, err := c.ask(r, who, "scope", f)
 	if err != nil {
 		return err
 	}
 	defer end()
-	until := time.Now().Add(patience)
+	until := time.Now().Add(c.patience)
 	a, known, err := c.count(ctx, q, f, until)
 	if err != nil {
 		return asked(ctx, err)
@@ -189,6 +191,9 @@ func (c *Console) scopeCourse(w http.ResponseWriter, r *http.Request, who api.Wh
 		}
 		p.Course = cols.svg()
 		p.Took = p.T("scope.per." + stepName(step))
+	}
+	if p.Sofar != "" {
+		p.Again = c.again(l, r.URL.Path, nil)
 	}
 	c.page(w, r, "scopecourse.html", p, http.StatusOK)
 	return nil
@@ -251,12 +256,12 @@ func (c *Console) scopeNarrow(w http.ResponseWriter, r *http.Request, who api.Wh
 	if !slices.Contains(narrowBy, by) {
 		return api.Invalid("there is no such member", "choose one on the page")
 	}
-	ctx, q, end, err := c.cfg.API.Ask(r, who, "top", f)
+	ctx, q, l, end, err := c.ask(r, who, "top", f)
 	if err != nil {
 		return err
 	}
 	defer end()
-	top, all, known, err := c.values(ctx, q, by, f, narrowRows, time.Now().Add(patience))
+	top, all, known, err := c.values(ctx, q, by, f, narrowRows, time.Now().Add(c.patience))
 	if err != nil {
 		return asked(ctx, err)
 	}
@@ -270,7 +275,7 @@ func (c *Console) scopeNarrow(w http.ResponseWriter, r *http.Request, who api.Wh
 	n.Says = p.T("scope.nof", len(n.Rows), figure.Int(int64(all)))
 	if !known.Whole() {
 		p.Sofar = p.T("scope.counted", figure.Int(known.Counted), figure.Int(known.Of))
-		n.Member = by
+		p.Again = c.again(l, r.URL.Path, url.Values{"by": {by}})
 	}
 	p.Narrow = append(p.Narrow, n)
 	c.page(w, r, "scopenarrow.html", p, http.StatusOK)
