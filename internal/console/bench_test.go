@@ -2,11 +2,9 @@ package console_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -24,55 +22,26 @@ var (
 	benchLedger   = flag.String("console.ledger", "", "a directory with a ledger for BenchmarkPages, as bench/ makes one with -dir; the detectors stand still")
 )
 
-// BenchmarkPages asks for pages over a ledger: how long the first look takes until it is whole (first-ms), and its longest turn (turn-ms); then, warm, after
-// some records more each time, milliseconds of wall time and of processor time each.
+// BenchmarkPages asks for every page and part that a console serves, over a ledger: how long the first look takes until it is whole (first-ms), and its
+// longest turn (turn-ms); then, warm, after some records more each time, milliseconds of wall time and of processor time each.
 func BenchmarkPages(b *testing.B) {
-	s := newSite(b)
+	s := newSite(b, guardedPages(b))
 	if *benchLedger == "" {
 		s.million(*benchAccesses)
 		check(b, s.ledger.Seal(b.Context()))
 		check(b, s.live.CaughtUp(b.Context()))
 	}
 	s.signIn()
-	var pages [][2]string // name, path
-	found, _, err := s.alarms.Findings(b.Context(), alarmAll)
-	check(b, err)
-	if *benchLedger != "" {
-		s.raised(b, whosaw.Filter{{Key: []string{"login-2024-b"}}})
-		found, _, err = s.alarms.Findings(b.Context(), alarmAll)
-		check(b, err)
-	}
-	for i := range found[:min(3, len(found))] {
-		path := fmt.Sprintf("/findings/%d", found[i].Number)
-		pages = append(pages, [2]string{"finding-" + found[i].Finding.Detector, path}, [2]string{"finding-" + found[i].Finding.Detector + "/figures", path + "/figures"})
-	}
-	for _, x := range []struct {
-		name   string
-		filter whosaw.Filter
-	}{{"key", whosaw.Filter{{Key: []string{"login-2024-b"}}}}, {"key-route", whosaw.Filter{{Key: []string{"login-2024-b"}, Route: []string{"GET /me"}}}}, {"all", whosaw.Filter{{}}}} {
-		id, err := s.console.HandleOf(b.Context(), x.filter)
-		check(b, err)
-		for _, part := range []string{"", "/counts", "/list", "/narrow?by=route", "/narrow?by=network", "/course"} {
-			pages = append(pages, [2]string{x.name + part, "/scope/" + id + part})
-		}
-	}
-	pages = append(pages, [2]string{"now", "/"}, [2]string{"findings", "/findings"}, [2]string{"server", "/server"}, [2]string{"keys", "/keys"})
-	get := func(path string) (more bool) {
-		res, err := s.client.Get(s.url + path)
-		check(b, err)
-		defer res.Body.Close()
-		text, err := io.ReadAll(res.Body)
-		if err != nil || res.StatusCode != http.StatusOK {
-			b.Fatal(res.StatusCode, err)
-		}
-		return bytes.Contains(text, []byte(`hx-trigger="load delay:`))
-	}
-	for _, p := range pages {
+	x := s.everyPage(b)
+	for _, a := range x.all {
 		var first, turn time.Duration
-		b.Run(p[0], func(b *testing.B) {
-			for more := first == 0; more; {
+		b.Run(a.name, func(b *testing.B) {
+			x.t = b
+			path := a.path()
+			a.path = func() string { return path }
+			for next := path; first == 0 || next != ""; {
 				began := time.Now()
-				more = get(p[1])
+				_, next = x.get(asking{name: a.name, path: func() string { return next }, form: a.form})
 				took := time.Since(began)
 				first, turn = first+took, max(turn, took)
 			}
@@ -82,7 +51,7 @@ func BenchmarkPages(b *testing.B) {
 				_, err := s.ledger.Append(b.Context(), s.visits(100))
 				check(b, err)
 				b.StartTimer()
-				if get(p[1]) {
+				if _, next := x.get(a); next != "" {
 					b.Fatal("a page that was whole is not any more")
 				}
 			}

@@ -75,12 +75,23 @@ func New(cfg Config) (*Console, error) {
 // Register adds the pages to a mux.
 func (c *Console) Register(mux *http.ServeMux) {
 	mux.Handle("GET /static/", Static())
-	for pattern, fn := range map[string]http.HandlerFunc{
-		"GET /login": c.login, "POST /login": c.redeem, "POST /logout": c.logout, "POST /prefs": c.prefs,
-	} {
+	for pattern, fn := range c.forAnybody() {
 		mux.Handle(pattern, guarded(fn))
 	}
-	for pattern, fn := range map[string]handler{
+	for pattern, fn := range c.forReaders() {
+		mux.Handle(pattern, guarded(c.in(fn)))
+	}
+	for pattern, fn := range c.forAdmins() {
+		mux.Handle(pattern, guarded(c.in(c.changes(fn))))
+	}
+}
+
+func (c *Console) forAnybody() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{"GET /login": c.login, "POST /login": c.redeem, "POST /logout": c.logout, "POST /prefs": c.prefs}
+}
+
+func (c *Console) forReaders() map[string]handler {
+	return map[string]handler{
 		"GET /{$}":      c.now,
 		"GET /live":     c.live,
 		"GET /findings": c.findings, "GET /findings/{number}": c.finding, "GET /findings/{number}/figures": c.findingFigures, "GET /findings/{number}/contain": c.findingContain,
@@ -95,17 +106,17 @@ func (c *Console) Register(mux *http.ServeMux) {
 		"GET /notices/{number}": c.noticeShown, "GET /notices/{number}/progress": c.noticeProgress,
 		"GET /server": c.server, "POST /tokens": c.token,
 		"GET /settings": c.settings,
-	} {
-		mux.Handle(pattern, guarded(c.in(fn)))
 	}
-	for pattern, fn := range map[string]handler{
-		"/findings/{number}/take": c.take, "/findings/{number}/contain": c.contain,
-		"/scope/{handle}/save": c.scopeSave,
-		"/keys/act":            c.keyAct, "/keys/offboarding/{id}": c.offboardingAct,
-		"/incidents": c.incidentOpen, "/incidents/{number}/event": c.incidentEvent, "/incidents/{number}/version": c.incidentVersion, "/incidents/{number}/sign": c.documentSign,
-		"/incidents/{number}/notices": c.noticeMake, "/notices/{number}/act": c.noticeAct, "/notices/{number}/export": c.noticeExport,
-	} {
-		mux.Handle("POST "+pattern, guarded(c.in(c.changes(fn))))
+}
+
+func (c *Console) forAdmins() map[string]handler {
+	return map[string]handler{
+		"POST /findings/{number}/take": c.take, "POST /findings/{number}/contain": c.contain,
+		"POST /scope/{handle}/save": c.scopeSave,
+		"POST /keys/act":            c.keyAct, "POST /keys/offboarding/{id}": c.offboardingAct,
+		"POST /incidents": c.incidentOpen, "POST /incidents/{number}/event": c.incidentEvent, "POST /incidents/{number}/version": c.incidentVersion,
+		"POST /incidents/{number}/sign": c.documentSign, "POST /incidents/{number}/notices": c.noticeMake,
+		"POST /notices/{number}/act": c.noticeAct, "POST /notices/{number}/export": c.noticeExport,
 	}
 }
 

@@ -2,6 +2,8 @@ package console
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/whosaw/whosaw"
@@ -42,3 +44,8 @@ func PaceOf(at []time.Time, accepted []int64) float64 {
 
 // Impatient makes a turn as short as can be: one block a worker.
 func Impatient(c *Console) { c.patience = -time.Hour }
+
+// Patterns lists what a console serves to who is signed in or is not, beside /static/.
+func Patterns(c *Console) []string {
+	return slices.Concat(slices.Collect(maps.Keys(c.forAnybody())), slices.Collect(maps.Keys(c.forReaders())), slices.Collect(maps.Keys(c.forAdmins())))
+}

@@ -92,6 +92,9 @@ func newSite(t testing.TB, change ...func(*console.Config)) *site {
 	}
 	s.ledger, err = ledger.Open(ledger.Config{Dir: kept})
 	check(t, err)
+	if *benchLedger != "" {
+		s.standAtEnd()
+	}
 	db, err := sqlite.Open(t.Context(), filepath.Join(s.dir, "state.db"))
 	check(t, err)
 	t.Cleanup(func() { db.Close() })
@@ -152,6 +155,20 @@ func newSite(t testing.TB, change ...func(*console.Config)) *site {
 	check(t, err)
 	s.client = &http.Client{Jar: jar}
 	return s
+}
+
+// standAtEnd sets the clock behind the last access of the ledger: what pages show of the last day is there.
+func (s *site) standAtEnd() {
+	view, err := s.ledger.View(0)
+	check(s.t, err)
+	defer view.Close()
+	last := base.UnixMilli()
+	for i, p := range view.Parts() {
+		if i == 0 || p.MaxTime > last {
+			last = p.MaxTime
+		}
+	}
+	s.started = time.Now().Add(base.Sub(time.UnixMilli(last + 60_000)))
 }
 
 // signIn gives a session's cookie.
