@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ import (
 // How the largest groups are found without counting all. What a group has in a block is at most how often the subject changes
 // from one of its rows to the next: its changes. First the values with the most changes are counted out in each block, day by day;
 // what they have sets a bar. Of the others, only groups that can reach it are counted out: those with enough changes in
-// one of the blocks that have much of their day. If that does not leave out most, all groups are counted, some days at a time.
+// one of the blocks that have much of their day. Where that does not leave out most, all groups are counted, some days at a time.
 
 // topFirst is how many values of each block are counted out first. Tests set it lower.
 var topFirst = 64
@@ -26,8 +27,11 @@ var topHeld = int64(1 << 28)
 // topCells is up to how many values times days have a place each; beyond it a map does.
 const topCells = 1 << 22
 
-// topMore is how many groups are counted out one by one.
-const topMore = 1 << 17
+// topMore is how many groups are held to be counted out one by one, topDays of how many days at a time. Tests set them lower.
+var (
+	topMore = 1 << 17
+	topDays = 16
+)
 
 // blockTop is a call of Top that asks blocks.
 type blockTop struct {
@@ -112,7 +116,8 @@ func (b *blockTop) run(ctx context.Context, rest []int) ([]whosaw.TopRow, bool, 
 		}
 	}
 	if !done && !b.spoilt() {
-		if err := b.all(ctx); err != nil {
+		b.best = nil
+		if err := b.all(ctx, slices.Sorted(maps.Keys(b.days))); err != nil {
 			return nil, false, err
 		}
 	}
@@ -170,15 +175,44 @@ func (b *blockTop) largest(ctx context.Context) (bool, error) {
 	if err != nil || bar == 0 || b.spoilt() {
 		return false, err
 	}
+	for _, days := range b.windows() {
+		if err := b.reach(ctx, days, bar, counted); err != nil || b.spoilt() {
+			return false, err
+		}
+		if len(b.best) >= b.limit {
+			bar = max(bar, b.best[b.limit-1].subjects)
+		}
+	}
+	return true, nil
+}
+
+// windows gives the days in order: some at a time if blocks say what is largest, so that few groups are held; else all, because each look reads rows.
+func (b *blockTop) windows() [][]int64 {
+	days := slices.Sorted(maps.Keys(b.days))
+	if !b.listed() {
+		return [][]int64{days}
+	}
+	return slices.Collect(slices.Chunk(days, topDays))
+}
+
+// listed reports whether blocks may say what is largest.
+func (b *blockTop) listed() bool {
+	_, ok := topsOf[b.by]
+	return ok && b.q.timesOnly()
+}
+
+// reach counts out the groups of some days that can reach the bar, but those that are counted; all groups if too many can.
+func (b *blockTop) reach(ctx context.Context, days []int64, bar int64, counted []topGroup) error {
+	first, last := days[0], days[len(days)-1]
 	groups := map[topGroup]int64{} // and what they have at most
 	for k, r := range b.rest {
-		if n := int64(len(r.members)); n >= b.least(k.day, -1, bar) {
+		if n := int64(len(r.members)); k.day >= first && k.day <= last && n >= b.least(k.day, -1, bar) {
 			groups[k] += n
 		}
 	}
 	over := false
-	err = b.each(ctx, b.blocks, func(w *topWorker) error {
-		found, err := w.reaching(bar)
+	err := b.each(ctx, b.blocksOf(first, last), func(w *topWorker) error {
+		found, err := w.reaching(bar, first, last)
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		for k, n := range found {
@@ -190,18 +224,31 @@ func (b *blockTop) largest(ctx context.Context) (bool, error) {
 		return err
 	})
 	if over {
-		return false, nil
+		b.best = slices.DeleteFunc(b.best, func(x topLine) bool { return x.day >= first && x.day <= last })
+		return b.all(ctx, days)
 	}
 	if err == nil && !b.spoilt() {
 		err = b.prune(ctx, groups, bar)
 	}
 	if err != nil || b.spoilt() {
-		return false, err
+		return err
 	}
 	for _, k := range counted {
 		delete(groups, k)
 	}
-	return true, b.some(ctx, groups)
+	return b.some(ctx, groups)
+}
+
+// blocksOf gives the blocks that have some of the days from first to last.
+func (b *blockTop) blocksOf(first, last int64) []int {
+	return slices.DeleteFunc(slices.Clone(b.blocks), func(i int) bool {
+		for day, of := range b.days {
+			if _, ok := of[i]; ok && day >= first && day <= last {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // bar gives how many subjects a group must have: as many groups as are asked for have at least so many; 0 if that is not known.
@@ -263,7 +310,7 @@ func (b *blockTop) some(ctx context.Context, groups map[topGroup]int64) error {
 // prune leaves those of groups that can reach the bar by what all blocks say of them: one that has much in a block may have little in the
 // others that have some of its day.
 func (b *blockTop) prune(ctx context.Context, groups map[topGroup]int64, bar int64) error {
-	if _, ok := topsOf[b.by]; !ok || !b.q.timesOnly() {
+	if !b.listed() {
 		return nil
 	}
 	asked := map[int64][]string{} // values by day
@@ -330,14 +377,8 @@ func (b *blockTop) least(day int64, block int, bar int64) int64 {
 	return (bar - little + int64(len(sizes)) - 1) / int64(len(sizes))
 }
 
-// all counts all groups, some days at a time.
-func (b *blockTop) all(ctx context.Context) error {
-	b.best = nil
-	days := make([]int64, 0, len(b.days))
-	for day := range b.days {
-		days = append(days, day)
-	}
-	slices.Sort(days)
+// all counts all groups of days, which are in order, some days at a time.
+func (b *blockTop) all(ctx context.Context, days []int64) error {
 	for len(days) > 0 {
 		n, held := 0, int64(0)
 		for n < len(days) && (n == 0 || held < topHeld) {
@@ -395,15 +436,7 @@ func (b *blockTop) count(ctx context.Context, only []topGroup, first, last int64
 			c.id(groupKey{k.day, c.values[k.value]})
 		}
 	}
-	blocks := slices.DeleteFunc(slices.Clone(b.blocks), func(i int) bool {
-		for day, of := range b.days {
-			if _, ok := of[i]; ok && day >= first && day <= last {
-				return false
-			}
-		}
-		return true
-	})
-	if err := b.each(ctx, blocks, func(w *topWorker) error { return w.count(c) }); err != nil {
+	if err := b.each(ctx, b.blocksOf(first, last), func(w *topWorker) error { return w.count(c) }); err != nil {
 		return err
 	}
 	for k, r := range b.rest {

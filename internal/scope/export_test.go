@@ -15,6 +15,9 @@ func TopKept(n int) { topKept = n }
 // TopSmall sets what Top holds at once, and from how many codes on it numbers those that occur, to little.
 func TopSmall(held int64, dense int) { topHeld, denseFrom = held, dense }
 
+// TopFew sets how many groups of how many days Top holds to count them out one by one.
+func TopFew(groups, days int) { topMore, topDays = groups, days }
+
 // Lease uses what is kept of a view as a question does.
 func (k *Known) Lease(ctx context.Context, view *ledger.View) (release func(), err error) {
 	_, release, err = k.lease(ctx, view)

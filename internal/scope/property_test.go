@@ -39,6 +39,7 @@ func TestProperty(t *testing.T) {
 	scope.TopFirst(2) // else the first groups are all there are
 	defer scope.TopFirst(64)
 	defer scope.TopSmall(1<<28, 1<<23)
+	defer scope.TopFew(1<<17, 16)
 	seed := *filterSeed
 	if seed == 0 {
 		seed = 1
@@ -46,6 +47,7 @@ func TestProperty(t *testing.T) {
 	done := 0
 	for ; done < *filterCount; seed++ {
 		scope.TopSmall([]int64{1, 1000, 1 << 28}[seed%3], []int{1 << 23, 3}[seed%2])
+		scope.TopFew([]int{1 << 17, 5}[seed%2], []int{16, 1, 2}[seed%3])
 		s := newScenario(seed)
 		b := s.build(t)
 		g := newGen(seed, 2)

@@ -20,6 +20,8 @@ import (
 // TestTopLarge asks for the largest of more values and days than a block keeps of each: values of very different sizes, some of which see
 // one customer often and others many; records that come days late, so that most blocks have something of most days; and two realms.
 func TestTopLarge(t *testing.T) {
+	scope.TopFew(300, 4) // so that windows of days with few candidates, and such with too many, both occur
+	t.Cleanup(func() { scope.TopFew(1<<17, 16) })
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()

@@ -312,12 +312,12 @@ func (w *topWorker) countOut(values []uint32) ([]topLine, error) {
 	return slices.DeleteFunc(lines, func(x topLine) bool { return x.value == "" }), nil
 }
 
-// reaching gives the groups that have so many changes in this block that they can reach the bar.
-func (w *topWorker) reaching(bar int64) (map[topGroup]int64, error) {
+// reaching gives the groups of the days from first to last that have so many changes in this block that they can reach the bar.
+func (w *topWorker) reaching(bar, first, last int64) (map[topGroup]int64, error) {
 	least, lowest := map[int64]int64{}, int64(math.MaxInt64)
 	w.top.mu.Lock()
 	for day, of := range w.top.days {
-		if _, ok := of[w.part]; ok {
+		if _, ok := of[w.part]; ok && day >= first && day <= last {
 			least[day] = w.top.least(day, w.part, bar)
 			lowest = min(lowest, least[day])
 		}
@@ -375,7 +375,9 @@ func (w *topWorker) listed(least map[int64]int64) (cells map[topCell]int64, ok b
 		w.overlapped(utc, func(day int64) {
 			_, ok := rest[day]
 			split = split || ok
-			rest[day] += list.Rest(utc)
+			if _, ok := least[day]; ok {
+				rest[day] += list.Rest(utc)
+			}
 		})
 	}
 	for day, n := range rest {
@@ -388,6 +390,9 @@ func (w *topWorker) listed(least map[int64]int64) (cells map[topCell]int64, ok b
 		list.Each(utc, func(x index.Top) bool {
 			more := false // further down there may be some that reach the least of a day
 			w.overlapped(utc, func(day int64) {
+				if _, ok := least[day]; !ok {
+					return
+				}
 				k := topCell{day, w.number(x.Code)}
 				if _, ok := cells[k]; !ok {
 					cells[k] = rest[day]
@@ -509,7 +514,8 @@ func (w *topWorker) counted(least map[int64]int64, lowest int64) map[topCell]int
 	})
 	out := map[topCell]int64{}
 	keep := func(v, d int64, changes uint64) {
-		if day := first + d; changes > 0 && int64(changes) >= least[day] {
+		day := first + d
+		if n, ok := least[day]; ok && changes > 0 && int64(changes) >= n {
 			out[topCell{day, values[v]}] = int64(changes)
 		}
 	}
