@@ -12,6 +12,7 @@ import (
 // is closed.
 type Block struct {
 	name    string
+	from    *mapping // nil: the bytes are the program's own
 	file    mapped
 	head    head
 	extents [sections]extent
@@ -40,6 +41,12 @@ func (b *Block) open() {
 	b.tieSeqs = b.packed(sectionTieSeqs, h.ties)
 	b.mask = 1<<h.shapeBits - 1
 }
+
+// unusable reports whether the block turned out not to be as it was written.
+func (b *Block) unusable() bool { return b.file.broken.Load() || b.from.gone() }
+
+// Intact is an error if the block's file was cut or written to since it was mapped: to be asked when it was read.
+func (b *Block) Intact() error { return b.from.intact() }
 
 // monotoneSection is a section of monotone numbers, of which nothing is read before it is used.
 type monotoneSection struct {

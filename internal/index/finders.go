@@ -400,7 +400,13 @@ func (s *Store) buildFinders(parts []ledger.Part) error {
 		if b == nil {
 			continue
 		}
-		keys, err := b.finds()
+		var keys []uint64
+		err := Guarded(func() (err error) {
+			if keys, err = b.finds(); err == nil {
+				err = b.Intact()
+			}
+			return err
+		})
 		if err != nil {
 			continue // it is damaged: its segment is read
 		}

@@ -2,6 +2,7 @@ package index
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -31,7 +32,11 @@ type Issued struct {
 	bits     []byte // by row
 	unissued hashes
 	own      hashes
+	from     *mapping // nil: the bytes are the program's own
 }
+
+// Intact is an error if the table's file was cut or written to since it was mapped: to be asked when it was read.
+func (x *Issued) Intact() error { return x.from.intact() }
 
 // hashes are hashes of credentials, sorted: packed steps from each to the next.
 type hashes struct{ steps Packed }
@@ -233,7 +238,15 @@ type sideTable struct {
 	mu     sync.Mutex // held while it is made, so that it is made once
 	looked bool
 	table  *Issued
-	unmap  func() error
+	maps   []*mapping // that tables lie in, also those whose place another took
+}
+
+func (t *sideTable) close() error {
+	var errs []error
+	for _, m := range t.maps {
+		errs = append(errs, m.close())
+	}
+	return errors.Join(errs...)
 }
 
 // Issued gives the side table of a part's block for which holds returns true: the one there is, or else what make gives, which
@@ -243,7 +256,7 @@ func (s *Store) Issued(p *ledger.Part, b *Block, holds func(x *Issued) bool, mak
 	side.mu.Lock()
 	defer side.mu.Unlock()
 	s.look(side, p, b)
-	if side.table != nil && holds(side.table) {
+	if side.table != nil && holds(side.table) && side.table.Intact() == nil {
 		return side.table, nil
 	}
 	x, err := make()
@@ -278,22 +291,30 @@ func (s *Store) SideTable(p *ledger.Part) *Issued {
 	return b.side.table
 }
 
-// look maps the side table that is on disk, once.
+// look maps the side table that is on disk, once; again if it is not what was mapped any more.
 func (s *Store) look(side *sideTable, p *ledger.Part, b *Block) {
+	if side.table != nil && side.table.from.gone() {
+		side.table, side.looked = nil, false
+	}
 	if side.looked {
 		return
 	}
 	side.looked = true
-	in, unmap, err := mapFile(s.sideName(p.First))
+	m, err := openMapping(s.sideName(p.First))
 	if err != nil {
 		return
 	}
-	all(in)
-	if side.table = parseIssued(in, p, b); side.table == nil {
-		_ = unmap()
+	all(m.b)
+	var x *Issued
+	err = Guarded(func() error {
+		x = parseIssued(m.b, p, b)
+		return nil
+	})
+	if err != nil || x == nil {
+		_ = m.close()
 		return
 	}
-	side.unmap = unmap
+	x.from, side.table, side.maps = m, x, append(side.maps, m)
 }
 
 func (s *Store) sideName(first uint64) string {

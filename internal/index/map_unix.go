@@ -3,32 +3,40 @@
 package index
 
 import (
+	"io/fs"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // mapFile maps a file for reading.
-func mapFile(name string) (b []byte, unmap func() error, err error) {
+func mapFile(name string) (b []byte, info fs.FileInfo, unmap func() error, err error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
+	if info, err = f.Stat(); err != nil {
+		return nil, nil, nil, err
 	}
 	if info.Size() == 0 || info.Size() > maxFile {
-		return nil, nil, errDamaged
+		return nil, nil, nil, errDamaged
 	}
 	if b, err = unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	// What is going to be read is asked for, see want: without that the system would read much around each page that is touched.
 	_ = unix.Madvise(b, unix.MADV_RANDOM)
 	want(b, max(0, len(b)-tailAhead), len(b))
-	return b, func() error { return unix.Munmap(b) }, nil
+	return b, info, func() error { return unix.Munmap(b) }, nil
+}
+
+// holds reports whether an address is one of the mapped file, its last page whole.
+func (m *mapping) holds(addr uintptr) bool {
+	page := uintptr(os.Getpagesize() - 1)
+	begin := uintptr(unsafe.Pointer(unsafe.SliceData(m.b)))
+	return addr >= begin && addr < (begin+uintptr(len(m.b))+page)&^page
 }
 
 // tailAhead is how much of a file's end is read at once: its footer lies there.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,17 +40,33 @@ type Store struct {
 	mu      sync.Mutex
 	found   *finderSet        // nil: not looked for
 	blocks  map[uint64]*known // by first sequence
+	retired []retired
 	digests map[uint64]knownDigest
 	closed  bool
 	failed  error
+
+	views func() (oldest, next uint64) // of the ledger; nil: nobody tells
 }
 
 // known is a block that was looked for.
 type known struct {
 	segment ledger.SegmentID
 	block   *Block // nil: there is none
-	unmap   func() error
-	cannot  bool // the segment cannot have one
+	cannot  bool   // the segment cannot have one
+}
+
+// close unmaps what there is of a block. Nobody may use it any more.
+func (k *known) close() error {
+	if k.block == nil {
+		return nil
+	}
+	return errors.Join(k.block.side.close(), k.block.from.close())
+}
+
+// retired is a block that is given to nobody any more who has none yet, but that views older than one may use.
+type retired struct {
+	*known
+	until uint64 // the number of that view
 }
 
 // Config says where blocks lie.
@@ -70,6 +87,8 @@ func Open(cfg Config) *Store {
 // ledger must be closed before the store.
 func Attach(l *ledger.Ledger, throwaway bool) *Store {
 	s := Open(Config{Dir: l.Dir(), Throwaway: throwaway})
+	s.views = l.Views
+	l.OnViewClosed(s.sweep)
 	l.OnSeal(func(p *ledger.Part, c *ledger.Chunk, references ledger.References) {
 		if err := s.Add(p, c, references); err != nil {
 			s.fail(err)
@@ -100,14 +119,12 @@ func (s *Store) Close() error {
 	s.closed = true
 	var errs []error
 	for _, k := range s.blocks {
-		if k.unmap != nil {
-			if k.block.side.unmap != nil {
-				errs = append(errs, k.block.side.unmap())
-			}
-			errs = append(errs, k.unmap())
-		}
+		errs = append(errs, k.close())
 	}
-	s.blocks = nil
+	for _, r := range s.retired {
+		errs = append(errs, r.close())
+	}
+	s.blocks, s.retired = nil, nil
 	if s.found != nil {
 		for _, f := range s.found.list {
 			errs = append(errs, f.file.Close())
@@ -125,22 +142,29 @@ func (s *Store) Block(p *ledger.Part) *Block {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.blocks[p.First]
+	if k != nil && k.block != nil && k.block.unusable() && k.block.from.replaced() {
+		// There is another, or it was written to: whether it is good is found out anew.
+		s.retire(k)
+		delete(s.blocks, p.First)
+		k = nil
+	}
 	if k == nil || k.segment != p.Segment {
 		if s.closed {
 			return nil
 		}
-		if k != nil && k.unmap != nil {
+		if k != nil && k.block != nil {
 			return nil // a view of another ledger: leave it alone
+		}
+		if old := s.usedBefore(p); old != nil {
+			return old
 		}
 		made := &known{segment: p.Segment}
 		s.mu.Unlock()
-		made.block, made.unmap = s.load(p) // others may load theirs meanwhile
+		made.block = s.load(p) // others may load theirs meanwhile
 		s.mu.Lock()
 		if now := s.blocks[p.First]; s.closed || now != k {
 			// Somebody else was faster, or the store is closed.
-			if made.unmap != nil {
-				_ = made.unmap()
-			}
+			_ = made.close()
 			if s.closed || now == nil || now.segment != p.Segment {
 				return nil
 			}
@@ -150,10 +174,49 @@ func (s *Store) Block(p *ledger.Part) *Block {
 		}
 		k = made
 	}
-	if k.block != nil && k.block.file.broken.Load() {
+	if k.block != nil && k.block.unusable() {
 		return nil
 	}
 	return k.block
+}
+
+// retire keeps a block for the views that may use it. mu must be held.
+func (s *Store) retire(k *known) {
+	if k.block == nil {
+		return
+	}
+	until := uint64(math.MaxUint64)
+	if s.views != nil {
+		_, until = s.views()
+	}
+	s.retired = append(s.retired, retired{k, until})
+}
+
+// usedBefore gives the block of a part that was purged, for a view from before. mu must be held.
+func (s *Store) usedBefore(p *ledger.Part) *Block {
+	for _, r := range s.retired {
+		if r.segment == p.Segment && !r.block.unusable() {
+			return r.block
+		}
+	}
+	return nil
+}
+
+// sweep unmaps the retired blocks that no view uses any more: only then does the system give the space of removed files back.
+func (s *Store) sweep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.retired) == 0 || s.views == nil {
+		return
+	}
+	oldest, _ := s.views()
+	s.retired = slices.DeleteFunc(s.retired, func(r retired) bool {
+		if r.until > oldest {
+			return false
+		}
+		_ = r.close() // of what was only read
+		return true
+	})
 }
 
 func (s *Store) name(first uint64) string {
@@ -177,19 +240,22 @@ func (s *Store) Ahead(parts []*ledger.Part) {
 const aheadAtOnce = 8
 
 // load maps a block. That there is none is no error, whatever the cause.
-func (s *Store) load(p *ledger.Part) (*Block, func() error) {
-	name := s.name(p.First)
-	b, unmap, err := mapFile(name)
+func (s *Store) load(p *ledger.Part) *Block {
+	m, err := openMapping(s.name(p.First))
 	if err != nil {
-		return nil, nil
+		return nil
 	}
-	blk, err := parse(b, p.Segment)
+	var blk *Block
+	err = Guarded(func() (err error) {
+		blk, err = parse(m.b, p.Segment)
+		return err
+	})
 	if err != nil {
-		_ = unmap()
-		return nil, nil
+		_ = m.close()
+		return nil
 	}
-	blk.name = name
-	return blk, unmap
+	blk.name, blk.from = m.name, m
+	return blk
 }
 
 // Missing lists the parts of a view, by their place, that could have a block and have none.
@@ -320,7 +386,7 @@ func (s *Store) addBlock(p *ledger.Part, c *ledger.Chunk, beside func(made *buil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k := s.blocks[p.First]; !s.closed && (k == nil || k.unmap == nil) {
+	if k := s.blocks[p.First]; !s.closed && (k == nil || k.block == nil) {
 		delete(s.blocks, p.First) // it is looked for again
 	}
 	return nil
@@ -385,6 +451,10 @@ func (s *Store) Prune(view *ledger.View) error {
 	for _, p := range view.Purged() {
 		s.mu.Lock()
 		delete(s.digests, p.First)
+		if k := s.blocks[p.First]; k != nil && !s.closed {
+			s.retire(k)
+			delete(s.blocks, p.First)
+		}
 		s.mu.Unlock()
 		for _, name := range [...]string{s.name(p.First), s.sideName(p.First), s.digestName(p.First)} {
 			if err := os.Remove(name); err == nil {
@@ -403,5 +473,6 @@ func (s *Store) Prune(view *ledger.View) error {
 			errs = append(errs, fmt.Errorf("sync index: %w", err))
 		}
 	}
+	s.sweep()
 	return errors.Join(errs...)
 }

@@ -77,6 +77,10 @@ type Ledger struct {
 	closed bool
 	onSeal func(p *Part, c *Chunk, references References)
 
+	views        uint64              // that were taken
+	viewing      map[uint64]struct{} // their numbers, of those that are open
+	onViewClosed func()
+
 	// justSealed is for the writer to remember: what comes next often begins at the time where
 	// the segment ends.
 	justSealed *knownSegment

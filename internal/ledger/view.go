@@ -18,6 +18,9 @@ type View struct {
 	gone  []*tombstone // of records up to the view's last
 	last  uint64
 	zip   *zstd.Decoder
+
+	ledger *Ledger
+	number uint64 // see Views
 }
 
 // viewPart is a part as a view sees it. It has a segment or a chunk.
@@ -47,11 +50,12 @@ type SegmentID [16]byte
 
 // View gives a snapshot of the records with sequence up to and with asOf (0: all acknowledged so far).
 func (l *Ledger) View(asOf uint64) (*View, error) {
+	v := &View{zip: l.unzip, ledger: l, number: l.viewed()}
 	parts, gone, err := l.snapshot()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, v.Close())
 	}
-	v := &View{zip: l.unzip, parts: make([]viewPart, 0, len(parts))}
+	v.parts = make([]viewPart, 0, len(parts))
 	for _, t := range gone {
 		if asOf != 0 && t.First > asOf {
 			break
@@ -67,7 +71,7 @@ func (l *Ledger) View(asOf uint64) (*View, error) {
 		}
 		if asOf != 0 && p.Last > asOf {
 			if err := v.cut(&p, asOf); err != nil {
-				return nil, fmt.Errorf("view as of %d: %w", asOf, err)
+				return nil, errors.Join(fmt.Errorf("view as of %d: %w", asOf, err), v.Close())
 			}
 		}
 		v.parts, v.last = append(v.parts, p), max(v.last, p.Last)
@@ -90,6 +94,38 @@ func (l *Ledger) snapshot() ([]viewPart, []*tombstone, error) {
 		parts = append(parts, *l.opened)
 	}
 	return parts, l.gone, nil
+}
+
+// viewed gives the number of a view that is open from now on. What it sees is looked at afterwards.
+func (l *Ledger) viewed() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.views++
+	if l.viewing == nil {
+		l.viewing = map[uint64]struct{}{}
+	}
+	l.viewing[l.views] = struct{}{}
+	return l.views
+}
+
+// Views tells what snapshots are open. They are numbered as they are taken: oldest is the number of the first that was not closed, next that of the
+// one to come; they are equal if none is open. What was taken out of the ledger is seen by none that comes later.
+func (l *Ledger) Views() (oldest, next uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next = l.views + 1
+	oldest = next
+	for n := range l.viewing {
+		oldest = min(oldest, n)
+	}
+	return oldest, next
+}
+
+// OnViewClosed has fn called after each time that a view was closed. To be called before there is any.
+func (l *Ledger) OnViewClosed(fn func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.onViewClosed = fn
 }
 
 // view gives the part as it is now, with what its log takes on disk.
@@ -173,6 +209,18 @@ func (p *viewPart) damage(err error) error {
 // Close lets go of the snapshot.
 func (v *View) Close() error {
 	v.parts, v.gone, v.last = nil, nil, 0
+	l := v.ledger
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	_, open := l.viewing[v.number]
+	delete(l.viewing, v.number)
+	tell := l.onViewClosed
+	l.mu.Unlock()
+	if open && tell != nil {
+		tell()
+	}
 	return nil
 }
 

@@ -114,6 +114,7 @@ func (r *blockReader) begin(ctx context.Context, part int) (masks []uint64, span
 	if b == nil {
 		return nil, nil, false, nil
 	}
+	r.q.stands(b)
 	r.b, r.ranges, r.issued = b, nil, nil
 	nobody := false
 	if named := r.q.named(); named != nil {

@@ -147,6 +147,9 @@ func (w *world) reach(ctx context.Context, j *journal, part int) error {
 			j.listed.add(hash, part)
 			return true
 		})
+		if err := table.Intact(); err != nil {
+			return err // what was added of it is too much at most
+		}
 		j.from = part
 		return nil
 	}
@@ -225,6 +228,9 @@ func (q *question) issuedOf(ctx context.Context, part int, p *ledger.Part, b *in
 	})
 	if later || err == errUnmade {
 		return nil, nil
+	}
+	if x != nil {
+		q.stands(x)
 	}
 	return x, err
 }

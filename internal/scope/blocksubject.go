@@ -61,7 +61,11 @@ func (q *question) newestInBlocks(ctx context.Context, id string, after place, n
 				if w.skip(*p) || !q.canMatch(p) {
 					continue
 				}
-				ok, err := f.part(ctx, w, order[i], p)
+				ok := false
+				err := index.Guarded(func() (err error) {
+					ok, err = f.part(ctx, w, order[i], p)
+					return err
+				})
 				if err != nil {
 					cancel(err)
 					break
@@ -103,6 +107,7 @@ func (f *subjectFinder) part(ctx context.Context, w *newestWorker, part int, p *
 	if b == nil {
 		return false, nil
 	}
+	f.q.stands(b)
 	if !known {
 		spans = []index.Span{{From: 0, To: b.Rows()}}
 	}

@@ -13,24 +13,19 @@ import (
 
 // Count answers what the accesses that match a filter disclosed, with the gaps.
 func (e *Engine) Count(ctx context.Context, filter whosaw.Filter) (whosaw.ScopeAnswer, error) {
-	q, err := e.ask(filter)
+	var answer whosaw.ScopeAnswer
+	err := e.answer([]whosaw.Filter{filter}, func(q *question) error {
+		people := newTable(q.sets, q.budget)
+		marks, rest, err := q.mark(ctx, people)
+		if err == nil {
+			answer, err = q.counted(ctx, filter, marks, rest, people)
+		}
+		return err
+	})
 	if err != nil {
 		return whosaw.ScopeAnswer{}, err
 	}
-	defer q.done()
-	people := newTable(q.sets, q.budget)
-	before := q.budget.left.Load()
-	marks, rest, err := q.mark(ctx, people)
-	for damaged(err) {
-		// The block is not asked again.
-		people = newTable(q.sets, q.budget)
-		q.budget.begin(before)
-		marks, rest, err = q.mark(ctx, people)
-	}
-	if err != nil {
-		return whosaw.ScopeAnswer{}, err
-	}
-	return q.counted(ctx, filter, marks, rest, people)
+	return answer, nil
 }
 
 // counted answers from what blocks told and from the parts that are left.

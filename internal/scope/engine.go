@@ -312,6 +312,65 @@ type question struct {
 
 	leased  *reference.Index // see Known
 	release func()
+
+	witnesses map[witness]struct{} // what the answer stands on
+}
+
+// witness is a file beside a segment that was read: its block, or the block's side table.
+type witness interface {
+	// Intact is an error if the file is not what it was when it was opened.
+	Intact() error
+}
+
+// stands notes that the answer stands on what a file said.
+func (q *question) stands(w witness) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.witnesses == nil {
+		q.witnesses = map[witness]struct{}{}
+	}
+	q.witnesses[w] = struct{}{}
+}
+
+// intact is an error if a file that the answer stands on was cut or written to while it was read.
+func (q *question) intact() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for w := range q.witnesses {
+		if err := w.Intact(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answer has fn answer a question. If a block or a side table turns out not to be as it was written, it is asked anew, and that file
+// no more; fn must begin anew then.
+func (e *Engine) answer(filters []whosaw.Filter, fn func(q *question) error) error {
+	return untilIntact(func() error {
+		q, err := e.ask(filters...)
+		if err != nil {
+			return err
+		}
+		defer q.done()
+		if err := fn(q); err != nil {
+			return err
+		}
+		return q.intact()
+	})
+}
+
+// untilIntact calls fn until no file that it reads turns out to be damaged.
+func untilIntact(fn func() error) error {
+	seen := map[string]bool{}
+	for {
+		err := index.Guarded(fn)
+		var damage *index.DamageError
+		if !errors.As(err, &damage) || seen[damage.Name] {
+			return err
+		}
+		seen[damage.Name] = true // it is not used any more; a second time it is somebody who writes to it
+	}
 }
 
 // ask makes filters ready.

@@ -142,7 +142,11 @@ func (l *lineup) run(ctx context.Context, blocks []int) ([]int, error) {
 				if at >= len(blocks) {
 					break
 				}
-				done, err := w.block(ctx, blocks[at])
+				done := false
+				err := index.Guarded(func() (err error) {
+					done, err = w.block(ctx, blocks[at])
+					return err
+				})
 				switch {
 				case err != nil:
 				case w.over || l.realms != nil && l.budget.spent():

@@ -17,21 +17,21 @@ import (
 // then bytewise, then by realm. The rows are made one by one out of the sums; a row's Fields must not be
 // written. An error of yield ends the list and is returned as it is.
 func (e *Engine) List(ctx context.Context, filter whosaw.Filter, yield func(row whosaw.ListRow) error) error {
-	q, err := e.ask(filter)
-	if err != nil {
-		return err
-	}
-	defer q.done()
-	return q.list(ctx, yield)
-}
-
-// list is List of the question's first filter.
-func (q *question) list(ctx context.Context, yield func(row whosaw.ListRow) error) error {
-	people, dense, err := q.lines(ctx)
+	q, people, dense, err := e.lines(ctx, filter)
 	if err != nil {
 		return err
 	}
 	return q.listed(ctx, people, dense, yield)
+}
+
+// lines gives the sums of a filter's list, and the question with whose numbers they are.
+func (e *Engine) lines(ctx context.Context, filter whosaw.Filter) (q *question, people *table, dense map[uint32]*lines, err error) {
+	err = e.answer([]whosaw.Filter{filter}, func(asked *question) (err error) {
+		q = asked
+		people, dense, err = q.lines(ctx)
+		return err
+	})
+	return q, people, dense, err
 }
 
 // listed calls yield with what was summed.

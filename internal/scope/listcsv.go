@@ -17,12 +17,7 @@ import (
 
 // WriteCSV writes the list of a filter as a ListWriter would, row by row the same, but makes the lines on all workers.
 func (e *Engine) WriteCSV(ctx context.Context, filter whosaw.Filter, w io.Writer) error {
-	q, err := e.ask(filter)
-	if err != nil {
-		return err
-	}
-	defer q.done()
-	people, dense, err := q.lines(ctx)
+	q, people, dense, err := e.lines(ctx, filter)
 	if err != nil {
 		return err
 	}

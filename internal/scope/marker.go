@@ -56,7 +56,11 @@ func (q *question) markBlocks(ctx context.Context, people *table, blocks []int, 
 						b.AskOrigins()
 					}
 				}
-				ok, err := own.block(ctx, part)
+				ok := false
+				err := index.Guarded(func() (err error) {
+					ok, err = own.block(ctx, part)
+					return err
+				})
 				if err == nil && q.budget.spent() {
 					err = ErrMemory
 				}

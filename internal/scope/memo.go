@@ -100,32 +100,29 @@ const maxPerKey = 3
 
 // know gives what is known, reading blocks until a time (zero: until all is known).
 func (m *Memo) know(ctx context.Context, e *Engine, filter whosaw.Filter, kind memoKind, until time.Time) (*knowledge, error) {
-	for {
-		k, damage, err := m.try(ctx, e, filter, kind, until)
-		if err == nil || !damage {
-			return k, err
-		}
-		// The block is not asked again.
+	var k *knowledge
+	err := e.answer([]whosaw.Filter{filter}, func(q *question) (err error) {
+		k, err = m.try(ctx, q, filter, kind, until)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
+	return k, nil
 }
 
-func (m *Memo) try(ctx context.Context, e *Engine, filter whosaw.Filter, kind memoKind, until time.Time) (k *knowledge, damage bool, err error) {
-	q, err := e.ask(filter)
+func (m *Memo) try(ctx context.Context, q *question, filter whosaw.Filter, kind memoKind, until time.Time) (k *knowledge, err error) {
+	key, err := memoKeyOf(kind.what, filter, q.cat)
 	if err != nil {
-		return nil, false, err
-	}
-	defer q.done()
-	key, err := memoKeyOf(kind.what, filter, e.cat)
-	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if m == nil || !q.inBlocks() || m.tooLarge(key) {
-		return nil, false, ErrNoMemo
+		return nil, ErrNoMemo
 	}
 	blocks, rest := q.split()
 	w, err := q.at(ctx, 0)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	print := uint64(0)
 	if kind.feeds {
@@ -134,24 +131,22 @@ func (m *Memo) try(ctx context.Context, e *Engine, filter whosaw.Filter, kind me
 	for mine := false; ; {
 		old, err := m.find(ctx, q, key, blocks, print)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		k, left := old.of(q, blocks)
 		k.rest = append(k.rest, rest...)
 		if len(left) == 0 || mine && late(until) {
-			return k, false, nil
+			return k, nil
 		}
 		var turn chan struct{}
 		if turn, mine = m.begin(key); !mine {
 			if !wait(ctx, turn, until) {
-				return k, false, context.Cause(ctx)
+				return k, context.Cause(ctx)
 			}
 			continue
 		}
-		err = m.readOn(ctx, e, filter, kind, key, old, left, print, until)
-		m.end(key)
-		if err != nil {
-			return nil, damaged(err), err
+		if err := m.readOn(ctx, q.Engine, filter, kind, key, old, left, print, until); err != nil {
+			return nil, err
 		}
 	}
 }
@@ -183,10 +178,12 @@ func (m *memory) of(q *question, blocks []int) (k *knowledge, left []int) {
 	return k, left
 }
 
-// readOn reads blocks that a memory does not know, and keeps what both know.
+// readOn reads blocks that a memory does not know, and keeps what both know. It ends the turn that was begun for the key, whatever happens: others
+// wait for that.
 func (m *Memo) readOn(
 	ctx context.Context, e *Engine, filter whosaw.Filter, kind memoKind, key memoKey, old *memory, left []int, print uint64, until time.Time,
 ) error {
+	defer m.end(key)
 	q, err := e.ask(filter) // with numbers of its own for names: what is kept has them
 	if err != nil {
 		return err
@@ -203,6 +200,9 @@ func (m *Memo) readOn(
 	}
 	slices.Reverse(left) // what came last is counted first
 	now, done, missed, err := kind.more(ctx, q, had, left, until)
+	if err == nil {
+		err = q.intact()
+	}
 	if err != nil {
 		return err
 	}
@@ -417,10 +417,14 @@ func (q *question) eachBlock(ctx context.Context, blocks []int, until time.Time,
 				if at >= len(blocks) || at >= q.workers && late(until) {
 					return
 				}
-				masks, spans, ok, err := w.reader().begin(ctx, blocks[at])
-				if err == nil && ok && len(spans) > 0 {
-					err = w.work(masks, spans)
-				}
+				ok := false
+				err := index.Guarded(func() error {
+					masks, spans, can, err := w.reader().begin(ctx, blocks[at])
+					if ok = can; err == nil && ok && len(spans) > 0 {
+						err = w.work(masks, spans)
+					}
+					return err
+				})
 				if err == nil && q.budget.spent() {
 					err = ErrMemory
 				}

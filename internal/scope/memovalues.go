@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ledger"
 )
 
@@ -215,7 +216,7 @@ func valuesMore(ctx context.Context, q *question, by string, old sums, blocks []
 				if at >= len(blocks) || at >= q.workers && late(until) {
 					return
 				}
-				err := w.block(ctx, blocks[at], func(w *topWorker) error {
+				count := func(w *topWorker) error {
 					counts, err := w.values()
 					if err != nil {
 						return err
@@ -239,7 +240,8 @@ func valuesMore(ctx context.Context, q *question, by string, old sums, blocks []
 						}
 					}
 					return nil
-				})
+				}
+				err := index.Guarded(func() error { return w.block(ctx, blocks[at], count) })
 				if err == nil && q.budget.spent() {
 					err = ErrMemory
 				}

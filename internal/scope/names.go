@@ -47,10 +47,7 @@ func newNames(b *budget) *names { return &names{ids: make(map[string]uint32), b:
 
 // id gives the number of s. It keeps a copy of s, so that a chunk's memory is not held by one name.
 func (n *names) id(s string) uint32 {
-	n.mu.RLock()
-	id, ok := n.ids[s]
-	n.mu.RUnlock()
-	if ok {
+	if id, ok := n.find(s); ok {
 		return id
 	}
 	n.mu.Lock()
@@ -63,10 +60,18 @@ func (n *names) id(s string) uint32 {
 	}
 	n.b.take(len(s) + nameBytes)
 	s = strings.Clone(s)
-	id = uint32(len(n.list))
+	id := uint32(len(n.list))
 	n.list = append(n.list, s)
 	n.ids[s] = id
 	return id
+}
+
+// find gives the number of s if it has one. s may lie in a mapped file, see [index.Guarded].
+func (n *names) find(s string) (id uint32, ok bool) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	id, ok = n.ids[s]
+	return id, ok
 }
 
 // name gives the string with the number. Not to be called while id may be.

@@ -47,18 +47,21 @@ func (e *Engine) Subject(ctx context.Context, realm *string, id string, filter w
 			pinned[i].AsOf = after.asOf
 		}
 	}
-	q, err := e.ask(pinned)
-	if err != nil {
-		return answer, err
-	}
-	defer q.done()
-	for _, t := range q.terms {
-		t.only(id, realm)
-	}
+	err := e.answer([]whosaw.Filter{pinned}, func(q *question) error {
+		for _, t := range q.terms {
+			t.only(id, realm)
+		}
+		return q.subject(ctx, &answer, after, limit)
+	})
+	return answer, err
+}
+
+// subject fills in a page of the accesses to one subject.
+func (q *question) subject(ctx context.Context, answer *whosaw.SubjectAnswer, after place, limit int) error {
 	for again := false; ; again = true {
-		found, err := q.newest(ctx, id, after, limit+1)
+		found, err := q.newest(ctx, answer.Subject, after, limit+1)
 		if err != nil {
-			return answer, err
+			return err
 		}
 		more := len(found) > limit
 		if more {
@@ -69,14 +72,15 @@ func (e *Engine) Subject(ctx context.Context, realm *string, id string, filter w
 			continue // the block is not asked any more
 		}
 		if err != nil {
-			return answer, err
+			return err
 		}
+		answer.Next = ""
 		if more {
 			last := found[limit-1]
 			answer.Next = place{after.asOf, last.time, last.seq}.cursor()
 		}
 		answer.Accesses, answer.Gaps = records, q.purgedGaps()
-		return answer, nil
+		return nil
 	}
 }
 

@@ -116,13 +116,21 @@ func (e *Engine) Top(ctx context.Context, by string, filter whosaw.Filter, limit
 	if limit < 0 {
 		return nil, fmt.Errorf("limit %d is negative: give a number of rows, or 0 for all", limit)
 	}
-	q, err := e.ask(filter)
+	var rows []whosaw.TopRow
+	err := e.answer([]whosaw.Filter{filter}, func(q *question) (err error) {
+		rows, err = q.top(ctx, dimensions[at], limit)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer q.done()
-	t := topper{dimension: dimensions[at], values: newNames(q.budget), groups: newGroups(), members: newMemberSet(q.budget)}
-	if blocks, rest := q.topBlocks(&t, by, limit); blocks != nil {
+	return rows, nil
+}
+
+// top is Top of the question's first filter.
+func (q *question) top(ctx context.Context, by dimension, limit int) ([]whosaw.TopRow, error) {
+	t := topper{dimension: by, values: newNames(q.budget), groups: newGroups(), members: newMemberSet(q.budget)}
+	if blocks, rest := q.topBlocks(&t, by.name, limit); blocks != nil {
 		rows, ok, err := blocks.run(ctx, rest)
 		if ok || err != nil {
 			return rows, err
@@ -137,7 +145,7 @@ func (e *Engine) Top(ctx context.Context, by string, filter whosaw.Filter, limit
 	for g := range groups {
 		groups[g] = uint32(g)
 	}
-	return t.rows(by, groups, accesses, limit), nil
+	return t.rows(by.name, groups, accesses, limit), nil
 }
 
 // read counts all groups of some parts; nil: of all.

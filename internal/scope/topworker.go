@@ -62,7 +62,7 @@ func (b *blockTop) each(ctx context.Context, blocks []int, fn func(w *topWorker)
 				if at >= len(blocks) {
 					return
 				}
-				err := w.block(ctx, blocks[at], fn)
+				err := index.Guarded(func() error { return w.block(ctx, blocks[at], fn) })
 				if err == nil && b.q.budget.spent() {
 					err = ErrMemory
 				}
