@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// Block answers what the accesses of one segment disclosed. Safe for concurrent use. What it gives is valid until its store
-// is closed.
+// Block answers what the accesses of one segment disclosed. Safe for concurrent use. What it gives is valid as long as
+// a view of its segment is open, and its store.
 type Block struct {
 	name    string
 	from    *mapping // nil: the bytes are the program's own

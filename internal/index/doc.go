@@ -12,10 +12,11 @@
 //  2. Nothing of the catalog and of reference records is in a block: they are applied when a question is asked. A side table says as
 //     of which sequence it holds, and is made again when a later record touches it.
 //  3. Every byte is under a checksum, which is looked at before the byte is used. A block that is missing, of another version
-//     or not as it was written is no error: whoever asks reads the segment instead.
+//     or not as it was written is no error: whoever asks reads the segment instead. That holds for one that is cut short or written to
+//     while it lies mapped, too: who reads does so under [Guarded], and asks Intact when all was read.
 //  4. A file appears under its name when it is whole, and never changes.
 //  5. What is built takes a bounded multiple of one segment; what is read lies in mapped files, which the
-//     system may drop from memory at any time.
+//     system may drop from memory at any time. What is of no use any more is unmapped when no view can be reading it.
 //
 // Beside a block lie a digest (digest.go: what every question must know of a segment) and a side table (issued.go: which credentials were issued, as
 // of a sequence; issuer.go: what it takes to make it when the segment is sealed, and what is missing later). For many segments together, finders tell where subjects are (finder.go, finders.go).

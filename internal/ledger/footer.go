@@ -189,7 +189,7 @@ func (s *segment) last() uint64 { return s.first + uint64(s.spans.records) - 1 }
 func readAt(f *os.File, b []byte, offset int64) error {
 	if _, err := f.ReadAt(b, offset); err != nil {
 		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
+			return &DamageError{File: f.Name(), Offset: offset, What: "the file ends before what lies here: it was cut short"}
 		}
 		return fmt.Errorf("read %s: %w%s", f.Name(), err, cure(err))
 	}
