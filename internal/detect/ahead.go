@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/near"
 	"github.com/whosaw/whosaw/internal/reference"
 )
 
@@ -43,44 +44,16 @@ func (e *Engine) ObserveBatch(records []whosaw.Record, sequence func(i int) uint
 	}
 }
 
-// expect touches what the records will need, in four rounds: what a round finds says where the next one looks.
+// expect has what the records will need brought near, in four rounds: what a round finds says where the next one looks.
 func (e *Engine) expect(records []whosaw.Record) {
-	warm := e.warm
+	l := &e.lines
 	for i := range records {
-		r, x := &records[i], &e.batch[i]
-		x.hash, x.named = 0, false
-		if r.Type != whosaw.TypeAccess {
-			x.place, warm = e.ref.Near(r, warm)
-			continue
-		}
-		x.place = reference.Place{}
-		if e.known.sets != nil && r.Credential != "" {
-			x.hash = e.known.hash(r)
-			warm ^= e.known.sets[x.hash&uint64(len(e.known.sets)-1)].hashes[0]
-			// Most accesses to one's own data are explained, and need no units.
-			if len(r.Subjects) > 0 && isCustomer(r.Principal) {
-				continue
-			}
-		}
-		realm := text(r.Realm)
-		e.name(&x.identity, r, realm)
-		for _, id := range x.ids {
-			if id != 0 {
-				warm ^= e.table.m.near(id)
-			}
-		}
-		if x.hash == 0 {
-			warm ^= e.history.near(e.sessionKey(realm, &x.identity)) ^ e.legacy.near(x.ids[kindCredential])
-		}
-		if len(r.Subjects) > 0 {
-			x.subject = subjectOf(r.Subjects[0])
-			warm ^= e.history.near(historyHome(realm, x.subject))
-			x.place, warm = e.ref.Near(r, warm)
-		}
+		e.expectOne(&records[i], &e.batch[i])
 	}
+	l.Fetch()
 	for i := range records {
 		x := &e.batch[i]
-		warm = x.place.Near(warm)
+		x.place.Near(l)
 		if !x.named {
 			continue
 		}
@@ -88,55 +61,89 @@ func (e *Engine) expect(records []whosaw.Record) {
 			if x.units[k] = nil; id != 0 {
 				if u := e.table.m.get(id); u != nil {
 					x.units[k] = u
-					warm ^= u.last
+					near.Add(l, u)
+					near.Add(l, &u.ex)
 				}
 			}
 		}
 	}
+	l.Fetch()
 	for i := range records {
 		x := &e.batch[i]
 		if !x.named {
 			continue
 		}
 		n, ok := x.subject.number()
+		ok = ok && len(records[i].Subjects) > 0
 		for _, u := range x.units {
-			switch {
-			case u == nil:
-			case u.held != 0:
-				warm = u.excursions(warm)
-				fallthrough
-			case ok && len(records[i].Subjects) > 0:
-				warm ^= u.ids.nearby(n)
+			if u == nil {
+				continue
+			}
+			for held := u.held; held != 0; held &= held - 1 {
+				x := u.ex[bits.TrailingZeros16(held)]
+				near.Add(l, x)
+				near.Add(l, &x.ev)
+			}
+			if ok {
+				u.ids.bring(n, l)
 			}
 		}
 	}
+	l.Fetch()
 	for i := range records {
 		if x := &e.batch[i]; x.named {
 			for _, u := range x.units {
 				if u != nil && u.held != 0 {
-					warm = u.evidence(warm)
+					u.evidence(l)
 				}
 			}
 		}
 	}
-	e.warm = warm
+	l.Fetch()
 }
 
-// excursions reads where a unit's excursions lie.
-func (u *unit) excursions(warm uint64) uint64 {
-	for held := u.held; held != 0; held &= held - 1 {
-		x := u.ex[bits.TrailingZeros16(held)]
-		warm ^= x.record ^ uint64(len(x.ev))
+// expectOne gathers where the search for what a record needs begins.
+func (e *Engine) expectOne(r *whosaw.Record, x *expected) {
+	l := &e.lines
+	x.hash, x.named = 0, false
+	if r.Type != whosaw.TypeAccess {
+		x.place = e.ref.Near(r, l)
+		return
 	}
-	return warm
-}
-
-// evidence reads where their evidence ends, which is where more is added.
-func (u *unit) evidence(warm uint64) uint64 {
-	for held := u.held; held != 0; held &= held - 1 {
-		if ev := u.ex[bits.TrailingZeros16(held)].ev; len(ev) > 0 {
-			warm ^= uint64(ev[len(ev)-1].time)
+	x.place = reference.Place{}
+	if e.known.sets != nil && r.Credential != "" {
+		x.hash = e.known.hash(r)
+		near.Add(l, e.known.set(x.hash))
+		// Most accesses to one's own data are explained, and need no units.
+		if len(r.Subjects) > 0 && isCustomer(r.Principal) {
+			return
 		}
 	}
-	return warm
+	realm := text(r.Realm)
+	e.name(&x.identity, r, realm)
+	for _, id := range x.ids {
+		if id != 0 {
+			e.table.m.bring(id, l)
+		}
+	}
+	if x.hash == 0 {
+		e.history.bring(e.sessionKey(realm, &x.identity), l)
+		e.legacy.bring(x.ids[kindCredential], l)
+	}
+	if len(r.Subjects) > 0 {
+		x.subject = subjectOf(r.Subjects[0])
+		e.history.bring(historyHome(realm, x.subject), l)
+		x.place = e.ref.Near(r, l)
+	}
+}
+
+// evidence gathers where the evidence of a unit's excursions ends, which is where more is added.
+func (u *unit) evidence(l *near.Lines) {
+	for held := u.held; held != 0; held &= held - 1 {
+		if ev := u.ex[bits.TrailingZeros16(held)].ev; len(ev) < cap(ev) {
+			next := &ev[:len(ev)+1][len(ev)]
+			near.Add(l, next)
+			near.Add(l, &next.hits) // it may lie in two lines
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/near"
 	"github.com/whosaw/whosaw/internal/reference"
 )
 
@@ -91,7 +92,7 @@ type Engine struct {
 	known known                      `state:"-"` // changes no answer, so its seed is no chance in the findings
 	texts struct{ key, client memo } `state:"-"`
 	batch [ahead]expected            `state:"-"` // the records that come together
-	warm  uint64                     `state:"-"` // keeps the compiler from leaving reads out
+	lines near.Lines                 `state:"-"` // what they need
 
 	routes routeCache `state:"-"`
 	agents agents     `state:"-"`

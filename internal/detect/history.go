@@ -1,5 +1,7 @@
 package detect
 
+import "github.com/whosaw/whosaw/internal/near"
+
 // history remembers, of many millions of hashes, the last day on which each was met, and four bits beside it, in 8 bytes at a load
 // between a half and two thirds: 12 to 16 bytes each. What a hash stands for is told apart by how it is made: a
 // customer (two kinds: who logged in, who was seen), a customer with a network, a class of agents or a route, a session. Of a hundred million two are taken for one.
@@ -46,13 +48,15 @@ func (x *history) find(k historyKey) *uint64 {
 	return nil
 }
 
-// near reads where a home's keys lie, so that they are at hand.
-func (x *history) near(k historyKey) uint64 {
+// bring gathers where a home's keys lie: they begin anywhere in a line.
+func (x *history) bring(k historyKey, l *near.Lines) {
 	s := &x.shards[k.shard]
 	if s.n == 0 {
-		return 0
+		return
 	}
-	return s.slots[s.home(k.slot)]
+	at := s.home(k.slot)
+	near.Add(l, &s.slots[at])
+	near.Add(l, &s.slots[min(at+7, len(s.slots)-1)])
 }
 
 // put adds a key that is not in; nil if there is no room for more. today tells what may go first.

@@ -1,6 +1,10 @@
 package detect
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/whosaw/whosaw/internal/near"
+)
 
 // idset is a set of numbers that answers what lies near one. Neighbours share a block of 64, so dense sets are small.
 // The zero value is empty.
@@ -63,16 +67,18 @@ func (s *idset) word(block uint64) uint64 {
 	}
 }
 
-// nearby reads where a number's block lies, so that it is at hand.
-func (s *idset) nearby(x uint64) uint64 {
-	if s.more == nil || len(s.more.slots) == 0 {
-		return s.one.word
+// bring gathers where a number's block lies, if not in place.
+func (s *idset) bring(x uint64, l *near.Lines) {
+	if s.more == nil {
+		return
 	}
-	slots := s.more.slots
-	if len(slots) <= flatBlocks {
-		return slots[0].block
+	switch slots := s.more.slots; {
+	case len(slots) == 0:
+	case len(slots) <= flatBlocks:
+		near.Add(l, &slots[0])
+	default:
+		near.Add(l, &slots[mix(x/64+1)&uint64(len(slots)-1)])
 	}
-	return slots[mix(x/64+1)&uint64(len(slots)-1)].block
 }
 
 // reset empties the set.

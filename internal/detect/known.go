@@ -49,9 +49,12 @@ func (k *known) hash(r *whosaw.Record) uint64 {
 	return h | 1<<63 // never that of a free place
 }
 
+// set gives the set that a hash belongs to.
+func (k *known) set(h uint64) *knownSet { return &k.sets[h&uint64(len(k.sets)-1)] }
+
 // find gives the place of a hash's generation, nil if the hash is not in.
 func (k *known) find(h uint64) *uint32 {
-	s := &k.sets[h&uint64(len(k.sets)-1)]
+	s := k.set(h)
 	for i := range s.hashes {
 		if s.hashes[i] == h {
 			return &s.counted[i]
@@ -62,7 +65,7 @@ func (k *known) find(h uint64) *uint32 {
 
 // put adds a hash that is not in.
 func (k *known) put(h uint64) *uint32 {
-	s := &k.sets[h&uint64(len(k.sets)-1)]
+	s := k.set(h)
 	i := s.next % uint32(len(s.hashes))
 	s.next++
 	s.hashes[i], s.counted[i] = h, 0

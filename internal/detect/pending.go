@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/near"
 )
 
 // held is an access that waits for its issuance, or for its reason.
@@ -221,13 +222,12 @@ func (b *bloom) add(x uint64) bool {
 	return fresh
 }
 
-// near reads where a hash lies, so that it is at hand.
-func (b *bloom) near(x uint64) uint64 {
-	if b.young == nil {
-		return 0
+// bring gathers where a hash lies.
+func (b *bloom) bring(x uint64, l *near.Lines) {
+	if b.young != nil {
+		line, _ := probes(x, uint64(len(b.young)))
+		near.Add(l, &b.young[line])
 	}
-	line, _ := probes(x, uint64(len(b.young)))
-	return b.young[line]
 }
 
 // has reports whether the hash was added, and makes it young again.

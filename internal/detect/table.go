@@ -1,5 +1,7 @@
 package detect
 
+import "github.com/whosaw/whosaw/internal/near"
+
 // slots is an open-addressing hash table from id to unit: one cache line to find out, where a Go map takes three.
 type slots struct {
 	list []slot // a power of two, at most five eighths full
@@ -27,12 +29,11 @@ func (t *slots) get(id uint64) *unit {
 	}
 }
 
-// near reads where an id lies, so that it is at hand.
-func (t *slots) near(id uint64) uint64 {
-	if t.n == 0 {
-		return 0
+// bring gathers where an id lies.
+func (t *slots) bring(id uint64, l *near.Lines) {
+	if t.n > 0 {
+		near.Add(l, &t.list[id>>8&uint64(len(t.list)-1)])
 	}
-	return t.list[id>>8&uint64(len(t.list)-1)].id
 }
 
 func (t *slots) put(u *unit) {
