@@ -30,13 +30,13 @@ func (e *Engine) harvest(v *view) {
 		near := e.neighbours(v, id)
 		en := v.entry(id)
 		if absent != nil {
-			e.tryAbsent(v, absent, s, en, near)
+			e.tryAbsent(v, absent, s, &en, near)
 		}
 		if ordered {
-			inOrder = e.tryOrder(v, id, en, near) || inOrder
+			inOrder = e.tryOrder(v, id, &en, near) || inOrder
 		}
 		if shown {
-			e.tryPeople(v, s, en)
+			e.tryPeople(v, s, &en)
 		}
 	}
 	if inOrder {
@@ -97,7 +97,7 @@ func (e *Engine) askAbsent(v *view) *asking {
 }
 
 // tryAbsent asks whether one subject exists.
-func (e *Engine) tryAbsent(v *view, a *asking, s string, en entry, near *[nKinds]nearness) {
+func (e *Engine) tryAbsent(v *view, a *asking, s string, en *entry, near *[nKinds]nearness) {
 	valid, hit := a.w.use, false
 	if v.outcome == whosaw.OutcomeAbsent {
 		if e.existed(v, s) {

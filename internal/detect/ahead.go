@@ -20,9 +20,10 @@ const ahead = 32
 type expected struct {
 	hash uint64 // in known; 0: not worked out
 	identity
-	units   [nKinds]*unit
-	subject subject         // the first
-	place   reference.Place // of the subject, or of what the record is about
+	unlikely uint8 // bit per kind: there will be no unit of it
+	units    [nKinds]*unit
+	subject  subject         // the first
+	place    reference.Place // of the subject, or of what the record is about
 }
 
 // ObserveBatch observes records that follow each other, as Observe would one by one, and with the same findings however
@@ -58,7 +59,7 @@ func (e *Engine) expect(records []whosaw.Record) {
 			continue
 		}
 		for k, id := range x.ids {
-			if x.units[k] = nil; id != 0 {
+			if x.units[k] = nil; id != 0 && x.unlikely>>k&1 == 0 {
 				if u := e.table.m.get(id); u != nil {
 					x.units[k] = u
 					near.Add(l, u)
@@ -105,7 +106,7 @@ func (e *Engine) expect(records []whosaw.Record) {
 // expectOne gathers where the search for what a record needs begins.
 func (e *Engine) expectOne(r *whosaw.Record, x *expected) {
 	l := &e.lines
-	x.hash, x.named = 0, false
+	x.hash, x.named, x.unlikely = 0, false, 0
 	if r.Type != whosaw.TypeAccess {
 		x.place = e.ref.Near(r, l)
 		return
@@ -121,8 +122,11 @@ func (e *Engine) expectOne(r *whosaw.Record, x *expected) {
 	}
 	realm := text(r.Realm)
 	e.name(&x.identity, r, realm)
-	for _, id := range x.ids {
-		if id != 0 {
+	if opensOwn(r) {
+		x.unlikely = 1<<kindPrincipal | 1<<kindCredential // see suspects
+	}
+	for k, id := range x.ids {
+		if id != 0 && x.unlikely>>k&1 == 0 {
 			e.table.m.bring(id, l)
 		}
 	}
@@ -133,7 +137,30 @@ func (e *Engine) expectOne(r *whosaw.Record, x *expected) {
 	if len(r.Subjects) > 0 {
 		x.subject = subjectOf(r.Subjects[0])
 		e.history.bring(historyHome(realm, x.subject), l)
+		e.expectRates(r, x, realm)
 		x.place = e.ref.Near(r, l)
+	}
+}
+
+// opensOwn reports whether an access claims to be the one customer it opens.
+func opensOwn(r *whosaw.Record) bool {
+	return len(r.Subjects) == 1 && isCustomer(r.Principal) && r.Principal[len(customerPrefix):] == r.Subjects[0]
+}
+
+// expectRates gathers where the baselines that an access teaches keep its network.
+func (e *Engine) expectRates(r *whosaw.Record, x *expected, realm uint64) {
+	network := x.ids[kindNetwork]
+	if network == 0 {
+		return
+	}
+	for _, id := range [...]uint64{stratumOn(realm, text(r.Route)|1, 0), rateID(realm, monotoneClass^x.client<<8)} {
+		if s := e.strataFront[id>>8%uint64(len(e.strataFront))]; s != nil && s.id == id {
+			s.networks.bring(network, &e.lines)
+		}
+	}
+	if last := &e.realmLast; last.x != nil && last.id == realm && last.x.strangers.network != nil {
+		last.x.strangers.network.networks.bring(network, &e.lines)
+		last.x.strangers.device.networks.bring(network, &e.lines)
 	}
 }
 

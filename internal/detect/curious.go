@@ -68,7 +68,7 @@ func (e *Engine) curious(v *view) {
 		en.flags |= entAccused
 		t := trial{d: unexplained, w: w, valid: w.use, hits: w.use, once: uint64(id)}
 		for _, k := range e.ofCustomers {
-			if u := v.units[k]; u != nil && e.drive(u, v, t, en) {
+			if u := v.units[k]; u != nil && e.drive(u, v, t, &en) {
 				e.crossed[unexplained] |= 1 << k
 			}
 		}

@@ -132,14 +132,17 @@ type trial struct {
 }
 
 // drive runs a unit's tests over a trial and reports whether one stands at or above the threshold.
-func (e *Engine) drive(u *unit, v *view, t trial, en entry) bool {
-	if e.probing() {
-		return e.probed(u, v, t, &en)
+func (e *Engine) drive(u *unit, v *view, t trial, en *entry) bool {
+	switch {
+	case e.probe != nil && e.probe.on:
+		return e.probed(u, v, t, en)
+	case t.hits == 0 && !u.has(t.d):
+		return false // nearly always
 	}
 	return e.driveOn(u, v, t, en)
 }
 
-func (e *Engine) driveOn(u *unit, v *view, t trial, en entry) bool {
+func (e *Engine) driveOn(u *unit, v *view, t trial, en *entry) bool {
 	if t.hits == 0 && !u.has(t.d) {
 		return false
 	}
@@ -155,12 +158,12 @@ func (e *Engine) driveOn(u *unit, v *view, t trial, en entry) bool {
 	if t.once != 0 && !x.first(t.once, v.day) {
 		t.valid = 0 // tried today: evidence, not a trial
 	}
-	en.hits = t.hits & t.valid
+	added := e.append(x, v, en)
+	added.hits = t.hits & t.valid
 	if t.valid != 0 {
-		en.flags |= entTrial
-		en.p0 = float32(t.w.p0)
+		added.flags |= entTrial
+		added.p0 = float32(t.w.p0)
 	}
-	e.append(x, v, en)
 	at := int32(len(x.ev) - 1)
 	rule := &e.rule[t.d]
 	crossed, alive := false, false
@@ -277,7 +280,7 @@ func (x *excursion) first(once uint64, on int32) bool {
 
 // append adds evidence. What is beyond the unit's share goes, the oldest first, and the excursion then begins later:
 // a finding accuses only what it can count.
-func (e *Engine) append(x *excursion, v *view, en entry) {
+func (e *Engine) append(x *excursion, v *view, en *entry) (added *entry) {
 	limit := maxExcursion
 	if e.evidence > e.cfg.MaxEvidence {
 		limit = tightExcursion
@@ -294,17 +297,19 @@ func (e *Engine) append(x *excursion, v *view, en entry) {
 		x.record = v.count
 		x.access++
 	}
-	en.access = x.access
 	if x.ev == nil {
 		x.ev = make([]entry, 0, firstEvidence)
 	}
-	x.ev = append(x.ev, en)
+	x.ev = append(x.ev, *en)
 	e.evidence++
+	added = &x.ev[len(x.ev)-1]
+	added.access = x.access
+	return added
 }
 
 // witness adds an access that is no trial to the unit's excursion, if it has one: it meets the filter, so
 // the majority must be counted over it.
-func (e *Engine) witness(u *unit, d detector, v *view, en entry) {
+func (e *Engine) witness(u *unit, d detector, v *view, en *entry) {
 	if u.has(d) {
 		e.append(u.ex[d], v, en)
 	}

@@ -141,7 +141,7 @@ func (e *Engine) isDormant(realm, name string, s subject, t int64, slot *uint64)
 }
 
 // tryDormant asks whether a customer who is shown has not logged in for half a year.
-func (e *Engine) tryDormant(v *view, name string, en entry) {
+func (e *Engine) tryDormant(v *view, name string, en *entry) {
 	if v.outcome != whosaw.OutcomeDisclosed {
 		return
 	}
@@ -154,7 +154,7 @@ func (e *Engine) tryDormant(v *view, name string, en entry) {
 }
 
 // tryOwnDormant asks it of a session that claims to be the customer.
-func (e *Engine) tryOwnDormant(v *view, name string, en entry) {
+func (e *Engine) tryOwnDormant(v *view, name string, en *entry) {
 	st, x := &e.stats[dormant], e.realm(v.realm, v.r.Realm)
 	h := historyID(metSubject, v.realm, en.subject, 0)
 	slot := e.history.find(h)
@@ -201,7 +201,7 @@ func (e *Engine) tryOwnDormant(v *view, name string, en entry) {
 const allTests uint8 = 1<<maxBank - 1
 
 // tryOtherDormant asks it of staff, partners and programs, and of accesses that do not say whose they are.
-func (e *Engine) tryOtherDormant(v *view, name string, en entry) {
+func (e *Engine) tryOtherDormant(v *view, name string, en *entry) {
 	st := &e.stats[dormant]
 	s, hit, known := e.otherDormant(v, name, en.subject)
 	if !known {

@@ -393,8 +393,8 @@ func (e *Engine) bystander(v *view) {
 			if k == kindKey {
 				u.mixed(v)
 			}
-			e.witness(u, nonexistent, v, en)
-			e.witness(u, traversal, v, en)
+			e.witness(u, nonexistent, v, &en)
+			e.witness(u, traversal, v, &en)
 		}
 	}
 	e.variety(v)

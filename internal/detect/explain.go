@@ -187,7 +187,7 @@ func (e *Engine) probed(u *unit, v *view, t trial, en *entry) (crossed bool) {
 		_, met = x.seen[t.once]
 	}
 	if en != nil {
-		crossed = e.driveOn(u, v, t, *en)
+		crossed = e.driveOn(u, v, t, en)
 	} else {
 		e.missOn(u, v, t)
 	}

@@ -386,11 +386,11 @@ func (e *Engine) decide(h *held) {
 		if u == nil {
 			continue
 		}
-		if e.drive(u, v, trial{d: unissued, w: w, valid: w.use, hits: w.use}, entries[0]) {
+		if e.drive(u, v, trial{d: unissued, w: w, valid: w.use, hits: w.use}, &entries[0]) {
 			e.crossed[unissued] |= 1 << k
 		}
-		for _, en := range entries[1:] {
-			e.witness(u, unissued, v, en)
+		for i := range entries[1:] {
+			e.witness(u, unissued, v, &entries[1+i])
 		}
 		if x := u.ex[unissued]; x != nil && len(x.creds) < maxNamed {
 			x.creds = append(x.creds, r.Credential)
@@ -406,8 +406,9 @@ func (e *Engine) watch(v *view, flags uint8) {
 			continue
 		}
 		if u := e.unit(v, k, false); u != nil && u.ex[unissued] != nil {
-			for _, en := range e.entries(v, flags) {
-				e.witness(u, unissued, v, en)
+			entries := e.entries(v, flags)
+			for i := range entries {
+				e.witness(u, unissued, v, &entries[i])
 			}
 		}
 	}

@@ -51,7 +51,7 @@ func (e *Engine) variety(v *view) {
 }
 
 // tryMonotone asks of a session, once it has shown data three times, whether it has shown nothing but data.
-func (e *Engine) tryMonotone(v *view, name string, en entry) {
+func (e *Engine) tryMonotone(v *view, name string, en *entry) {
 	valid, hits := uint8(0), uint8(0)
 	if slot := e.session(v); slot != nil && tally(slot) != monotoneDone {
 		n := tally(slot) + 1

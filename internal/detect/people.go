@@ -14,7 +14,7 @@ import (
 func ofPeople(d detector) bool { return d == dormant || d == stranger || d == monotone }
 
 // tryPeople asks the three questions about one subject of an access that nothing explains.
-func (e *Engine) tryPeople(v *view, name string, en entry) {
+func (e *Engine) tryPeople(v *view, name string, en *entry) {
 	if !e.covered(dormant, v) {
 		e.tryDormant(v, name, en)
 	}
@@ -31,7 +31,7 @@ func (e *Engine) tryPeople(v *view, name string, en entry) {
 
 // ask drives the units of an access over a trial about one subject. wide and fine are the steps of units that very many share, and
 // of the others; nil: no trial for them.
-func (e *Engine) ask(d detector, v *view, name string, en entry, wide, fine *weights, valid, hits uint8) {
+func (e *Engine) ask(d detector, v *view, name string, en *entry, wide, fine *weights, valid, hits uint8) {
 	t := trial{d: d}
 	for _, k := range e.rule[d].watched {
 		u := v.units[k]

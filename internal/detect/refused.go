@@ -75,7 +75,7 @@ func (e *Engine) refused(v *view) {
 			e.miss(u, v, t)
 			continue
 		}
-		if e.drive(u, v, t, en) {
+		if e.drive(u, v, t, &en) {
 			e.crossed[refused] |= 1 << k
 		}
 		if x := u.ex[refused]; x != nil && len(x.creds) < maxNamed {

@@ -3,6 +3,7 @@ package detect
 import (
 	"slices"
 
+	"github.com/whosaw/whosaw/internal/near"
 	"github.com/whosaw/whosaw/internal/snapshot"
 )
 
@@ -60,6 +61,19 @@ func (s *sample) get(id uint64) *tried {
 		return t
 	}
 	return nil
+}
+
+// bring gathers where a unit lies.
+func (s *sample) bring(id uint64, l *near.Lines) {
+	if s.n == 0 {
+		return
+	}
+	if s.sieve != nil {
+		if word, bit := sieved(id); s.sieve[word]&bit == 0 {
+			return
+		}
+	}
+	near.Add(l, &s.list[id>>8&uint64(len(s.list)-1)])
 }
 
 // find gives the place of a unit, or the free place where it belongs.

@@ -32,7 +32,7 @@ func (x *strangers) steps(e *Engine) *weights {
 
 // tryStranger asks of a session that claims to be the customer it opens, and that no log-in vouches for, whether this customer ever
 // came from this network, and with this class of agent: of customers who came on three days at least, once a day.
-func (e *Engine) tryStranger(v *view, name string, en entry) {
+func (e *Engine) tryStranger(v *view, name string, en *entry) {
 	st := &e.stats[stranger]
 	valid, hits, why := e.comesFrom(v, en.subject)
 	if valid != 0 {

@@ -89,12 +89,20 @@ func (e *Engine) stratumOf(id uint64) *stratum {
 }
 
 func stratumID(v *view, class uint64) uint64 {
-	return mix(v.realm^v.route^bits.RotateLeft64(class, 17)) | 1
+	return stratumOn(v.realm, v.route, class)
+}
+
+func stratumOn(realm, route, class uint64) uint64 {
+	return mix(realm^route^bits.RotateLeft64(class, 17)) | 1
+}
+
+func rateID(realm, class uint64) uint64 {
+	return mix(realm^bits.RotateLeft64(class, 41)+0x5851f42d4c957f2d) | 1
 }
 
 // rateOf gives the stratum of a question that asks about no route.
 func (e *Engine) rateOf(v *view, class uint64, by *envelope, name func(*view) string) *stratum {
-	id := mix(v.realm^bits.RotateLeft64(class, 41)+0x5851f42d4c957f2d) | 1
+	id := rateID(v.realm, class)
 	s := e.stratumOf(id)
 	if s == nil {
 		s = &stratum{envelope: by, id: id, since: v.r.Time, realm: clone(v.r.Realm), route: name(v), w: by.bank.weights(by.young)}

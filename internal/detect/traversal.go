@@ -40,7 +40,7 @@ func (e *Engine) neighbours(v *view, s subject) *[nKinds]nearness {
 
 // tryOrder asks of a number new to a unit today, which has exactly one neighbour among those met today, whether
 // the neighbour is the lower one (ascending) or the higher one (descending).
-func (e *Engine) tryOrder(v *view, s subject, en entry, near *[nKinds]nearness) (tried bool) {
+func (e *Engine) tryOrder(v *view, s subject, en *entry, near *[nKinds]nearness) (tried bool) {
 	n, ok := s.number()
 	x := e.realm(v.realm, v.r.Realm)
 	t := trial{d: traversal, w: &e.orderWeights}

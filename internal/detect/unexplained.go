@@ -299,7 +299,8 @@ func (e *Engine) decideReason(h *held) {
 		// The filter of a finding would take it all the same.
 		for _, k := range e.rule[unexplained].watched {
 			if u := v.units[k]; u != nil {
-				e.witness(u, unexplained, v, v.entry(subjectOf(v.subjects[0])))
+				en := v.entry(subjectOf(v.subjects[0]))
+				e.witness(u, unexplained, v, &en)
 			}
 		}
 		return
@@ -362,7 +363,7 @@ func (e *Engine) tryReason(v *view, s *stratum, w *weights, o *ownRate, name str
 			steps = e.withOwn(w, o)
 		}
 		t := trial{d: unexplained, w: steps, valid: steps.use, hits: steps.use, once: uint64(id)}
-		if u := v.units[k]; u != nil && e.drive(u, v, t, en) {
+		if u := v.units[k]; u != nil && e.drive(u, v, t, &en) {
 			e.crossed[unexplained] |= 1 << k
 		}
 	}
