@@ -4,23 +4,26 @@ import "unsafe"
 
 // Lines are places to be fetched. The zero value is ready to use.
 type Lines struct {
-	n  int
-	at [256]uintptr
+	n  uint
+	at [room]uintptr
 }
 
-// Add gathers a place. What was gathered is fetched at once where there is no room for more.
+const room = 256
+
+// Add gathers a place. Once there is no room for more, all are fetched.
 func Add[T any](l *Lines, p *T) {
-	if l.n == len(l.at) {
+	l.at[l.n%room] = uintptr(unsafe.Pointer(p))
+	if l.n++; l.n == room {
 		l.Fetch()
 	}
-	l.at[l.n] = uintptr(unsafe.Pointer(p))
-	l.n++
 }
 
 // Fetch has what was gathered brought near, and returns before it has come.
+//
+//go:noinline
 func (l *Lines) Fetch() {
 	if l.n > 0 {
-		fetch(&l.at[0], l.n)
+		fetch(&l.at[0], int(l.n))
 		l.n = 0
 	}
 }
