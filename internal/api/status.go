@@ -176,12 +176,18 @@ func (a *API) ledgerStatus(s *Status) error {
 	return view.Close()
 }
 
+// Why a detector judges nothing, beside the reasons of detect.Whys.
+const (
+	NothingToJudge = "nothing to judge has come so far"
+	RuleOff        = "its rule is off: " // and why
+)
+
 func detectorStatus(d *detect.Status) DetectorStatus {
 	s := DetectorStatus{
 		Detector: d.Detector, Judged: d.Judged, Trials: d.Trials, Findings: d.Findings, Highest: d.Highest, Threshold: d.Threshold,
 	}
 	if d.Off != "" {
-		s.Judges, s.Says = "no", "its rule is off: "+d.Off
+		s.Judges, s.Says = "no", RuleOff+d.Off
 		return s
 	}
 	asked := d.Judged
@@ -203,7 +209,7 @@ func detectorStatus(d *detect.Status) DetectorStatus {
 	if s.Judges != "yes" {
 		s.Says = worst.Why
 		if s.Says == "" {
-			s.Says = "nothing to judge has come so far"
+			s.Says = NothingToJudge
 		}
 	}
 	return s

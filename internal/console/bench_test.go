@@ -19,7 +19,7 @@ import (
 
 var (
 	benchAccesses = flag.Int("console.accesses", 500_000, "accesses in the ledger of BenchmarkPages")
-	benchLedger   = flag.String("console.ledger", "", "a directory with a ledger for BenchmarkPages, as bench/ makes one with -dir; the detectors stand still")
+	benchLedger   = flag.String("console.ledger", "", "a directory with a ledger for BenchmarkPages: DIR/whosaw, as bench/ makes it with -dir DIR; the detectors stand still at their first finding")
 )
 
 // BenchmarkPages asks for every page and part that a console serves, over a ledger: how long the first look takes until it is whole (first-ms), and its

@@ -242,6 +242,12 @@ func (c *Console) finding(w http.ResponseWriter, r *http.Request, who api.Who) e
 	return nil
 }
 
+// saysMost is how much is shown of what a detector says: all that any of them has to say.
+const saysMost = 600
+
+// Says is what the detector said.
+func (p *findingPage) Says() string { return safeTo(p.Found.Says, saysMost) }
+
 // around is the filter to look further with: what the finding accuses or, where it rests on what is on record about a key and accuses no
 // access, all that the key signs.
 func around(f *whosaw.Finding) whosaw.Filter {

@@ -31,11 +31,9 @@ type nowPage struct {
 	Clocks    []clockView
 	Budgets   []budgetLine
 	Sources   []sourceLine
-	GapSays   string
 	NotJudged []string
 	Judging   string
 	Actors    []actorLine
-	Says      []string
 	Nothing   bool
 }
 
@@ -87,7 +85,7 @@ func (c *Console) now(w http.ResponseWriter, r *http.Request, who api.Who) error
 }
 
 func (c *Console) nowData(f *frame, s *state) *nowPage {
-	p := &nowPage{frame: f, More: s.measure.More, Says: s.status.Says, Nothing: s.status.Ledger.Accesses == 0}
+	p := &nowPage{frame: f, More: s.measure.More, Nothing: s.status.Ledger.Accesses == 0}
 	p.head(c, s)
 	p.strips(s)
 	p.findings(c, s)
@@ -120,7 +118,7 @@ func (c *Console) nowData(f *frame, s *state) *nowPage {
 		}
 	}
 	for _, b := range blind {
-		p.NotJudged = append(p.NotJudged, f.T("now.blinddetector", b.Detector, b.Says))
+		p.NotJudged = append(p.NotJudged, f.T("now.blinddetector", b.Detector, f.WhyNot(b.Says)))
 	}
 	p.Judging = f.T("now.judging", yes, len(s.status.Detectors))
 	for i := range s.measure.Actors {
@@ -130,6 +128,17 @@ func (c *Console) nowData(f *frame, s *state) *nowPage {
 		p.Full = f.Short(s.measure.Full.UnixMilli())
 	}
 	return p
+}
+
+// WhyNot says in the visitor's language why a detector judges no more; as the API says it where there is no message for it.
+func (f *frame) WhyNot(says string) string {
+	if rule, ok := strings.CutPrefix(says, api.RuleOff); ok {
+		return f.T("notjudged.off", rule)
+	}
+	if key := "notjudged." + says; f.words[key] != "" {
+		return f.T(key)
+	}
+	return says
 }
 
 func lag(seconds float64) string {
@@ -222,11 +231,9 @@ func (p *nowPage) head(c *Console, s *state) {
 	if len(s.measure.Strips) > 0 {
 		fresh = s.measure.Strips[0].Now
 	}
-	through := "–"
 	if s.status.Ledger.To != nil {
-		through = f.Short(min(int64(*s.status.Ledger.To), s.at.UnixMilli()))
+		p.Below = f.N("now.below", s.measure.Accesses, figure.Int(fresh), f.Short(min(int64(*s.status.Ledger.To), s.at.UnixMilli())))
 	}
-	p.Below = f.N("now.below", s.measure.Accesses, figure.Int(fresh), through)
 }
 
 func (p *nowPage) seasonless(s *state) bool {

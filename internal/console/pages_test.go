@@ -139,7 +139,7 @@ func (x *sample) scopes() {
 		return "/scope/" + key + "/compare"
 	})
 	x.all = append(x.all, asking{name: "key/export", path: func() string { return "/scope/" + key + "/export" }, form: url.Values{"form": {"csv"}}},
-		asking{name: "key/why", path: func() string { return "/scope/" + key + "/why" }, form: url.Values{"subject": {x.customer()}}})
+		asking{name: "key/why", path: func() string { return "/scope/" + key + "/why" }, form: url.Values{"subject": {x.customer(1000)}}})
 }
 
 // narrowed is the page of a filter with the first value of a member; of one that nothing has, with one that nothing has.
@@ -176,7 +176,7 @@ func (x *sample) incidents() {
 	check(x.t, err)
 	small, err := x.api.OpenIncident(x.t.Context(), kim, api.IncidentSpec{Title: "one customer", Findings: []string{found[0].Finding.ID}})
 	check(x.t, err)
-	_, handle, _ := strings.Cut(x.handle(whosaw.Filter{{Subject: []string{x.customer()}}}), "/scope/")
+	_, handle, _ := strings.Cut(x.handle(whosaw.Filter{{Subject: []string{x.customer(1000)}}}), "/scope/")
 	x.plain("incidents", "/incidents")
 	x.add("incident", func() string {
 		x.post(fmt.Sprintf("/incidents/%d/version", big), url.Values{"reason": {"by cause"}})
@@ -199,8 +199,14 @@ func (x *sample) incidents() {
 
 func (x *sample) subjects() {
 	x.plain("subject-form", "/subject")
-	path := x.posted("/subject", url.Values{"subject": {x.customer()}})
-	x.plain("subject", path)
+	subject := func(name, id string) (path string) {
+		path, err := x.console.SubjectPath(x.t.Context(), id)
+		check(x.t, err)
+		x.plain(name, path)
+		return path
+	}
+	subject("subject", x.customer(1000))
+	subject("subject-first", x.customer(0)) // of bench/'s customers the one that is opened most
 	// One with more accesses than a page has.
 	id := "bench-" + strconv.FormatInt(x.now().UnixMilli(), 10)
 	var list []whosaw.Record
@@ -212,19 +218,20 @@ func (x *sample) subjects() {
 	}
 	_, err := x.ledger.Append(x.t.Context(), list)
 	check(x.t, err)
-	many := x.posted("/subject", url.Values{"subject": {id}})
-	x.plain("subject-many", many)
-	x.add("subject-many/more", x.click(many, `hx-get="([^"]+/more\?[^"]+)"`))
+	x.add("subject-page/more", x.click(subject("subject-page", id), `hx-get="([^"]+/more\?[^"]+)"`))
 }
 
-// customer is somebody whom the key was shown.
-func (x *sample) customer() (id string) {
+// customer is the nth whom the key was shown.
+func (x *sample) customer(n int) (id string) {
 	q, err := x.live.Ask(scope.Config{Workers: 2, Zone: time.UTC})
 	check(x.t, err)
 	defer q.Close()
 	enough := errors.New("enough")
 	err = q.List(x.t.Context(), whosaw.Filter{{Key: []string{bigKey}, Route: []string{"GET /me"}}}, func(row whosaw.ListRow) error {
 		id = row.Subject
+		if n--; n >= 0 {
+			return nil
+		}
 		return enough
 	})
 	if !errors.Is(err, enough) {

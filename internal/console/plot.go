@@ -129,7 +129,7 @@ func (c *course) svg(alt string) template.HTML {
 func (c *course) texts(b *strings.Builder, low, high float64, y func(float64) float64) {
 	for i, g := range gridLines(int64(high)) {
 		if at := y(float64(g)); i > 0 && at > 14 && at < 80 {
-			fmt.Fprintf(b, `<text x="0" y="%s%%">%s</text>`, num(at), figure.Int(g))
+			fmt.Fprintf(b, `<text class="scale" x="0" y="%s%%">%s</text>`, num(at), figure.Int(g))
 		}
 	}
 	p := c.points[len(c.points)-1]

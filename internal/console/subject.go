@@ -445,14 +445,18 @@ func months(from, to int64, f *frame) template.HTML {
 	b.WriteString(`<svg aria-hidden="true" height="18" width="100%">`)
 	t := time.UnixMilli(from).In(f.Zone)
 	t = time.Date(t.Year(), t.Month()+1, 1, 0, 0, 0, 0, f.Zone)
-	for ; t.UnixMilli() < to; t = t.AddDate(0, 1, 0) {
+	for i := 0; t.UnixMilli() < to; i, t = i+1, t.AddDate(0, 1, 0) {
+		class := ""
+		if i%3 != 0 {
+			class = ` class="wide-only"`
+		}
 		x := 100 * float64(t.UnixMilli()-from) / float64(to-from)
 		name := t.Format("Jan")
 		if f.lang == "ko" {
 			name = strconv.Itoa(int(t.Month())) + "월"
 		}
 		if x < 96 {
-			fmt.Fprintf(&b, `<text x="%s%%" y="13">%s</text>`, num2(x), name)
+			fmt.Fprintf(&b, `<text%s x="%s%%" y="13">%s</text>`, class, num2(x), name)
 		}
 	}
 	b.WriteString(`</svg>`)

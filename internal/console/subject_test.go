@@ -68,7 +68,7 @@ func TestSubjectColumns(t *testing.T) {
 	_, text := s.page("POST", "/subject", url.Values{"subject": {"77"}})
 	year, rows, _ := strings.Cut(text, `aria-labelledby="h-every"`)
 	_, year, _ = strings.Cut(year, `aria-labelledby="h-year"`)
-	if head, cells := strings.Count(year, `<th scope="col" class="n">`), strings.Count(year, `<td class="n">`); head != 3 || cells != 3 {
+	if head, cells := strings.Count(year, `<th scope="col" class="n">`), strings.Count(year, `<td class="n"`); head != 3 || cells != 3 {
 		t.Errorf("the year has %d columns of figures and %d figures, want 3 of both", head, cells)
 	}
 	if n := strings.Count(rows, `<th scope="col" class="d">`); n != 1 {

@@ -11,7 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/whosaw/whosaw/internal/api"
 	"github.com/whosaw/whosaw/internal/console"
+	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/notice"
 )
 
@@ -100,6 +102,24 @@ func TestMessagesExist(t *testing.T) {
 	look("*.go", inCode)
 	if n < 100 {
 		t.Errorf("only %d messages were found: the pattern is wrong", n)
+	}
+}
+
+// TestReasonsHaveWords: whatever keeps a detector from judging has words in every language.
+func TestReasonsHaveWords(t *testing.T) {
+	names, err := filepath.Glob("words/*.json")
+	check(t, err)
+	reasons := append(detect.Whys(), api.NothingToJudge)
+	if len(reasons) < 30 {
+		t.Fatalf("there are only %d reasons", len(reasons))
+	}
+	for _, name := range names {
+		have := words(t, name)
+		for _, reason := range reasons {
+			if have["notjudged."+reason] == "" {
+				t.Errorf("%s lacks a message for %q", name, reason)
+			}
+		}
 	}
 }
 

@@ -23,7 +23,6 @@ import (
 	"github.com/whosaw/whosaw/internal/auth"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/console"
-	"github.com/whosaw/whosaw/internal/detect"
 	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/ingest"
 	"github.com/whosaw/whosaw/internal/keys"
@@ -103,18 +102,29 @@ func newSite(t testing.TB, change ...func(*console.Config)) *site {
 	check(t, err)
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	m := meter.New(s.now)
-	watch, closing, hold := m.Watch, context.Background(), func() {}
+	raise, closing, hold := api.Raise(s.alarms, log), context.Background(), func() {}
+	stand := make(chan struct{})
 	if *benchLedger != "" {
-		// The detectors stand still, as where they have long caught up: else they would read it all meanwhile.
+		// The detectors stand still at their first finding, as where they have long caught up: else they would read on meanwhile.
 		var held context.Context
 		held, hold = context.WithCancel(closing)
-		watch, closing = func(*detect.Shown) { <-held.Done() }, held
+		once := sync.OnceFunc(func() { close(stand) })
+		raise, closing = func(context.Context, []pipeline.Raised) error { once(); <-held.Done(); return held.Err() }, held
 	}
 	s.live, err = pipeline.Start(pipeline.LiveConfig{
-		Ledger: s.ledger, Catalog: catalog.Rules(), Logger: log, Now: s.now, Raise: api.Raise(s.alarms, log), Verdict: api.KeepVerdict(s.alarms), Watch: watch,
+		Ledger: s.ledger, Catalog: catalog.Rules(), Logger: log, Now: s.now, Raise: raise, Verdict: api.KeepVerdict(s.alarms), Watch: m.Watch,
 	})
 	check(t, err)
 	t.Cleanup(func() { hold(); s.live.Close(closing) })
+	if *benchLedger != "" {
+		caught := make(chan error, 1)
+		go func() { caught <- s.live.CaughtUp(t.Context()) }()
+		select {
+		case <-stand:
+		case err := <-caught:
+			check(t, err)
+		}
+	}
 	laws, err := regime.Shipped()
 	check(t, err)
 	s.incidents = api.OpenIncidents(s.live, incident.Config{DB: db, Dir: filepath.Join(s.dir, "incident"), Now: s.now})

@@ -85,6 +85,9 @@ var whyTexts = [nWhy]string{
 	whyMany:           "never issued, but findings of single credentials are 64 a day at most; ask for all with --issued no",
 }
 
+// Whys lists the reasons for which detectors do not judge an access, as [NotJudged] has them.
+func Whys() []string { return slices.Clone(whyTexts[:]) }
+
 // stat is a detector's account of itself.
 type stat struct {
 	accesses int64 // unissued only: accesses observed, for all detectors

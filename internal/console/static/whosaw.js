@@ -20,7 +20,7 @@ const patience = 8000;
 const steady = matchMedia("(prefers-reduced-motion: reduce)");
 let heard = Date.now();
 let stepped = 0;
-let clock = "";
+let clock = document.getElementById("clock")?.querySelector("b").textContent.trim() ?? "";
 let lost = false;
 
 function level() {
