@@ -81,6 +81,7 @@ var importTable = map[string][]string{
 	"internal/store/sqlite": {"github.com/pressly/goose/v3", "modernc.org/sqlite"},
 	"internal/alarm":        {"", "internal/figure", "internal/report", "internal/store/sqlite", "github.com/wneessen/go-mail"},
 
+	"internal/joint":     {"", "internal/catalog", "internal/ledger", "internal/detect", "internal/scope", "internal/pipeline"},
 	"internal/rehearsal": {"", "internal/catalog", "internal/ledger", "internal/detect", "internal/rules", "internal/scope"},
 
 	"internal/drill": {
@@ -97,7 +98,7 @@ var importTable = map[string][]string{
 	},
 	"cmd/whosaw": {
 		"", "guard", "internal/demo", "internal/proxy", "internal/server", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
-		"internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill", "internal/incident", "internal/notice", "internal/regime", "internal/rehearsal", "internal/rules",
+		"internal/joint", "internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill", "internal/incident", "internal/notice", "internal/regime", "internal/rehearsal", "internal/rules",
 		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/keys", "internal/guard", "internal/hint", "internal/store/sqlite",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},

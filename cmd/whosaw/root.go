@@ -56,6 +56,7 @@ Nothing leaves this machine, but for what a server tells the channels you config
 		m.rulesCommand(),
 		m.explainCommand(),
 		m.replayCommand(),
+		m.mergeCommand(),
 		m.baselineCommand(),
 		m.drillCommand(),
 		m.simCommand(),

@@ -40,6 +40,8 @@ type Case struct {
 	stored   uint64 // up to which a state was read or written
 	remove   string // the throwaway directory
 	watch    func(seq uint64, r *whosaw.Record)
+	shares   *shares // nil: one engine judges all
+	torn     bool    // the engines of shares could not be united: no state is written
 }
 
 // Open opens or makes the ledger and lets the detectors see what it holds already.
@@ -69,7 +71,7 @@ func Open(ctx context.Context, cfg Config) (*Case, error) {
 // Close gives the directory free; a throwaway one is removed.
 func (c *Case) Close() error {
 	var err error
-	if c.ledger != nil && c.remove == "" && c.judged >= c.stored+caseSaves {
+	if c.ledger != nil && c.remove == "" && c.judged >= c.stored+caseSaves && !c.torn {
 		// Without it the next look at the same ledger takes longer, no more.
 		_, _ = save(context.Background(), filepath.Join(c.cfg.Dir, stateDir, caseState), c.ledger, c.judged,
 			fingerprint(c.cfg.Detect, c.cfg.Catalog, c.cfg.Build), c.engine, &found{c.raised, c.sighted})

@@ -25,7 +25,7 @@ func (f *Feed) Take(records []whosaw.Record) error { return f.im.take(records) }
 // summary of what was read is the caller's own.
 func (f *Feed) Close(err error) (Read, error) {
 	err = f.im.finish(err)
-	return f.im.read, err
+	return f.im.read, errors.Join(err, f.im.c.unite())
 }
 
 // Watch has fn called with each accepted record before the detectors see it, from one goroutine, which is also that of

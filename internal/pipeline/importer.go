@@ -112,23 +112,38 @@ func (im *importer) appendAll(ctx context.Context) {
 
 func (im *importer) judgeAll() {
 	for batch := range im.judge {
-		im.c.engine.ObserveBatch(batch.records, func(i int) uint64 {
-			r, receipt := &batch.records[i], batch.receipts[i]
-			im.read.Count(r, receipt.Ack)
-			if receipt.Ack != ledger.Accepted {
-				return 0
-			}
-			if im.c.watch != nil {
-				im.c.watch(receipt.Sequence, r)
-			}
-			im.c.judged = receipt.Sequence
-			return receipt.Sequence
-		}, func(_ int, f whosaw.Finding) {
-			im.c.raised = append(im.c.raised, Raised{im.c.judged, f})
-			im.c.findings, im.c.sighted = append(im.c.findings, f), append(im.c.sighted, f)
-		})
-		im.c.sighted = append(im.c.sighted, spread(im.c.engine.Grown())...)
+		im.judgeOne(&batch)
 	}
+}
+
+func (im *importer) judgeOne(batch *appended) {
+	c := im.c
+	sequence := func(i int) uint64 {
+		r := &batch.records[i]
+		im.read.Count(r, batch.receipts[i].Ack)
+		seq := batch.accepted(i)
+		if seq == 0 {
+			return 0
+		}
+		if c.watch != nil {
+			c.watch(seq, r)
+		}
+		c.judged = seq
+		return seq
+	}
+	raised := func(i int, f whosaw.Finding) {
+		c.raised = append(c.raised, Raised{batch.accepted(i), f})
+		c.findings, c.sighted = append(c.findings, f), append(c.sighted, f)
+	}
+	if c.shares != nil {
+		c.shares.judge(batch, sequence, raised)
+		for _, e := range c.shares.engines {
+			c.sighted = append(c.sighted, spread(e.Grown())...)
+		}
+		return
+	}
+	c.engine.ObserveBatch(batch.records, sequence, raised)
+	c.sighted = append(c.sighted, spread(c.engine.Grown())...)
 }
 
 // Count sorts a line under what became of it. Derived records are no lines.

@@ -129,6 +129,19 @@ func ruleFiles(path string) ([]byte, error) {
 	return all, nil
 }
 
+// KeepRules copies rules, a file or a directory of them, into the data directory, in whole or not at all.
+func KeepRules(path, dir string) error {
+	all, err := ruleFiles(path)
+	if err != nil {
+		return err
+	}
+	kept := filepath.Join(dir, RulesName)
+	if old, err := os.ReadFile(kept); err == nil && bytes.Equal(old, all) {
+		return nil
+	}
+	return WriteWhole(kept, all)
+}
+
 // keepRules keeps the rules in the data directory, so that commands without the configuration ask by the same ones. Whoever changes
 // what the detectors go by is in the ledger, before it is so.
 func (s *Server) keepRules(ctx context.Context) error {
