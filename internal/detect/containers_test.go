@@ -414,7 +414,7 @@ func TestWaitingAgainstList(t *testing.T) {
 		var list []held
 		for range rapid.IntRange(1, 100).Draw(t, "steps") {
 			if rapid.IntRange(0, 3).Draw(t, "push") > 0 {
-				h := held{rec: whosaw.Record{Time: rapid.Int64Range(0, 20).Draw(t, "time")}}
+				h := held{at: rapid.Int64Range(0, 20).Draw(t, "time")}
 				w.push(h)
 				h.order = w.count
 				list = append(list, h)
@@ -423,13 +423,13 @@ func TestWaitingAgainstList(t *testing.T) {
 			limit := rapid.Int64Range(0, 21).Draw(t, "limit")
 			got := map[uint64]int64{}
 			for _, h := range w.before(limit) {
-				got[h.order] = h.rec.Time
+				got[h.order] = h.at
 			}
 			var rest []held
 			for _, h := range list {
 				at, ok := got[h.order]
-				if ok != (h.rec.Time < limit) || ok && at != h.rec.Time {
-					t.Fatalf("%d of time %d: taken %v before %d", h.order, h.rec.Time, ok, limit)
+				if ok != (h.at < limit) || ok && at != h.at {
+					t.Fatalf("%d of time %d: taken %v before %d", h.order, h.at, ok, limit)
 				}
 				if !ok {
 					rest = append(rest, h)

@@ -155,7 +155,7 @@ func (e *Engine) driveOn(u *unit, v *view, t trial, en *entry) bool {
 			e.nosy++
 		}
 	}
-	if t.once != 0 && !x.first(t.once, v.day) {
+	if t.once != 0 && !x.first(t.once, v.on) {
 		t.valid = 0 // tried today: evidence, not a trial
 	}
 	added := e.append(x, v, en)
@@ -206,7 +206,7 @@ func (e *Engine) missOn(u *unit, v *view, t trial) {
 		return
 	}
 	x := u.ex[t.d]
-	if t.once != 0 && !x.first(t.once, v.day) {
+	if t.once != 0 && !x.first(t.once, v.on) {
 		return
 	}
 	alive := false

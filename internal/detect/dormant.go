@@ -88,14 +88,15 @@ func (e *Engine) logins(r *whosaw.Record) {
 			return
 		}
 	}
-	realm, on := text(r.Realm), dayOf(r.Time)
+	realm, at := text(r.Realm), e.until(r.Time)
+	on := dayOf(at)
 	s := subjectOf(name)
 	h := historyID(metSubject, realm, s, 0)
 	slot := e.history.find(h)
 	if slot != nil && sinceDay(slot, on) <= 0 {
 		return
 	}
-	if hit, known := e.isDormant(r.Realm, name, s, r.Time, slot); known {
+	if hit, known := e.isDormant(r.Realm, name, s, at, slot); known {
 		x := e.realm(realm, r.Realm)
 		x.wakes.note(e, on, hit, !e.changed(realm, r.Time, movesPeople))
 	}
@@ -158,16 +159,16 @@ func (e *Engine) tryOwnDormant(v *view, name string, en *entry) {
 	st, x := &e.stats[dormant], e.realm(v.realm, v.r.Realm)
 	h := historyID(metSubject, v.realm, en.subject, 0)
 	slot := e.history.find(h)
-	fresh := slot == nil || sinceDay(slot, v.day) > 0
+	fresh := slot == nil || sinceDay(slot, v.on) > 0
 	hit, known := false, false
 	if fresh {
-		hit, known = e.isDormant(v.r.Realm, name, en.subject, v.r.Time, slot)
+		hit, known = e.isDormant(v.r.Realm, name, en.subject, v.at, slot)
 		if x.watermark == 0 {
 			// No log-in is on record, so the session stands for it.
 			if known {
-				x.wakes.note(e, v.day, hit, !e.changed(v.realm, v.r.Time, movesPeople))
+				x.wakes.note(e, v.on, hit, !e.changed(v.realm, v.r.Time, movesPeople))
 			}
-			e.comes(slot, h, v.day)
+			e.comes(slot, h, v.on)
 		}
 	}
 	w := &x.wakes
@@ -238,7 +239,7 @@ func (e *Engine) otherDormant(v *view, name string, s subject) (rate *stratum, h
 		return nil, false, false // nobody's log-ins are on record, so records of old say nothing of today
 	}
 	slot := e.history.find(historyID(metSubject, v.realm, s, 0))
-	if hit, known = e.isDormant(v.r.Realm, name, s, v.r.Time, slot); !known {
+	if hit, known = e.isDormant(v.r.Realm, name, s, v.at, slot); !known {
 		e.stats[dormant].skip(whyNoHistory)
 		return nil, false, false
 	}

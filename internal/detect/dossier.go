@@ -158,14 +158,14 @@ func (e *Engine) keepStep(s GrowthStep) {
 func (e *Engine) openDossier(a *accusation, v *view, id string) {
 	f := &dossier{
 		id: id, d: a.d, unit: a.unit, realm: v.realm, filter: whosaw.Filter{a.toldTerm()}, accesses: a.accesses, subjects: a.subjects,
-		last: v.r.Time, told: max(a.accesses, 1), view: v.count,
+		last: v.at, told: max(a.accesses, 1), view: v.count,
 	}
 	f.take(a)
 	for _, s := range a.people {
 		f.show(s)
 	}
 	f.subjects = max(a.subjects, int64(len(a.people)))
-	f.count(v.day, max(a.accesses, f.subjects))
+	f.count(v.on, max(a.accesses, f.subjects))
 	e.cover(f, a, v)
 	if len(e.dossierList) >= 2*maxDossiers {
 		e.forgetDossiers()
@@ -256,11 +256,11 @@ func (e *Engine) widenTo(f *dossier, a *accusation, v *view, by string) {
 	}
 	f.accesses += a.accesses
 	f.subjects += fresh
-	f.count(v.day, max(a.accesses, fresh))
+	f.count(v.on, max(a.accesses, fresh))
 	if len(a.people) == 0 {
 		f.subjects += a.subjects
 	}
-	f.last = max(f.last, v.r.Time)
+	f.last = max(f.last, v.at)
 	f.told, f.view = max(f.accesses, 1), v.count
 	e.cover(f, a, v)
 	e.step(f, by, v, a)
@@ -382,7 +382,7 @@ func (e *Engine) grow(a *accusation, v *view) {
 	}
 	f.view = v.count
 	f.accesses++
-	f.count(v.day, int64(max(1, len(v.subjects))))
+	f.count(v.on, int64(max(1, len(v.subjects))))
 	f.cause.hours |= 1 << (v.r.Time / hour % 24)
 	if v.outcome == whosaw.OutcomeDisclosed && a.d != spreader && a.d != budget { // those count the new ones, see shows
 		for _, s := range v.subjects {
@@ -399,10 +399,10 @@ func (e *Engine) grow(a *accusation, v *view) {
 	switch {
 	case f.accesses >= max(manyMore*f.told, fewMore):
 		kind = stepMore
-	case v.r.Time-f.last > pauseAgain:
+	case v.at-f.last > pauseAgain:
 		kind = stepAgain
 	}
-	f.last = max(f.last, v.r.Time)
+	f.last = max(f.last, v.at)
 	if kind != "" {
 		f.told = f.accesses
 		e.step(f, kind, v, nil)

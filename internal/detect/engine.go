@@ -22,9 +22,9 @@ type Engine struct {
 
 	count uint64 // records observed
 	seen  int64  // greatest event time of any record: Finding.Seen
-	clock int64  // greatest event time of accesses and issuances, which judges what is late
+	clock int64  // greatest event time of accesses and issuances that may be right, which says how long the log lasts
 	began int64  // the clock's first value
-	today int32  // day number of the clock
+	today int32  // day number of the sure clock
 	sure  int64  // the clock, unmoved by a few records from the future: it says which issuance is overdue
 	ahead int    // accesses and issuances in a row that lie over an hour beyond it
 	next  int64  // the least time among them
@@ -220,8 +220,7 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 	}
 	e.seen = max(e.seen, r.Time)
 	if r.Type == whosaw.TypeAccess {
-		e.confirm(r.Time)
-		e.advance(r.Time)
+		e.tick(r.Time)
 		e.judgeDue()
 		e.keyPolicyDue()
 		e.look(&e.now, r, x)
@@ -244,8 +243,7 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 	switch r.Type {
 	case whosaw.TypeIssuance:
 		e.known.begin()
-		e.confirm(r.Time)
-		e.advance(r.Time)
+		e.tick(r.Time)
 		e.issuance(r)
 		e.logins(r)
 		e.givenTo(r)
@@ -263,62 +261,6 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 	}
 	return e.findings
 }
-
-// aheadAgree is how many records in a row move the sure clock by more than an hour: one machine's wrong clock must not make
-// everybody's issuance overdue.
-const aheadAgree = 8
-
-// sortedAfter is how many accesses and issuances must come in the order of their times for the log to be taken for one that somebody sorted: of
-// those that come as they happen, one in some thousands is late.
-const sortedAfter = 1 << 14
-
-// sorted reports whether the log stands in the order of its times, as investigate reads it, and not of arrival. Then a clock that is wrong puts
-// what came after before what it came from.
-func (e *Engine) sorted() bool { return e.timed-e.backward >= sortedAfter }
-
-// confirm moves the sure clock.
-func (e *Engine) confirm(t int64) {
-	if e.timed++; t < e.clock {
-		e.backward = e.timed
-	}
-	switch {
-	case e.sure == 0 || t <= e.sure+hour:
-		e.sure = max(e.sure, t)
-		e.ahead = 0
-		return
-	case e.ahead == 0:
-		e.next = t
-	}
-	e.next = min(e.next, t)
-	if e.ahead++; e.ahead == aheadAgree {
-		e.sure, e.ahead = e.next, 0
-	}
-}
-
-// advance moves the clock.
-func (e *Engine) advance(t int64) {
-	if t <= e.clock {
-		return
-	}
-	if e.clock == 0 {
-		e.began = t
-	}
-	days := (t-e.began)/day - (max(e.clock, e.began)-e.began)/day
-	if t/hour != e.clock/hour || days > 0 {
-		for _, x := range e.realms { // each is changed alone: their order does not matter
-			for k := range x.frontiers {
-				x.frontiers[k].hourOver(t-e.began < day, days)
-			}
-			if x.early == 0 && t-e.began >= 7*day {
-				x.early = x.frontiers[kindNetwork].now.second
-			}
-		}
-	}
-	e.clock = t
-	e.today = dayOf(t)
-}
-
-func dayOf(t int64) int32 { return int32(t / day) }
 
 // access runs the detectors over one access.
 func (e *Engine) access(v *view) {
@@ -372,7 +314,7 @@ func (e *Engine) suspects(v *view) {
 		if u := e.unit(v, k, true); u != nil {
 			u.total++
 			if k == kindKey {
-				u.mixed(v)
+				u.mixed(v, e.around(v.r.Time))
 			}
 		}
 	}
@@ -391,7 +333,7 @@ func (e *Engine) bystander(v *view) {
 		if u := e.unit(v, k, k != kindPrincipal && k != kindCredential); u != nil {
 			u.total++
 			if k == kindKey {
-				u.mixed(v)
+				u.mixed(v, e.around(v.r.Time))
 			}
 			e.witness(u, nonexistent, v, &en)
 			e.witness(u, traversal, v, &en)
@@ -464,7 +406,7 @@ func (e *Engine) freeze(r *whosaw.Record) {
 	if r.Ref == nil {
 		return
 	}
-	e.frozen = slices.DeleteFunc(e.frozen, func(f span) bool { return f.until+uint64(day) < uint64(e.clock) })
+	e.frozen = slices.DeleteFunc(e.frozen, func(f span) bool { return f.until+uint64(day) < uint64(e.sure) })
 	if len(e.frozen) >= maxFrozen {
 		return
 	}
@@ -480,8 +422,9 @@ func (e *Engine) freeze(r *whosaw.Record) {
 }
 
 func (e *Engine) changing(v *view) bool {
+	t := e.around(v.r.Time)
 	for i := range e.frozen {
-		if f := &e.frozen[i]; f.realm == v.realm && uint64(v.r.Time) >= f.from && uint64(v.r.Time) < f.until {
+		if f := &e.frozen[i]; f.realm == v.realm && uint64(t) >= f.from && uint64(t) < f.until {
 			return true
 		}
 	}
@@ -490,6 +433,7 @@ func (e *Engine) changing(v *view) bool {
 
 // changed reports whether a declared change is on that moves something.
 func (e *Engine) changed(realm uint64, t int64, what moved) bool {
+	t = e.around(t)
 	for i := range e.frozen {
 		if f := &e.frozen[i]; f.moves&what != 0 && f.realm == realm && uint64(t) >= f.from && uint64(t) < f.until {
 			return true

@@ -183,7 +183,7 @@ func (e *Engine) probed(u *unit, v *view, t trial, en *entry) (crossed bool) {
 	p := e.probe
 	before := u.heights(t.d)
 	met := false
-	if x := u.ex[t.d]; x != nil && t.once != 0 && v.day <= x.seenOn {
+	if x := u.ex[t.d]; x != nil && t.once != 0 && v.on <= x.seenOn {
 		_, met = x.seen[t.once]
 	}
 	if en != nil {

@@ -74,7 +74,7 @@ func (e *Engine) scope(v *view, k kind) *feedScope {
 	s := e.scopes[id]
 	if s == nil && len(e.scopes) < maxScopes {
 		_, name := e.term(k, v)
-		s = &feedScope{id: id, realm: e.realm(v.realm, v.r.Realm), name: name, since: v.r.Time}
+		s = &feedScope{id: id, realm: e.realm(v.realm, v.r.Realm), name: name, since: v.at}
 		e.scopes[id] = s
 		e.scopeList = append(e.scopeList, s)
 	}
@@ -150,16 +150,16 @@ func (e *Engine) unissued(v *view) {
 			return
 		}
 	}
-	e.queue.push(held{due: e.issuedBy(r, feed), d: unissued, seq: v.seq, realm: v.realm, rec: keep(r)})
+	e.hold(v, unissued, 0)
 }
 
 // issuedBy is when the issuance of an access is no longer expected. The lag is counted from the clock, which an access may be behind: its
 // server's clock may be slow. Where the feed is declared complete, so is by how much clocks may differ: that is its lag.
-func (e *Engine) issuedBy(r *whosaw.Record, feed reference.Feed) int64 {
+func (e *Engine) issuedBy(at int64, feed reference.Feed) int64 {
 	if feed.Complete() {
-		return r.Time + e.lag(feed)
+		return at + e.lag(feed)
 	}
-	due := max(r.Time, min(e.sure, r.Time+e.knobs.issuedSkew)) + e.lag(feed) // no clock that is ahead holds it up for longer
+	due := max(at, min(e.sure, at+e.knobs.issuedSkew)) + e.lag(feed) // no clock that is ahead holds it up for longer
 	if e.sorted() {
 		due += e.knobs.issuedSkew
 	}
@@ -179,10 +179,10 @@ func (e *Engine) lag(f reference.Feed) int64 {
 func (e *Engine) wasIssued(v *view) {
 	st := &e.stats[unissued]
 	st.judged++
-	if e.daily.done(v.day, *v.counted) {
+	if e.daily.done(v.on, *v.counted) {
 		return
 	}
-	fresh := e.daily.add(v.day, mix(text(v.r.Credential)^v.realm))
+	fresh := e.daily.add(v.on, mix(text(v.r.Credential)^v.realm))
 	*v.counted = e.daily.gen
 	if !fresh {
 		return
@@ -272,13 +272,16 @@ func (e *Engine) judgeAll(due []*held) {
 func (e *Engine) judgeDue() {
 	for len(e.queue.heap) > 0 && e.queue.heap[0].due <= e.sure {
 		h := e.queue.pop()
+		if e.again(&h) {
+			continue
+		}
 		if h.d == unexplained {
 			e.reasonDue(&h)
 			continue
 		}
 		r := &h.rec
 		feed := e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
-		if x := e.realm(h.realm, h.rec.Realm); !feed.Declared && x.watermark < r.Time {
+		if x := e.realm(h.realm, h.rec.Realm); !feed.Declared && x.watermark < h.at {
 			// A feed that stands still has not lost anything yet. It moves on with the next issuance of the realm.
 			x.waiting.push(h)
 			continue

@@ -17,6 +17,8 @@ const (
 	timesOfRoute = 4
 	// fullHour is how many units' hours an hour of the week holds; then all count half, so that old weeks fade.
 	fullHour = 4096
+	// hoursHeld is how late a trial may come and still count to its hour: a unit knows its hour by the last bits.
+	hoursHeld = 31 * 24
 	// maxHourly bounds the routes that have rates by the hour, 6 kB each.
 	maxHourly = 1 << 10
 )
@@ -54,7 +56,7 @@ func hourName(i int) string {
 
 // byHour adds a trial of a unit to its hour. What is late is left out.
 func (e *Engine) byHour(s *stratum, t *tried, hit bool) {
-	if s.hour < 0 {
+	if s.hour < 0 || int32(e.sure/hour)-s.hour > hoursHeld {
 		return
 	}
 	switch since := int16(uint16(s.hour) - t.hour); {

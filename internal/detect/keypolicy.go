@@ -27,7 +27,11 @@ func (e *Engine) setKeyPolicy(r *whosaw.Record) {
 
 // keyPolicyDue judges the keys again when an hour of the log is over: a breach may be one that only time brings.
 func (e *Engine) keyPolicyDue() {
-	if t := e.sure; e.policied && t/hour != e.policyClock/hour && t > e.policyClock {
+	t := e.sure
+	if e.policyClock > t+farAhead {
+		e.policyClock = 0 // a record of keys came before any access, with a clock that nobody agrees with
+	}
+	if e.policied && t/hour != e.policyClock/hour && t > e.policyClock {
 		e.policyClock = t
 		e.keyPolicy(e.keyList...)
 	}

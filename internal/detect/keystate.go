@@ -97,7 +97,7 @@ func (e *Engine) keyState(v *view) {
 	st.trials++
 	if w.leftAt != 0 && r.Time >= w.leftAt {
 		w.inUse++
-		w.lastUse = max(w.lastUse, r.Time)
+		w.lastUse = max(w.lastUse, v.at)
 	}
 	if !w.dated || !v.opened() {
 		return // a refused access is the door doing its work

@@ -24,8 +24,7 @@ func (e *Engine) Pass(seq uint64, r *whosaw.Record) []whosaw.Finding {
 	}
 	e.seen = max(e.seen, r.Time)
 	if r.Type == whosaw.TypeAccess || r.Type == whosaw.TypeIssuance {
-		e.confirm(r.Time)
-		e.advance(r.Time)
+		e.tick(r.Time)
 		e.judgeDue()
 		if r.Type == whosaw.TypeAccess {
 			e.keyPolicyDue()

@@ -21,7 +21,7 @@ const (
 )
 
 // mixed counts an access of a key by its agent class.
-func (u *unit) mixed(v *view) {
+func (u *unit) mixed(v *view, since int64) {
 	class := v.class.hash
 	if class == 0 {
 		return
@@ -34,7 +34,7 @@ func (u *unit) mixed(v *view) {
 		if len(u.mix) >= maxMixture {
 			return
 		}
-		p = &program{first: v.r.Time}
+		p = &program{first: since}
 		u.mix[class] = p
 	}
 	p.n++

@@ -21,13 +21,13 @@ func (e *Engine) session(v *view) *uint64 {
 			e.stats[monotone].skip(whyHistoryFull)
 			return nil
 		}
-		setTally(slot, v.day, 0)
+		setTally(slot, v.on, 0)
 	}
-	switch since := sinceDay(slot, v.day); {
+	switch since := sinceDay(slot, v.on); {
 	case since < 0:
 		return nil // of a day that is over
 	case since > 0:
-		setTally(slot, v.day, 0)
+		setTally(slot, v.on, 0)
 	}
 	return slot
 }
@@ -55,11 +55,11 @@ func (e *Engine) tryMonotone(v *view, name string, en *entry) {
 	valid, hits := uint8(0), uint8(0)
 	if slot := e.session(v); slot != nil && tally(slot) != monotoneDone {
 		n := tally(slot) + 1
-		setTally(slot, v.day, n)
+		setTally(slot, v.on, n)
 		if n >= e.knobs.sessionPages {
 			valid = e.monotony(v, slot, true)
 			// Who does so always (test accounts do, day by day) is one hit for ever.
-			if place, before := e.metOn(historyID(metMonotone, v.realm, en.subject, 0), v.day); place == nil || before {
+			if place, before := e.metOn(historyID(metMonotone, v.realm, en.subject, 0), v.on); place == nil || before {
 				valid = 0
 			}
 			hits = valid
@@ -72,7 +72,7 @@ func (e *Engine) tryMonotone(v *view, name string, en *entry) {
 
 // monotony closes a session's question, learns from the answer and gives the tests that it is a trial of.
 func (e *Engine) monotony(v *view, slot *uint64, hit bool) (valid uint8) {
-	setTally(slot, v.day, monotoneDone)
+	setTally(slot, v.on, monotoneDone)
 	st, s := &e.stats[monotone], e.monotones(v)
 	frozen := e.changed(v.realm, v.r.Time, movesPages)
 	if !frozen {

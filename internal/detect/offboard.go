@@ -30,7 +30,7 @@ func (e *Engine) peopleAndKeys(r *whosaw.Record) {
 		e.leaverRead(r)
 	}
 	before := e.policyClock
-	e.policyClock = max(before, r.Time)
+	e.policyClock = max(before, e.around(r.Time))
 	if r.Type == whosaw.TypeKey && before/hour == e.policyClock/hour {
 		if w := e.keys[unitID(kindKey, text(r.Realm), text(r.Key))]; w != nil {
 			e.keyPolicy(w) // others are as they were
@@ -93,8 +93,8 @@ func (e *Engine) offboarded(v *view) {
 		return
 	}
 	last := max(w.met, w.began, e.began)
-	w.met = max(w.met, r.Time)
-	if w.leftAt == 0 || r.Time < w.leftAt+e.knobs.leftSkew || r.Time-last < e.knobs.asleep || e.covered(offboarded, v) {
+	w.met = max(w.met, v.at)
+	if w.leftAt == 0 || r.Time < w.leftAt+e.knobs.leftSkew || v.at-last < e.knobs.asleep || e.covered(offboarded, v) {
 		return
 	}
 	e.identify(v)
@@ -104,7 +104,7 @@ func (e *Engine) offboarded(v *view) {
 	a := e.fact(offboarded, kindKey, name, v)
 	a.term = t
 	a.says = fmt.Sprintf("Key %s, which a person could read who left on %s and which was not replaced, had not been met for %s, and is used now. That it is this person is not established.",
-		quote(r.Key), date(w.leftAt), count((r.Time-last)/day, "day", "days"))
+		quote(r.Key), date(w.leftAt), count((v.at-last)/day, "day", "days"))
 	e.raise(a, v)
 }
 

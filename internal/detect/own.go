@@ -50,7 +50,7 @@ func (e *Engine) own(v *view) *ownRate {
 	}
 	o := e.owns[id]
 	if o == nil && len(e.owns) < maxOwns {
-		o = &ownRate{name: clone(v.principal), realm: clone(v.r.Realm), since: v.r.Time, on: v.day}
+		o = &ownRate{name: clone(v.principal), realm: clone(v.r.Realm), since: v.at, on: v.on}
 		e.owns[id] = o
 	}
 	return o

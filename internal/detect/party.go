@@ -40,7 +40,7 @@ func (e *Engine) page(v *view) *page {
 	id := mix(v.realm^v.route) | 1
 	p := e.pages[id]
 	if p == nil && len(e.pages) < maxPages {
-		p = &page{id: id, since: v.r.Time}
+		p = &page{id: id, since: v.at}
 		e.pages[id] = p
 	}
 	return p
@@ -57,15 +57,15 @@ func (e *Engine) ownParty(v *view) {
 // otherParty takes a customer who is shown another, whom nothing links to them.
 func (e *Engine) otherParty(v *view, name string) {
 	p := e.page(v)
-	if p == nil || v.day > dayOf(e.sure)+1 || v.day < p.today {
+	if p == nil || v.on < p.today {
 		return
 	}
-	if v.day != p.today {
-		p.today, p.from, p.who, p.names = v.day, v.r.Time, p.who[:0], p.names[:0]
+	if v.on != p.today {
+		p.today, p.from, p.who, p.names = v.on, v.r.Time, p.who[:0], p.names[:0]
 	}
-	day := &p.days[v.day%partyDays]
-	if day.on != v.day {
-		*day = partyDay{on: v.day}
+	day := &p.days[v.on%partyDays]
+	if day.on != v.on {
+		*day = partyDay{on: v.on}
 	}
 	p.from = min(p.from, v.r.Time)
 	if slices.Contains(p.names, name) || len(p.names) >= maxNamed {
@@ -82,7 +82,7 @@ func (e *Engine) otherParty(v *view, name string) {
 	}
 	most := e.knobs.leastParty - 1
 	for i := range p.days {
-		if d := &p.days[i]; d.on < v.day && d.on > v.day-partyDays && !d.raised {
+		if d := &p.days[i]; d.on < v.on && d.on > v.on-partyDays && !d.raised {
 			most = max(most, timesParty*int64(d.n))
 		}
 	}

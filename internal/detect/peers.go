@@ -37,6 +37,7 @@ func (e *Engine) learntFromPeers(p *spread, on int32) (most int64, ok bool) {
 	if class == "" {
 		return 0, false
 	}
+	on = min(on, dayOf(e.sure)+1) // what one from the future is held against must hold today too
 	if c := e.peerCaps[class]; c != nil && c.on >= on {
 		return c.most, c.ok
 	}

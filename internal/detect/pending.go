@@ -11,12 +11,48 @@ import (
 // held is an access that waits for its issuance, or for its reason.
 type held struct {
 	due   int64 // event time at which it is judged
+	at    int64 // its event time; where nobody agrees with its clock, the sure clock's when it came
 	order uint64
 	seq   uint64
 	d     detector // unissued or unexplained
 	class uint64   // of its principal, for unexplained
 	realm uint64
 	rec   whosaw.Record
+}
+
+// hold keeps an access until what it waits for is no longer expected. One that lies far beyond the clock waits an hour more: by then the clock
+// has come up to it, for the log had a hole, or its own is wrong, and it must not wait until the year 2099.
+func (e *Engine) hold(v *view, d detector, class uint64) {
+	h := held{at: v.r.Time, d: d, class: class, seq: v.seq, realm: v.realm, rec: keep(v.r)}
+	if h.at > e.sure+hour {
+		h.at = e.sure
+		h.due = hour
+	}
+	h.due += e.expected(&h)
+	e.queue.push(h)
+}
+
+// expected is when what an access waits for is no longer expected.
+func (e *Engine) expected(h *held) int64 {
+	r := &h.rec
+	if h.d == unexplained {
+		return e.reasonBy(h.at, e.ref.ReasonFeed(r.Realm, r.Key, r.Client, r.Route, r.Time))
+	}
+	return e.issuedBy(h.at, e.ref.IssuanceFeed(r.Realm, r.Key, r.Client, r.Route, r.Time))
+}
+
+// again puts an access back whose clock was right after all, and whose time has not come.
+func (e *Engine) again(h *held) bool {
+	if h.at == h.rec.Time || h.rec.Time > e.sure+hour {
+		return false
+	}
+	h.at = h.rec.Time
+	if h.due = e.expected(h); h.due <= e.sure {
+		return false
+	}
+	e.queue.leave(h)
+	e.queue.push(*h)
+	return true
 }
 
 // queue orders them by when they are due, then by arrival.
@@ -95,7 +131,7 @@ type waiting struct {
 }
 
 func (w *waiting) Len() int           { return len(w.heap) }
-func (w *waiting) Less(i, j int) bool { return w.heap[i].rec.Time < w.heap[j].rec.Time }
+func (w *waiting) Less(i, j int) bool { return w.heap[i].at < w.heap[j].at }
 func (w *waiting) Swap(i, j int)      { w.heap[i], w.heap[j] = w.heap[j], w.heap[i] }
 func (w *waiting) Push(h any)         { w.heap = append(w.heap, h.(*held)) }
 
@@ -116,7 +152,7 @@ func (w *waiting) push(h held) {
 
 // before takes out the accesses from before an event time.
 func (w *waiting) before(t int64) (out []*held) {
-	for len(w.heap) > 0 && w.heap[0].rec.Time < t {
+	for len(w.heap) > 0 && w.heap[0].at < t {
 		out = append(out, heap.Pop(w).(*held))
 	}
 	return out

@@ -87,7 +87,7 @@ func (p *precedent) most() int64 { return p.day * precedentMore / precedentOf }
 // excuses reports whether a precedent speaks for an accusation, and takes it from what is left of the day.
 func (e *Engine) excuses(a *accusation, v *view) bool {
 	p := e.precedents[precedentID(v.realm, a.unit, a.d)]
-	if p == nil || p.over(v.r.Time) || v.r.Time < p.from-day {
+	if p == nil || p.over(v.at) || v.at < p.from-day {
 		return false
 	}
 	h := v.r.Time / hour % 24
@@ -100,7 +100,7 @@ func (e *Engine) excuses(a *accusation, v *view) bool {
 	case len(p.prints) > 0 && !meets(a.cause.prints, p.prints, a.cause.accesses):
 		return false
 	}
-	on := max(v.day, p.on) // a late access is of the day that is counted
+	on := max(v.on, p.on) // a late access is of the day that is counted
 	if on != p.on {
 		p.on, p.used = on, 0
 	}

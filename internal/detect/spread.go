@@ -9,9 +9,11 @@ import (
 )
 
 const (
-	// ringDays are the days an actor's counts are held.
-	ringDays = 31
-	// maxSpreads bounds the actors watched, about a kilobyte each: houses have some thousands of staff, partners and programs.
+	// ringDays are the days an actor's counts are held, ringSlots those for which there is room: a clock that is ahead, by no more than farAhead,
+	// takes no place of a day of the past.
+	ringDays  = 31
+	ringSlots = 2*ringDays + 1
+	// maxSpreads bounds the actors watched, about two kilobytes each: houses have some thousands of staff, partners and programs.
 	maxSpreads = 1 << 14
 )
 
@@ -19,7 +21,7 @@ const (
 type spread struct {
 	d     detector
 	shown pairset
-	days  [ringDays]spreadDay
+	days  [ringSlots]spreadDay
 	blind bool     // of some customers it cannot be said whether they are new
 	last  int32    // the day counted last
 	bare  bool     // only what nothing explained is counted
@@ -234,7 +236,7 @@ func (p *spread) day(on, today int32) *spreadDay {
 	if on != p.last {
 		p.last, p.names = on, p.names[:0]
 	}
-	day := &p.days[on%ringDays]
+	day := &p.days[on%ringSlots]
 	if day.on != on {
 		*day = spreadDay{on: on}
 	}
@@ -308,7 +310,7 @@ func (e *Engine) overspent(d detector, k kind, v *view, p *spread, day *spreadDa
 
 // learnt is an actor's own cap: several times its median day, twice its second busiest, and never few.
 func (e *Engine) learnt(p *spread, on int32) (most int64, ok bool) {
-	var past [ringDays]int64
+	var past [ringSlots]int64
 	n := 0
 	for i := range p.days {
 		if x := &p.days[i]; x.on < on && x.on > on-ringDays && x.matched > 0 && !x.raised {

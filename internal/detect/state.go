@@ -10,7 +10,7 @@ import (
 )
 
 // StateVersion is that of the walk below: a change of what is walked over, or in which order, makes it another.
-const StateVersion = 9
+const StateVersion = 10
 
 // State walks over everything that the engine holds between two records: it writes it, or reads it into an engine that has seen
 // nothing and has the same configuration. Whoever gives the engine, or anything it holds, a member walks over it here, or tags
@@ -432,6 +432,7 @@ func (q *queue) state(c *snapshot.Codec) {
 
 func (h *held) state(c *snapshot.Codec) {
 	snapshot.Int(c, &h.due)
+	snapshot.Int(c, &h.at)
 	snapshot.Uint(c, &h.order)
 	snapshot.Uint(c, &h.seq)
 	snapshot.Uint(c, &h.d)

@@ -48,17 +48,17 @@ func (e *Engine) tryStranger(v *view, name string, en *entry) {
 // comesFrom remembers from where, and with what, a customer comes, and gives the answers: which tests it is a trial of, which hit. why
 // says what is in the way, nWhy that the customer was there today.
 func (e *Engine) comesFrom(v *view, s subject) (valid, hits uint8, why why) {
-	who, before := e.metOn(historyID(metVisits, v.realm, s, 0), v.day)
+	who, before := e.metOn(historyID(metVisits, v.realm, s, 0), v.on)
 	if who == nil {
 		return 0, 0, whyHistoryFull
 	}
 	why = nWhy
 	visits := 0
-	if fresh := before && sinceDay(who, v.day) > 0; fresh || !before {
+	if fresh := before && sinceDay(who, v.on) > 0; fresh || !before {
 		why = whyNoHistory
 		if fresh {
 			visits = tally(who)
-			meet(who, v.day)
+			meet(who, v.on)
 		}
 	}
 	x := e.strangersOf(v)
@@ -74,12 +74,12 @@ func (e *Engine) comesFrom(v *view, s subject) (valid, hits uint8, why why) {
 		if from == 0 {
 			continue
 		}
-		place, known := e.metOn(historyID(what, v.realm, s, from), v.day)
+		place, known := e.metOn(historyID(what, v.realm, s, from), v.on)
 		if place == nil {
 			return 0, 0, whyHistoryFull
 		}
-		if known && sinceDay(place, v.day) > 0 {
-			meet(place, v.day)
+		if known && sinceDay(place, v.on) > 0 {
+			meet(place, v.on)
 		}
 		if !judges {
 			continue

@@ -57,12 +57,12 @@ func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
 		if rest {
 			id = uint64(by.d) << 1 // what comes after the first twenty thousand routes shares one stratum
 			if s = e.strata[id]; s != nil {
-				s.hour = int32(v.r.Time / hour)
+				s.hour = int32(v.at / hour)
 				return s
 			}
 		}
 		s = &stratum{envelope: by, id: id, w: by.bank.weights(by.young)}
-		if s.since = v.r.Time; !rest {
+		if s.since = v.at; !rest {
 			s.route, s.realm = clone(v.r.Route), clone(v.r.Realm)
 			if by.d == unexplained || by.d == dormant && v.house != 0 {
 				s.class = clone(classWord(v.principal))
@@ -71,7 +71,7 @@ func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
 		e.strata[id] = s
 		e.strataList = append(e.strataList, s)
 	}
-	s.hour = int32(v.r.Time / hour)
+	s.hour = int32(v.at / hour)
 	return s
 }
 
@@ -105,11 +105,11 @@ func (e *Engine) rateOf(v *view, class uint64, by *envelope, name func(*view) st
 	id := rateID(v.realm, class)
 	s := e.stratumOf(id)
 	if s == nil {
-		s = &stratum{envelope: by, id: id, since: v.r.Time, realm: clone(v.r.Realm), route: name(v), w: by.bank.weights(by.young)}
+		s = &stratum{envelope: by, id: id, since: v.at, realm: clone(v.r.Realm), route: name(v), w: by.bank.weights(by.young)}
 		e.strata[id] = s
 		e.strataList = append(e.strataList, s)
 	}
-	s.hour = int32(v.r.Time / hour)
+	s.hour = int32(v.at / hour)
 	return s
 }
 

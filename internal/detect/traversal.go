@@ -22,14 +22,14 @@ func (e *Engine) neighbours(v *view, s subject) *[nKinds]nearness {
 		if u == nil {
 			continue
 		}
-		if u.day != v.day {
-			if v.day < u.day {
+		if u.day != v.on {
+			if v.on < u.day {
 				e.stats[traversal].skip(whyLate)
 				continue
 			}
 			e.table.ids -= u.ids.blocks()
 			u.ids.reset()
-			u.day = v.day
+			u.day = v.on
 		}
 		x := &out[k]
 		x.known = e.table.ids < e.cfg.MaxIDs
@@ -91,7 +91,7 @@ func (e *Engine) remember(v *view) {
 			continue
 		}
 		for _, u := range v.units {
-			if u == nil || u.day != v.day {
+			if u == nil || u.day != v.on {
 				continue
 			}
 			if e.table.ids >= e.cfg.MaxIDs {

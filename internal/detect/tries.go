@@ -98,11 +98,11 @@ func (f *dossier) follow(a *accusation, v *view) {
 		return
 	}
 	if f.tries == nil {
-		f.tries = &tries{by: make(map[uint64]*trier), given: make(map[uint64]struct{}), at: v.r.Time}
+		f.tries = &tries{by: make(map[uint64]*trier), given: make(map[uint64]struct{}), at: v.at}
 	}
 	for _, s := range a.told.IP {
 		if id := text(s); f.tries.by[id] == nil && len(f.tries.by) < maxTriers {
-			f.tries.by[id] = &trier{name: s, last: v.r.Time, n: 1}
+			f.tries.by[id] = &trier{name: s, last: v.at, n: 1}
 		}
 	}
 }
@@ -118,7 +118,7 @@ func (e *Engine) refuses(f *dossier, v *view) {
 		x.open = slices.Delete(x.open, 0, 1)
 	}
 	name := v.r.IP.Unmap().String()
-	x.open = append(x.open, try{text(name), name, v.r.Time})
+	x.open = append(x.open, try{text(name), name, v.at})
 	e.tellTriers(f, v)
 }
 
@@ -148,7 +148,7 @@ func (e *Engine) fits(v *view) {
 func (x *tries) answer(v *view) {
 	id := text(v.r.IP.Unmap().String())
 	for i := len(x.open) - 1; i >= 0; i-- {
-		if t := &x.open[i]; t.id == id && v.r.Time-t.t <= answeredIn {
+		if t := &x.open[i]; t.id == id && v.at-t.t <= answeredIn {
 			x.open = slices.Delete(x.open, i, i+1)
 			x.answered++
 			return

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/reference"
 )
 
 // maxPrincipalClasses bounds the kinds of principals told apart in a realm: houses have a handful.
@@ -177,11 +178,16 @@ func (e *Engine) unexplained(v *view) {
 			return
 		}
 	}
+	e.hold(v, unexplained, v.house)
+}
+
+// reasonBy is when the reason of an access is no longer expected.
+func (e *Engine) reasonBy(at int64, feed reference.Feed) int64 {
 	lag := feed.Lag
 	if lag == 0 && !feed.Declared {
 		lag = e.knobs.reasonSkew
 	}
-	e.queue.push(held{due: r.Time + lag, d: unexplained, class: v.house, seq: v.seq, realm: v.realm, rec: keep(r)})
+	return at + lag
 }
 
 // reasoned takes subjects of an access that something explains: answers that speak for its units.
@@ -240,7 +246,7 @@ func (v *view) principalDay() uint64 {
 func (e *Engine) reasonDue(h *held) {
 	r := &h.rec
 	feed := e.ref.ReasonFeed(r.Realm, r.Key, r.Client, r.Route, r.Time)
-	if c := e.realm(h.realm, h.rec.Realm).reasonsFor(h.class); c != nil && !feed.Declared && c.watermark < r.Time && c.expects(r.Time) {
+	if c := e.realm(h.realm, h.rec.Realm).reasonsFor(h.class); c != nil && !feed.Declared && c.watermark < h.at && c.expects(h.at) {
 		// Reasons that stand still are late, not missing.
 		c.waiting.push(*h)
 		return

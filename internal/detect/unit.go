@@ -106,7 +106,7 @@ func (e *Engine) unit(v *view, k kind, create bool) *unit {
 		if e.table.m.n >= e.cfg.MaxUnits {
 			e.makeRoom()
 		}
-		u = &unit{id: id, kind: k, first: v.r.Time, pastUnknown: e.table.dropped+e.table.folded > 0, place: int32(len(e.table.list))}
+		u = &unit{id: id, kind: k, first: e.around(v.r.Time), pastUnknown: e.table.dropped+e.table.folded > 0, place: int32(len(e.table.list))}
 		if c := coarser[k]; c < nKinds {
 			u.parent = v.ids[c]
 		}

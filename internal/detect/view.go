@@ -14,7 +14,9 @@ type view struct {
 	r         *whosaw.Record
 	seq       uint64
 	count     uint64 // of the views, to tell accesses apart
-	day       int32
+	day       int32  // of the event time, as far as its clock can be right
+	at        int64  // event time, no later than the clock
+	on        int32  // day of that
 	realm     uint64
 	outcome   whosaw.Outcome
 	subjects  []string
@@ -53,7 +55,8 @@ const customerPrefix = "customer:"
 // look fills the view of an access.
 func (e *Engine) look(v *view, r *whosaw.Record, x *expected) {
 	e.views++
-	*v = view{r: r, count: e.views, day: dayOf(r.Time), expected: x}
+	*v = view{r: r, count: e.views, day: dayOf(e.around(r.Time)), at: e.until(r.Time), expected: x}
+	v.on = dayOf(v.at)
 	v.realm = text(r.Realm)
 	known := e.routes.get(e.cat, r)
 	rt := known.rt

@@ -1,0 +1,113 @@
+package detect_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/detect"
+)
+
+// keysOf names findings by what they are about.
+func keysOf(fs []raised) []string {
+	var out []string
+	for _, f := range fs {
+		out = append(out, f.Detector+" "+f.Unit)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// traversed is a shop without a feed, whose numbers somebody opens in order with a key of everybody's, but slowly.
+func traversed() *world {
+	w := newWorld(3)
+	w.shop(6, 400, 20_000, false)
+	for i := range 200 {
+		r := get(start+4*day+int64(i)*10*minute, 5000+i, true)
+		r.IP, r.Client = ip(5_000_000), "web"
+		w.attack(r)
+	}
+	return w
+}
+
+// TestWrongClocks: one record whose clock says 1970, 2099, or some weeks or a year ahead, at any place in the log, keeps no detector from what it finds
+// and makes none find more.
+func TestWrongClocks(t *testing.T) {
+	year := int64(365)
+	clocks := map[string]int64{"1970": 2 * day, "2099": start + 74*year*day, "three weeks ahead": start + 21*day + 7*hour, "a year ahead": start + (year+12)*day}
+	search := func(k int) string { return []string{"GET /search", "GET /me", "GET /search"}[k] }
+	for name, log := range map[string]func() *world{
+		"a flood": func() *world {
+			w := newWorld(90)
+			w.comers(12)
+			for i := range 4000 {
+				r := visit(start+10*day+int64(i)*800, 1_000_000+i*7)
+				r.IP = ip(1<<22 + i*256)
+				w.attack(r)
+			}
+			return w
+		},
+		"a job": func() *world {
+			w := newWorld(62)
+			for d := range int64(12) {
+				w.reads("service:loyalty", d, false, upTo(1+int(d)*7, 60)...)
+			}
+			w.reads("service:loyalty", 12, true, upTo(500_001, 500)...)
+			return w
+		},
+		"peers": func() *world {
+			w := newWorld(68)
+			for p := range 6 {
+				for d := range int64(9) {
+					w.reads(fmt.Sprint("partner:", p), d, false, upTo(1+p*20_000+int(d)*7, 20)...)
+				}
+			}
+			w.reads("partner:new", 9, true, upTo(800_001, 400)...)
+			return w
+		},
+		"members": func() *world {
+			w := newWorld(80)
+			w.members(18)
+			w.memberThief(start+15*day, 300, search, func(i int) int { return home(i * 7 % 1200) })
+			return w
+		},
+		"the order of numbers": traversed,
+		"no reason": func() *world {
+			w := newWorld(50)
+			w.desk(10, 5, 60, true)
+			for i := range 40 { // and more boldly in the end
+				r := get(start+8*day+10*hour+int64(i)*5*minute, 200_000+i, true)
+				r.Route, r.Principal, r.Credential, r.Key, r.Client, r.IP = "GET /desk/customers/{id}", "staff:1", "desk1-8", "staff", "desk", ip(5)
+				w.attack(r)
+			}
+			return w
+		},
+	} {
+		w := log()
+		rs := w.sorted()
+		_, fs := run(detect.Config{}, rs)
+		want := keysOf(fs)
+		if len(want) == 0 {
+			t.Errorf("%s: nothing is found: the test shows nothing", name)
+		}
+		bad := slices.IndexFunc(rs, func(r whosaw.Record) bool { return w.bad[r.Position] })
+		first := slices.IndexFunc(rs, func(r whosaw.Record) bool { return r.Type == whosaw.TypeAccess })
+		for clock, at := range clocks {
+			for _, c := range []struct {
+				place   string
+				i, like int
+			}{{"of theirs at first", first, first}, {"of theirs midway", (first + bad) / 2, first}, {"of the thief's just before it", bad, bad + 1}} {
+				if clock == "three weeks ahead" && c.i == first {
+					continue // as far as anybody can tell the log has a hole
+				}
+				r := rs[c.like]
+				r.Time = at
+				_, fs := run(detect.Config{}, slices.Insert(slices.Clone(rs), c.i, r))
+				if got := keysOf(fs); !slices.Equal(got, want) {
+					t.Errorf("%s, with one %s from %s:\n got %q\nwant %q", name, c.place, clock, got, want)
+				}
+			}
+		}
+	}
+}
