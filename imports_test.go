@@ -25,7 +25,7 @@ var importTable = map[string][]string{
 	"guard":              {"internal/presented"},
 	"internal/presented": {},
 	"internal/answer":    {},
-	"internal/proxy":     {"", "guard", "internal/answer", "internal/catalog"},
+	"internal/proxy":     {"", "guard", "internal/answer", "internal/catalog", "internal/presented"},
 	"internal/catalog":   {"", "internal/answer", "internal/hint", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml"},
 	"internal/ingest":    {"", "internal/catalog", "internal/hint", "github.com/cespare/xxhash/v2", "github.com/goccy/go-yaml", "github.com/klauspost/compress"},
 	"internal/ledger":    {"", "github.com/cespare/xxhash/v2", "github.com/klauspost/compress", "golang.org/x/sys"},
@@ -71,7 +71,7 @@ var importTable = map[string][]string{
 	"internal/shop": {"", "guard", "github.com/go-jose/go-jose/v4", "golang.org/x/crypto", "modernc.org/sqlite"},
 
 	// The guard: it follows the ledger, and hands nothing to what judges afterwards.
-	"internal/guard": {"", "internal/catalog", "internal/reference", "internal/rules", "internal/store/sqlite", "github.com/cespare/xxhash/v2", "github.com/go-jose/go-jose/v4"},
+	"internal/guard": {"", "internal/catalog", "internal/presented", "internal/reference", "internal/rules", "internal/store/sqlite", "github.com/cespare/xxhash/v2", "github.com/go-jose/go-jose/v4"},
 
 	"internal/door": {
 		"", "internal/guard", "internal/presented", "github.com/envoyproxy/go-control-plane/envoy", "google.golang.org/grpc", "google.golang.org/genproto/googleapis/rpc",
@@ -97,7 +97,7 @@ var importTable = map[string][]string{
 		"internal/keys", "internal/notice", "internal/pipeline", "internal/proxy", "internal/regime", "internal/scope", "internal/server", "internal/shop", "github.com/emersion/go-smtp",
 	},
 	"cmd/whosaw": {
-		"", "guard", "internal/demo", "internal/proxy", "internal/server", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
+		"", "guard", "internal/demo", "internal/presented", "internal/proxy", "internal/server", "internal/catalog", "internal/ingest", "internal/ledger", "internal/detect", "internal/index", "internal/retention", "internal/scope", "internal/doctor",
 		"internal/joint", "internal/pipeline", "internal/report", "internal/figure", "internal/sim", "internal/post", "internal/drill", "internal/incident", "internal/notice", "internal/regime", "internal/rehearsal", "internal/rules",
 		"internal/alarm", "internal/api", "internal/auth", "internal/config", "internal/keys", "internal/guard", "internal/hint", "internal/store/sqlite",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",

@@ -26,6 +26,10 @@ func cacheKey(q *question) [32]byte {
 		h.Write([]byte(part))
 		h.Write([]byte{0})
 	}
+	for _, m := range q.Methods {
+		h.Write([]byte(m))
+		h.Write([]byte{0})
+	}
 	return [32]byte(h.Sum(nil))
 }
 

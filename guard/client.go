@@ -156,6 +156,7 @@ type question struct {
 	Door       string   `json:"door"`
 	Method     string   `json:"method,omitempty"`
 	Path       string   `json:"path,omitempty"`
+	Methods    []string `json:"methods,omitempty"` // that headers name instead
 	Route      string   `json:"route,omitempty"`
 	Credential string   `json:"credential,omitempty"`
 	IP         string   `json:"ip,omitempty"`

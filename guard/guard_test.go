@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -440,6 +441,28 @@ func TestCredentialsInHeaders(t *testing.T) {
 		h.ServeHTTP(httptest.NewRecorder(), req)
 		if got := s.asked[i]["credential"]; got != c.want {
 			t.Errorf("%q, %q: asked about %q, want %q", c.authorization, c.cookie, got, c.want)
+		}
+	}
+	if err := client.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A method that a header names beside the request's own is told to the server, and no decision about another is taken for it.
+func TestOtherMethodsInHeaders(t *testing.T) {
+	s := newServer(t)
+	client, _ := newClient(t, s, nil)
+	h := client.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for i, name := range []string{"", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
+		req := httptest.NewRequest(http.MethodPost, "/me", nil)
+		want := "<nil>"
+		if name != "" {
+			req.Header.Set(name, "DELETE")
+			want = "[DELETE]"
+		}
+		h.ServeHTTP(httptest.NewRecorder(), req)
+		if got := fmt.Sprint(s.asked[i]["methods"]); got != want {
+			t.Errorf("%s: the server was told %s", name, got)
 		}
 	}
 	if err := client.Close(t.Context()); err != nil {

@@ -114,7 +114,7 @@ func (c *Client) mayOpen(r *http.Request, err error) bool {
 func (c *Client) question(r *http.Request) question {
 	q := question{
 		Request: r.Header.Get("X-Request-Id"), Door: c.cfg.Door, Method: r.Method, Path: r.URL.RequestURI(),
-		IP: c.address(r), Agent: r.UserAgent(), Credential: presented.Credential(r.Header["Authorization"], r.Header["Cookie"], c.cfg.Cookie),
+		Methods: presented.Methods(r.Header), IP: c.address(r), Agent: r.UserAgent(), Credential: presented.Credential(r.Header["Authorization"], r.Header["Cookie"], c.cfg.Cookie),
 	}
 	if q.Request == "" || len(q.Request) > 128 {
 		q.Request = newID()
@@ -193,6 +193,9 @@ func (st *state) request(ctx context.Context, q *question) *http.Request {
 	r, err := http.NewRequestWithContext(ctx, q.Method, "http://service"+q.Path, nil)
 	if err != nil {
 		r, _ = http.NewRequestWithContext(ctx, http.MethodGet, "http://service/", nil)
+	}
+	if len(q.Methods) > 0 {
+		r.Header[presented.Overrides[0]] = q.Methods
 	}
 	return r
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/whosaw/whosaw/guard"
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/config"
+	"github.com/whosaw/whosaw/internal/presented"
 	"github.com/whosaw/whosaw/internal/proxy"
 	"github.com/whosaw/whosaw/internal/server"
 )
@@ -153,7 +154,7 @@ func (m *Main) serveProxy(ctx context.Context, f *proxyFlags, p *proxy.Proxy, cl
 // fits reports whether a request is one of routes: "GET /a" is itself, "GET /a/*" what begins so, "*" any method. A path that is not plain fits none.
 func fits(routes []string, r *http.Request) bool {
 	path := r.URL.EscapedPath()
-	if strings.Contains(path, "%") || strings.Contains(path, "..") || strings.Contains(path, "//") {
+	if strings.ContainsAny(path, `%;\`) || strings.Contains(path, "..") || strings.Contains(path, "//") || len(presented.Methods(r.Header))+len(presented.Parameters(r.URL.RequestURI())) > 0 {
 		return false
 	}
 	for _, route := range routes {

@@ -105,6 +105,7 @@ func TestProxyFailOpen(t *testing.T) {
 	for line, want := range map[string]bool{
 		"GET /products/7": true, "POST /products/7": false, "GET /products": false, "PUT /static/x": true, "GET /static/xy": false,
 		"GET /products/../me": false, "GET /products/%2e%2e/me": false, "GET /products//x": false,
+		"GET /products/..;/me": false, "GET /products/x;/me": false, "GET /products/7?_method=POST": false, "GET /products/7?method=POST": true,
 	} {
 		method, path, _ := strings.Cut(line, " ")
 		r := httptest.NewRequest(method, "http://shop"+path, nil)

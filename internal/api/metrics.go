@@ -50,6 +50,7 @@ var (
 	descTokens    = described("guard_tokens", "Checked tokens that are remembered.")
 	descPassed    = described("guard_unconfirmed", "Credentials that passed before their issuance is on record.")
 	descCrowded   = described("guard_crowded_total", "Requests that did not wait for an issuance because too many did.")
+	descAmbiguous = described("guard_ambiguous_total", "Requests that could be read as another route too, by their spelling or by a method that they name.")
 	descUnwritten = described("guard_unrecorded_total", "Decisions that are in no record.")
 )
 
@@ -121,6 +122,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		gauge(descTokens, float64(s.Tokens))
 		gauge(descPassed, float64(s.Unconfirmed))
 		counter(descCrowded, s.Crowded)
+		counter(descAmbiguous, s.Ambiguous)
 		counter(descUnwritten, s.Lost)
 	}
 }

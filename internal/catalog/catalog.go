@@ -63,11 +63,13 @@ type Version struct {
 	Name        string
 	From, Until int64 // milliseconds, [From, Until); 0: open
 
-	rules   bool
-	tree    *node
-	entries []*Route
-	exact   map[string]*Route // by the text Resolve stores, but for ANY
-	methods map[string]string // that entries name, each to itself
+	rules    bool
+	tree     *node
+	folded   *node // the same for back ends that ignore case; nil: this one does not
+	capitals bool  // entries have capitals, so that a request without may be spelled otherwise too
+	entries  []*Route
+	exact    map[string]*Route // by the text Resolve stores, but for ANY
+	methods  map[string]string // that entries name, each to itself
 }
 
 func (v *Version) valid(t int64) bool {
@@ -176,6 +178,9 @@ func newCatalog(name string, versions []*Version, elsewhere []string) *Catalog {
 	c := &Catalog{name: name, versions: versions, known: []string{}}
 	c.known = append(c.known, elsewhere...)
 	for _, v := range versions {
+		if !v.rules {
+			v.folded, v.capitals = v.fold()
+		}
 		for _, e := range v.entries {
 			c.known = append(append(c.known, e.Fields...), e.Masked...)
 		}

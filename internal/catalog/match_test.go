@@ -64,7 +64,7 @@ routes:
 		{"GET", "/x/%2e%2E/./me", "GET /me", ""},
 		{"GET", "/../../me", "GET /me", ""},
 		{"GET", "/me;jsessionid=SECRET", "GET /me", ""},
-		{"GET", "/ME", "GET /ME", ""},
+		{"GET", "/ME", "GET /me", ""}, // it was answered: the back end ignores case
 		{"GET", "/me?x=/users/7", "GET /me", ""},
 		{"GET", "/me#/users/7", "GET /me", ""},
 		{"GET", "/me#x?y", "GET /me", ""},

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,8 @@ const (
 type Resolver struct {
 	c       *Catalog
 	target  target
+	alt     target // another reading of the same path
+	low     []byte // a segment in small letters
 	reading reading
 	shapes  map[string]string
 	other   map[string]string // by method
@@ -63,6 +66,14 @@ func (s *Resolver) Resolve(r *whosaw.Record) (iss whosaw.Record, ok bool) {
 	var bare, found bool
 	if raw {
 		e, bare, found = s.match(r.Time, method)
+		if e == nil && r.Route == "" && s.target.ok && served(r) {
+			if other := s.only(r.Time, method, path); other != nil {
+				e, bare = other.entry, method == "HEAD" || method == "OPTIONS"
+				if len(r.Subjects) == 0 {
+					r.Subjects = other.Subjects
+				}
+			}
+		}
 	}
 	if r.Route == "" && raw {
 		r.Route = s.route(method, e)
@@ -82,6 +93,21 @@ func (s *Resolver) Resolve(r *whosaw.Record) (iss whosaw.Record, ok bool) {
 		return s.issuance(r, e, found)
 	}
 	return whosaw.Record{}, false
+}
+
+// only gives the one entry that some back end would find for a path that is spelled otherwise, and that was answered; nil if there is none, or more
+// than one. The target is as it was.
+func (s *Resolver) only(at int64, method, path string) *Reading {
+	all := s.Readings(method, path, Ask{At: at})
+	if all.Unclear || len(all.Others) == 0 {
+		return nil
+	}
+	for i := range all.Others {
+		if x := &all.Others[i]; x.entry != all.Others[0].entry || !slices.Equal(x.Subjects, all.Others[0].Subjects) {
+			return nil
+		}
+	}
+	return &all.Others[0]
 }
 
 // match finds the entry for the parsed target: in the version valid at time t, else in any.

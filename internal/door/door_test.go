@@ -71,11 +71,14 @@ func TestDecideQuestionsThatAreNone(t *testing.T) {
 	}
 }
 
-// ears notes the credential that a door asks about.
-type ears struct{ heard guard.Secret }
+// ears notes the credential, and the other methods, that a door asks about.
+type ears struct {
+	heard   guard.Secret
+	methods []string
+}
 
 func (e *ears) Decide(_ context.Context, q *guard.Request) guard.Decision {
-	e.heard = q.Credential
+	e.heard, e.methods = q.Credential, q.Methods
 	return guard.Decision{Action: guard.Allow}
 }
 
@@ -133,6 +136,29 @@ func TestCredentialsInHeaders(t *testing.T) {
 			e.heard = ""
 			if a := door.EnvoyCheck(e, &d, in, "203.0.113.7"); a != 0 || e.heard != c.want {
 				t.Errorf("Envoy %s, %q, %q: answered with %d, asked about %q, want %q", how, c.authorization, c.cookie, a, string(e.heard), string(c.want))
+			}
+		}
+	}
+}
+
+// A method that a header names beside the request's own reaches the guard through every door that sees headers.
+func TestOtherMethodsInHeaders(t *testing.T) {
+	d := guard.DoorConfig{Name: "edge", Kind: guard.KindNginx}
+	for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
+		e := &ears{}
+		req := httptest.NewRequest(http.MethodGet, "/", nil)
+		req.Header = http.Header{"X-Original-Method": {"POST"}, "X-Original-Uri": {"/"}, "X-Real-Ip": {"203.0.113.7"}}
+		req.Header.Add(name, "DELETE")
+		req.Header.Add(name, "put, DELETE")
+		door.NginxHandler(e, &d).ServeHTTP(httptest.NewRecorder(), req)
+		if !slices.Equal(e.methods, []string{"DELETE", "put"}) {
+			t.Errorf("nginx, %s: asked about %q", name, e.methods)
+		}
+		raw := &corev3.HeaderMap{Headers: []*corev3.HeaderValue{{Key: name, RawValue: []byte("DELETE")}, {Key: strings.ToLower(name), Value: "put"}}}
+		for how, in := range map[string]*authv3.AttributeContext_HttpRequest{"texts": {Headers: map[string]string{strings.ToLower(name): "DELETE,put"}}, "raw": {HeaderMap: raw}} {
+			in.Method, in.Path, e.methods = "POST", "/", nil
+			if a := door.EnvoyCheck(e, &d, in, "203.0.113.7"); a != 0 || !slices.Equal(e.methods, []string{"DELETE", "put"}) {
+				t.Errorf("Envoy %s, %s: answered with %d, asked about %q", how, name, a, e.methods)
 			}
 		}
 	}

@@ -86,7 +86,7 @@ func envoyRequest(in *authv3.CheckRequest, door *guard.DoorConfig) (q guard.Requ
 	h := headersOf(http)
 	q = guard.Request{
 		ID: presented.Single(h["x-request-id"]), Door: door.Name, Method: http.GetMethod(), Path: http.GetPath(), Credential: guard.Secret(presented.Credential(h["authorization"], h["cookie"], door.Cookie)),
-		IP: a.Unmap(), Agent: presented.Single(h["user-agent"]),
+		IP: a.Unmap(), Agent: presented.Single(h["user-agent"]), Methods: presented.Methods(overrides(h)),
 	}
 	if q.ID == "" {
 		q.ID = http.GetId()
@@ -107,11 +107,24 @@ func envoyRequest(in *authv3.CheckRequest, door *guard.DoorConfig) (q guard.Requ
 	return q, true
 }
 
+// overrides gives the headers that name another method, under their canonical names; nil if there are none.
+func overrides(h map[string][]string) (out map[string][]string) {
+	for _, name := range presented.Overrides {
+		if list := h[strings.ToLower(name)]; list != nil {
+			if out == nil {
+				out = map[string][]string{}
+			}
+			out[name] = list
+		}
+	}
+	return out
+}
+
 // headersOf gives the headers that the door reads, by names in lower case. Envoy sends a map of texts, or with encode_raw_headers a list.
 func headersOf(http *authv3.AttributeContext_HttpRequest) map[string][]string {
 	out := make(map[string][]string, 4)
 	texts := http.GetHeaders()
-	for _, name := range [...]string{"authorization", "cookie", "user-agent", "x-request-id"} {
+	for _, name := range [...]string{"authorization", "cookie", "user-agent", "x-request-id", "x-http-method-override", "x-http-method", "x-method-override"} {
 		if v := texts[name]; v != "" {
 			out[name] = []string{v}
 		}

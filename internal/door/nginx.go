@@ -74,7 +74,7 @@ func nginxRequest(r *http.Request, door *guard.DoorConfig) (q guard.Request, ok 
 	h := r.Header
 	q = guard.Request{
 		ID: h.Get("X-Request-Id"), Door: door.Name, Method: h.Get("X-Original-Method"), Path: h.Get("X-Original-Uri"), Agent: h.Get("User-Agent"),
-		Credential: guard.Secret(presented.Credential(h["Authorization"], h["Cookie"], door.Cookie)),
+		Credential: guard.Secret(presented.Credential(h["Authorization"], h["Cookie"], door.Cookie)), Methods: presented.Methods(h),
 	}
 	if q.Method == "" || q.Path == "" || len(h.Values("X-Original-Uri")) > 1 || len(h.Values("X-Original-Method")) > 1 {
 		return q, false

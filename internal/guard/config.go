@@ -84,6 +84,9 @@ type Policy struct {
 	// A credential signed by a key that a person who has left could read, and for which there is no issuance feed: allow, step_up or deny. With a feed, only
 	// what was never issued is refused.
 	Leaver Action `yaml:"leaver"`
+	// A request that can be read as another route too: its path is spelled in a way that back ends take differently (another case, %2F, ;x=1, a dot at the
+	// end), or a header or parameter names another method. allow: it is judged as the strictest of the routes it could mean; deny: it is refused.
+	Ambiguous Action `yaml:"ambiguous"`
 	// Hold answers until their record is durable. Only doors that see answers can.
 	Hold *bool `yaml:"hold"`
 	// Fields that the action mask masks. Empty: all that the route shows.
@@ -233,7 +236,7 @@ func Default() Config {
 	return Config{
 		Mode: ModeOff,
 		Policy: Policy{
-			Fail: FailClosed, Anonymous: Allow, Invalid: Deny, Unissued: Deny, Nonexistent: Deny, Leaver: Allow, Hold: &hold,
+			Fail: FailClosed, Anonymous: Allow, Invalid: Deny, Unissued: Deny, Nonexistent: Deny, Leaver: Allow, Ambiguous: Allow, Hold: &hold,
 		},
 		Unconfirmed: Unconfirmed{Wait: 300 * time.Millisecond, Pass: 20, Waiting: 4096},
 		Record:      Record{Refused: 200, Allowed: 1},
@@ -408,7 +411,7 @@ func (c *Config) checkPolicy(f *faults, key string, p *Policy, doors []*DoorConf
 	for _, a := range []struct {
 		name string
 		is   Action
-	}{{"anonymous", p.Anonymous}, {"invalid", p.Invalid}, {"unissued", p.Unissued}, {"nonexistent", p.Nonexistent}, {"leaver", p.Leaver}} {
+	}{{"anonymous", p.Anonymous}, {"invalid", p.Invalid}, {"unissued", p.Unissued}, {"nonexistent", p.Nonexistent}, {"leaver", p.Leaver}, {"ambiguous", p.Ambiguous}} {
 		if partial && a.is == Unstated {
 			continue
 		}

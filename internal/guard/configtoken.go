@@ -162,6 +162,38 @@ func (p *pattern) matches(route string) bool {
 	return path == p.path || p.prefix && strings.HasPrefix(path, p.path)
 }
 
+// folds reports whether a path of the pattern is written so by somebody for whom case does not count.
+func (p *pattern) folds(method, path string) bool {
+	if p.method != "" && p.method != method {
+		return false
+	}
+	if p.prefix && len(path) >= len(p.path) {
+		path = path[:len(p.path)]
+	}
+	return strings.EqualFold(path, p.path)
+}
+
+// strictest takes from another policy what is stricter there.
+func (p *Policy) strictest(o *Policy) {
+	if p.Mode == ModeShadow {
+		p.Mode = o.Mode
+	}
+	if o.Fail == FailClosed {
+		p.Fail = FailClosed
+	}
+	p.Anonymous, p.Invalid, p.Unissued = max(p.Anonymous, o.Anonymous), max(p.Invalid, o.Invalid), max(p.Unissued, o.Unissued)
+	p.Nonexistent, p.Leaver, p.Ambiguous = max(p.Nonexistent, o.Nonexistent), max(p.Leaver, o.Leaver), max(p.Ambiguous, o.Ambiguous)
+	if o.Hold != nil && *o.Hold {
+		p.Hold = o.Hold
+	}
+	if len(p.Mask) == 0 || len(o.Mask) == 0 { // of either: all that the route shows
+		p.Mask = nil
+	} else {
+		p.Mask = append(slices.Clone(p.Mask), o.Mask...)
+	}
+	p.TTL = 0
+}
+
 // merge gives the policy with what it leaves out taken from base.
 func (p Policy) merge(base Policy) Policy {
 	text := func(v *string, b string) {
@@ -183,6 +215,7 @@ func (p Policy) merge(base Policy) Policy {
 	act(&p.Unissued, base.Unissued)
 	act(&p.Nonexistent, base.Nonexistent)
 	act(&p.Leaver, base.Leaver)
+	act(&p.Ambiguous, base.Ambiguous)
 	if p.Hold == nil {
 		p.Hold = base.Hold
 	}

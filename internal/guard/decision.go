@@ -70,6 +70,9 @@ type Request struct {
 	Method string `json:"method,omitempty"`
 	Path   string `json:"path,omitempty"`  // the raw path with its query; never kept
 	Route  string `json:"route,omitempty"` // instead of method and path: the catalog's route
+	// Methods that headers name instead (X-HTTP-Method-Override, X-HTTP-Method, X-Method-Override): the service may go by them. A parameter _method of
+	// the path's query is found in Path.
+	Methods []string `json:"methods,omitempty"`
 
 	// Credential is what was presented: a JWT, an opaque token, a session id; "Bearer " before it is left out. Never kept.
 	Credential Secret `json:"credential,omitempty"`
@@ -148,6 +151,7 @@ const (
 	CodeOverload     Code = "overload"         // more wait than may: the route's fail mode
 	CodeEscalated    Code = "door_cannot"      // the door cannot do what was decided: the next stricter thing it can
 	CodeUnrecorded   Code = "record_not_kept"  // the answer's record could not be made durable
+	CodeAmbiguous    Code = "ambiguous"        // it can be read as another route too: the strictest of them counts
 	CodeBadRequest   Code = "request_not_read" // the door's question could not be read
 )
 

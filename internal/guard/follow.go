@@ -174,7 +174,8 @@ type Status struct {
 	Hits        uint64       `json:"hits"`    // tokens that were remembered, since the start
 	Waiting     int          `json:"waiting"` // requests, for an issuance
 	Crowded     int64        `json:"crowded"`
-	Lost        int64        `json:"lost"` // decisions that are in no record
+	Ambiguous   int64        `json:"ambiguous"` // requests that could be read as another route too, since the start
+	Lost        int64        `json:"lost"`      // decisions that are in no record
 }
 
 // DoorStatus is a door and what it can enforce.
@@ -187,7 +188,7 @@ type DoorStatus struct {
 // Status says how the guard is.
 func (g *Guard) Status() Status {
 	s := Status{Mode: g.Mode(), Configured: g.cfg.Mode, Ready: true, Trouble: g.tokens.trouble(), Counts: g.Counts(), Decisions: len(g.book.Holding()),
-		Issued: g.state.Issuances(), Unconfirmed: g.pending.count(), Waiting: g.state.waiting.count(), Crowded: g.count.crowded.Load(), Lost: g.record.lost.Load(), Doors: []DoorStatus{}}
+		Issued: g.state.Issuances(), Unconfirmed: g.pending.count(), Waiting: g.state.waiting.count(), Crowded: g.count.crowded.Load(), Ambiguous: g.count.ambiguous.Load(), Lost: g.record.lost.Load(), Doors: []DoorStatus{}}
 	s.Tokens, s.Hits = g.tokens.cache.size()
 	if err := g.Ready(); err != nil {
 		s.Ready = false

@@ -49,6 +49,7 @@ type Guard struct {
 	pending  unconfirmed
 	record   *recorder
 	policies []routePolicy // the last fits everything
+	capitals bool          // routes of policies have capitals
 	doors    map[string]*DoorConfig
 	resolver sync.Pool
 	count    counters
@@ -89,6 +90,7 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 			return nil, fmt.Errorf("guard.routes: %w", err)
 		}
 		g.policies = append(g.policies, routePolicy{p, r.Policy.merge(g.cfg.Policy)})
+		g.capitals = g.capitals || p.path != strings.ToLower(p.path)
 	}
 	g.policies = append(g.policies, routePolicy{pattern{prefix: true}, g.cfg.Policy})
 	var err error
@@ -181,28 +183,6 @@ func (g *Guard) tell(ctx context.Context, title, says string) {
 	})
 }
 
-// policy gives what holds on a route.
-func (g *Guard) policy(route string) *Policy {
-	for i := range g.policies {
-		if p := &g.policies[i]; p.pattern.matches(route) {
-			return &p.Policy
-		}
-	}
-	return &g.policies[len(g.policies)-1].Policy
-}
-
-// resolve finds the route of a request, and whose data it asks for.
-func (g *Guard) resolve(q *Request, now int64) (route string, subjects []string) {
-	if q.Route != "" && (q.Path == "" || len(q.Subjects) > 0) {
-		return q.Route, q.Subjects
-	}
-	s := g.resolver.Get().(*catalog.Resolver)
-	r := whosaw.Record{Time: now, Method: q.Method, Path: q.Path, Route: q.Route, Subjects: q.Subjects}
-	s.Resolve(&r)
-	g.resolver.Put(s)
-	return r.Route, r.Subjects
-}
-
 // ErrDoor says that a door is not configured.
 var ErrDoor = errors.New("there is no door of that name: list it in guard.doors")
 
@@ -212,9 +192,9 @@ func (g *Guard) Decide(ctx context.Context, q *Request) Decision {
 	now := g.now()
 	ms := now.UnixMilli()
 	d := Decision{Would: Allow}
-	var subjects []string
-	d.Route, subjects = g.resolve(q, ms)
-	p := g.policy(d.Route)
+	what := g.resolve(q, ms)
+	d.Route = what.route
+	p := g.policyOf(&what)
 	door := g.doors[q.Door]
 	if door == nil {
 		d.Action, d.Would, d.Reasons = Deny, Deny, []Reason{{Code: CodeBadRequest, Says: ErrDoor.Error()}}
@@ -223,10 +203,10 @@ func (g *Guard) Decide(ctx context.Context, q *Request) Decision {
 	d.Hold = p.Hold != nil && *p.Hold
 	if code, err := g.state.Sound(); err != nil {
 		d.fail(p, Reason{Code: code, Says: says[code]})
-	} else if late := g.judge(ctx, q, subjects, p, &d, now, g.shadow(p)); late {
-		return g.judgeLater(ctx, *q, subjects, door, p, d, now)
+	} else if late := g.judge(ctx, q, &what, p, &d, now, g.shadow(p)); late {
+		return g.judgeLater(ctx, *q, what, door, p, d, now)
 	}
-	g.finish(q, subjects, door, p, &d, now)
+	g.finish(q, what.subjects, door, p, &d, now)
 	return d
 }
 
@@ -235,16 +215,13 @@ func (g *Guard) shadow(p *Policy) bool { return g.Mode() != ModeEnforce || p.Mod
 
 // judgeLater lets a request through in shadow mode, and judges it when its issuance has come or is too late: what enforcing would have
 // done is known, and nobody was made to wait for it.
-func (g *Guard) judgeLater(ctx context.Context, q Request, subjects []string, door *DoorConfig, p *Policy, d Decision, now time.Time) Decision {
-	subjects = slices.Clone(subjects)
-	for i := range subjects {
-		subjects[i] = strings.Clone(subjects[i])
-	}
+func (g *Guard) judgeLater(ctx context.Context, q Request, what asked, door *DoorConfig, p *Policy, d Decision, now time.Time) Decision {
+	what.own()
 	ctx = context.WithoutCancel(ctx)
 	work := func() {
 		later := Decision{Would: Allow, Route: d.Route, Hold: d.Hold}
-		g.judge(ctx, &q, subjects, p, &later, now, false)
-		g.finish(&q, subjects, door, p, &later, now)
+		g.judge(ctx, &q, &what, p, &later, now, false)
+		g.finish(&q, what.subjects, door, p, &later, now)
 	}
 	select {
 	case g.lateMost <- struct{}{}:
@@ -254,7 +231,7 @@ func (g *Guard) judgeLater(ctx context.Context, q Request, subjects []string, do
 		})
 	default:
 		g.count.crowded.Add(1)
-		g.finish(&q, subjects, door, p, &d, now)
+		g.finish(&q, what.subjects, door, p, &d, now)
 	}
 	d.Action, d.Would, d.Shadow, d.TTL = Allow, Allow, true, 0
 	d.Reasons = []Reason{{Code: CodeUnconfirmed, Says: says[CodeUnconfirmed]}}
@@ -272,7 +249,7 @@ func (d *Decision) fail(p *Policy, r Reason) {
 }
 
 // judge weighs all that is on record. With hurry it waits for no issuance, and reports whether it would have.
-func (g *Guard) judge(ctx context.Context, q *Request, subjects []string, p *Policy, d *Decision, now time.Time, hurry bool) (late bool) {
+func (g *Guard) judge(ctx context.Context, q *Request, what *asked, p *Policy, d *Decision, now time.Time, hurry bool) (late bool) {
 	id, why := g.tokens.identify(ctx, q.Credential)
 	if id.Scheme == SchemeNone && why == nil {
 		id.Realm = q.Realm // a credential's realm is its issuer's, whatever the question says
@@ -288,17 +265,24 @@ func (g *Guard) judge(ctx context.Context, q *Request, subjects []string, p *Pol
 	case id.Scheme == SchemeNone:
 		d.weigh(p.Anonymous, Reason{Code: CodeAnonymous, Says: says[CodeAnonymous]})
 	default:
-		late = g.judgeCredential(ctx, &id, p, d, now, hurry)
+		late = g.judgeCredential(ctx, &id, what, p, d, now, hurry)
 	}
 	d.Identity = id
 	c := candidate{
-		id: &d.Identity, route: d.Route, subjects: subjects, ip: q.IP.Unmap().WithZone(""), country: q.Country, asn: asnText(q.ASN), agent: q.Agent, tls: q.TLS, now: ms,
+		id: &d.Identity, route: d.Route, subjects: what.subjects, ip: q.IP.Unmap().WithZone(""), country: q.Country, asn: asnText(q.ASN), agent: q.Agent, tls: q.TLS, now: ms,
 		later: g.doors[q.Door].Kind.Can().Has(CanCount),
 	}
+	g.judgeReadings(c, what, p, d)
 	g.judgeStanding(&c, p, d)
 	if g.budgets.any() && id.Scheme != SchemeNone && why == nil {
-		g.judgeBudget(&d.Identity, subjects, d, now)
+		g.judgeBudget(&d.Identity, what.subjects, d, now)
+		for i := range what.others {
+			if x := &what.others[i]; x.Known && !x.Same {
+				g.judgeBudget(&d.Identity, x.Subjects, d, now)
+			}
+		}
 	}
+	g.judgeAmbiguous(what, p, d)
 	if len(d.Reasons) == 0 {
 		d.Reasons = []Reason{{Code: CodeOK}}
 	}
@@ -312,19 +296,19 @@ func (g *Guard) judge(ctx context.Context, q *Request, subjects []string, p *Pol
 const sessionKey = "\x00session"
 
 // judgeCredential weighs what is on record of a valid credential.
-func (g *Guard) judgeCredential(ctx context.Context, id *Identity, p *Policy, d *Decision, now time.Time, hurry bool) (late bool) {
+func (g *Guard) judgeCredential(ctx context.Context, id *Identity, what *asked, p *Policy, d *Decision, now time.Time, hurry bool) (late bool) {
 	if id.Scheme == SchemeSession {
 		id.Key = sessionKey
 		defer func() { id.Key = "" }()
 	}
 	ms := now.UnixMilli()
-	f := g.state.look(id, d.Route, ms)
+	f := g.look(id, what, ms)
 	if !f.issued && f.feed.Known && id.Credential != "" && !g.pending.known(id, now) {
 		switch {
 		case hurry:
 			late = g.cfg.Unconfirmed.Wait > 0
 		case g.await(ctx, id, g.cfg.Unconfirmed.Wait):
-			f = g.state.look(id, d.Route, ms)
+			f = g.look(id, what, ms)
 		}
 	}
 	id.Issued = f.issued
@@ -413,6 +397,9 @@ func (g *Guard) judgeStanding(c *candidate, p *Policy, d *Decision) {
 		}
 	}
 	g.book.index.Load().find(c, func(s *Standing) {
+		if slices.ContainsFunc(d.Reasons, func(r Reason) bool { return r.Decision == s.ID }) {
+			return // it covers another reading of the request, and was weighed
+		}
 		if s.Action == Mask && d.Would <= Mask {
 			d.Masked = append(d.Masked, s.Mask...)
 			if len(s.Mask) == 0 {
@@ -450,13 +437,13 @@ func (g *Guard) explains(id *Identity) func(subject string, at int64) bool {
 func (g *Guard) Observe(ctx context.Context, a *Answer) Decision {
 	now := g.now()
 	d := Decision{Would: Allow}
-	var asked []string
-	d.Route, asked = g.resolve(&a.Request, now.UnixMilli())
+	what := g.resolve(&a.Request, now.UnixMilli())
+	d.Route = what.route
 	subjects := a.Subjects
 	if len(subjects) == 0 {
-		subjects = asked
+		subjects = what.subjects
 	}
-	p := g.policy(d.Route)
+	p := g.policyOf(&what)
 	door := g.doors[a.Door]
 	if door == nil || !door.Kind.Can().Has(CanCount) {
 		d.Action, d.Would, d.Reasons = Deny, Deny, []Reason{{Code: CodeBadRequest, Says: "this door does not see answers, or is not configured"}}
@@ -473,7 +460,7 @@ func (g *Guard) Observe(ctx context.Context, a *Answer) Decision {
 		var why *refusal
 		if id, why = g.tokens.identify(ctx, a.Credential); why == nil && id.Scheme != SchemeNone {
 			var first Decision
-			g.judgeCredential(ctx, &id, &Policy{}, &first, now, true)
+			g.judgeCredential(ctx, &id, &what, &Policy{}, &first, now, true)
 		}
 	}
 	d.Identity = id
@@ -484,13 +471,16 @@ func (g *Guard) Observe(ctx context.Context, a *Answer) Decision {
 	if len(subjects) == 0 {
 		c.explained = func() bool { return true } // nobody is shown, so there is nothing to explain
 	}
+	what.show(subjects)
+	g.judgeReadings(c, &what, p, &d)
 	g.judgeStanding(&c, p, &d)
-	if g.budgets.any() && len(subjects) > 0 && d.Would <= Mask && g.shows(a, d.Route, now) {
+	if g.budgets.any() && len(subjects) > 0 && d.Would <= Mask && g.shows(a, &what, now) {
 		g.spend(&d.Identity, subjects, &d, now)
 	}
 	if d.Would == Mask && len(d.Masked) == 0 {
 		d.Masked = slices.Clone(p.Mask)
 	}
+	g.judgeAmbiguous(&what, p, &d)
 	if len(d.Reasons) == 0 {
 		d.Reasons = []Reason{{Code: CodeOK}}
 	}
@@ -499,15 +489,22 @@ func (g *Guard) Observe(ctx context.Context, a *Answer) Decision {
 }
 
 // shows reports whether an answer shows anything of its customers: what it says of itself, or where it says nothing, what the catalog says of its route.
-func (g *Guard) shows(a *Answer, route string, now time.Time) bool {
+func (g *Guard) shows(a *Answer, what *asked, now time.Time) bool {
 	if a.Fields != nil || a.Masked != nil {
 		return len(a.Fields)+len(a.Masked) > 0
 	}
-	var rt *catalog.Route
-	if v := g.catalog.At(now.UnixMilli()); v != nil {
-		rt = v.Route(route)
+	v := g.catalog.At(now.UnixMilli())
+	on := func(route string) bool {
+		var rt *catalog.Route
+		if v != nil {
+			rt = v.Route(route)
+		}
+		return catalog.Show(rt, nil, nil, a.Status, whosaw.OutcomeUnstated, a.Others, true).Outcome == whosaw.OutcomeDisclosed
 	}
-	return catalog.Show(rt, nil, nil, a.Status, whosaw.OutcomeUnstated, a.Others, true).Outcome == whosaw.OutcomeDisclosed
+	if on(what.route) || what.unclear {
+		return true
+	}
+	return slices.ContainsFunc(what.others, func(x catalog.Reading) bool { return x.Known && on(x.Route) })
 }
 
 // spend takes the new customers of an answer from the budgets of its actor: all of them, or none.
@@ -572,6 +569,7 @@ var says = map[Code]string{
 	CodeKeyExpired:  "its key's validity is over",
 	CodeKeyLeaver:   "a person who could read its key has left, and no feed says what was issued",
 	CodePersonLeft:  "the person behind it has left",
+	CodeAmbiguous:   "it can be read as another route too, and is judged as the strictest of those it could mean",
 	CodeStanding:    "a standing decision covers it",
 	CodeBudget:      "its actor has been shown as many new customers as it may",
 	CodeNotReady:    "the guard is loading what the ledger holds",
@@ -584,6 +582,8 @@ type counters struct {
 	by      sync.Map // counted to *atomic.Int64: as many as there are actions, codes and modes
 	crowded atomic.Int64
 	unkept  atomic.Int64
+
+	ambiguous atomic.Int64
 }
 
 type counted struct {

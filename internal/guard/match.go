@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/whosaw/whosaw"
 )
@@ -14,6 +15,8 @@ import (
 type candidate struct {
 	id        *Identity
 	route     string
+	folds     bool // case does not count in the route
+	any       bool // it may be any route
 	subjects  []string
 	ip        netip.Addr
 	country   string
@@ -160,7 +163,7 @@ func (t *term) holds(c *candidate) bool {
 	if t.from != 0 && c.now < t.from || t.to != 0 && c.now >= t.to {
 		return false
 	}
-	if t.ip.given() && !t.ip.hold(c.ip) || !t.route.hold(c.route) || !t.country.hold(c.country) || !t.asn.hold(c.asn) || !t.tls.hold(c.tls) || !t.agent.hold(c.agent) {
+	if t.ip.given() && !t.ip.hold(c.ip) || !t.holdsRoute(c) || !t.country.hold(c.country) || !t.asn.hold(c.asn) || !t.tls.hold(c.tls) || !t.agent.hold(c.agent) {
 		return false
 	}
 	if t.class.given() && !t.class.hold(c.agentClass()) {
@@ -176,6 +179,13 @@ func (t *term) holds(c *candidate) bool {
 		return false
 	}
 	return t.explained == nil || *t.explained == c.explained()
+}
+
+func (t *term) holdsRoute(c *candidate) bool {
+	if c.any || t.route.hold(c.route) {
+		return true
+	}
+	return c.folds && slices.ContainsFunc(t.route.yes, func(v string) bool { return strings.EqualFold(v, c.route) })
 }
 
 // anchor is where a term is looked for: by a value that a request it covers must have.
@@ -216,6 +226,8 @@ type index struct {
 	at map[anchor][]entry
 	ip map[netip.Addr][]entry
 	n  int
+
+	routes, capitals bool // some go by the route; with capitals in it
 }
 
 type entry struct {
@@ -228,6 +240,11 @@ func newIndex(list []*Standing) *index {
 	for _, s := range list {
 		for i := range s.terms {
 			t := &s.terms[i]
+			for _, v := range t.route.yes {
+				_, path, _ := strings.Cut(v, " ")
+				x.routes, x.capitals = true, x.capitals || path != strings.ToLower(path)
+			}
+			x.routes = x.routes || t.route.given()
 			if t.byAddress() {
 				for a := range t.ip.single {
 					x.ip[a] = append(x.ip[a], entry{t, s})

@@ -1,4 +1,4 @@
-// Package presented finds the credential in what a request brings.
+// Package presented finds the credential in what a request brings, and the methods that it names beside its own.
 //
 // Invariants:
 //  1. What a service could go by is judged: where two credentials differ, the answer is all of them, which nobody issued.
@@ -7,6 +7,7 @@
 package presented
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -29,6 +30,41 @@ func Single(list []string) string {
 		}
 	}
 	return strings.Join(out, ", ")
+}
+
+// Overrides are the headers with which some services let a request name another method than its own.
+var Overrides = [...]string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+
+// Methods gives the methods that headers name, each once; nil if there are none. Names of headers are in canonical form.
+func Methods(headers map[string][]string) (out []string) {
+	for _, name := range Overrides {
+		for _, line := range headers[name] {
+			for m := range strings.SplitSeq(line, ",") {
+				if m = strings.TrimSpace(m); m != "" && !slices.Contains(out, m) {
+					out = append(out, m)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Parameters gives the methods that a target's query names (_method), as Rails, Laravel and Symfony take them; nil if there are none.
+func Parameters(target string) (out []string) {
+	_, query, ok := strings.Cut(target, "?")
+	if !ok || !strings.Contains(query, "ethod") {
+		return nil
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if name, err := url.QueryUnescape(name); err != nil || name != "_method" {
+			continue
+		}
+		if text, err := url.QueryUnescape(value); err == nil && !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	return out
 }
 
 // values gives what a cookie is set to: one that a service reads and nobody judged would be a way in.

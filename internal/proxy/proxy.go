@@ -20,6 +20,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/guard"
 	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/presented"
 )
 
 // Config is what a proxy stands on.
@@ -102,20 +103,38 @@ func two(r *http.Request) bool {
 }
 
 // route finds the entry of a request, its route as the ledger will have it, and whose data it asks for; nil: the catalog says nothing of its answers.
-func (p *Proxy) route(r *http.Request) (e *catalog.Route, route string, asked []string) {
+// Of a request that back ends take differently the entry with an answer counts; clear is false where that is not one.
+func (p *Proxy) route(r *http.Request) (e *catalog.Route, route string, asked []string, clear bool) {
 	now := p.cfg.Now().UnixMilli()
 	rec := whosaw.Record{Type: whosaw.TypeAccess, Time: now, Method: r.Method, Path: r.URL.RequestURI()}
 	res, _ := p.resolvers.Get().(*catalog.Resolver)
+	path := rec.Path
 	res.Resolve(&rec)
+	all := res.Readings(r.Method, path, catalog.Ask{At: now, Methods: append(presented.Methods(r.Header), presented.Parameters(path)...)})
 	p.resolvers.Put(res)
 	v := p.cfg.Catalog.At(now)
 	if v == nil || rec.Route == "" {
-		return nil, "", nil
+		return nil, "", nil, !all.Unclear
 	}
-	if e = v.Route(rec.Route); e == nil || e.Answer == nil {
-		return nil, "", nil
+	if e = v.Route(rec.Route); e != nil && e.Answer == nil {
+		e = nil
 	}
-	return e, strings.Clone(rec.Route), rec.Subjects
+	route, asked, clear = rec.Route, rec.Subjects, !all.Unclear
+	for i := range all.Others {
+		x := &all.Others[i]
+		other := v.Route(x.Route)
+		switch {
+		case !x.Known || other == nil || other.Answer == nil || other == e:
+		case e == nil:
+			e, route, asked = other, x.Route, x.Subjects
+		default:
+			clear = false
+		}
+	}
+	if e == nil {
+		return nil, "", nil, clear
+	}
+	return e, strings.Clone(route), asked, clear
 }
 
 func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
@@ -123,7 +142,7 @@ func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
 	r.Out.Host = r.In.Host
 	r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 	r.SetXForwarded()
-	if e, _, _ := p.route(r.In); e != nil {
+	if e, _, _, clear := p.route(r.In); e != nil || !clear {
 		r.Out.Header.Del("Range")
 		r.Out.Header.Del("If-Range")
 		r.Out.Header.Set("Accept-Encoding", "identity")
@@ -135,14 +154,17 @@ var errUnreadable = errors.New("an answer that cannot be looked into was refused
 // look judges an answer before it leaves. Its errors stop the answer.
 func (p *Proxy) look(res *http.Response) error {
 	r := res.Request.Clone(res.Request.Context())
-	e, route, asked := p.route(r)
-	if e == nil || res.StatusCode == http.StatusSwitchingProtocols && p.cfg.Unreadable {
+	e, route, asked, clear := p.route(r)
+	if e == nil && clear || res.StatusCode == http.StatusSwitchingProtocols && p.cfg.Unreadable {
 		return nil
 	}
 	if r.Method == http.MethodHead || res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified || res.ContentLength == 0 {
 		return nil
 	}
 	body, whole, why := p.body(res)
+	if !clear {
+		why = "its request can be read as another route too, whose answers are looked into otherwise"
+	}
 	if why == "" {
 		found, err := e.Answer.Scan(body)
 		if err == nil {

@@ -320,3 +320,26 @@ func TestUpstreamsThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// A path that some service takes for a route that is looked into is looked into; one that may be two such routes is refused.
+func TestSpelledOtherwise(t *testing.T) {
+	s := newStand(t, nil)
+	s.service = sends("application/json", "", people, 200)
+	for _, path := range []string{"/Customers/7", "/CUSTOMERS%2f7", "/customers/7.", "/files/..%2fcustomers%2f7"} {
+		s.mu.Lock()
+		s.asked, s.answer = nil, `{"action":"deny","status":403}`
+		s.mu.Unlock()
+		code, body, _ := s.get(t, path)
+		s.mu.Lock()
+		if code != 403 || len(s.asked) != 1 || s.asked[0]["route"] != "GET /customers/{id}" {
+			t.Errorf("%s: answered with %d %s after asking about %v", path, code, body, s.asked)
+		}
+		s.mu.Unlock()
+	}
+	if code, body, _ := s.get(t, "/profiles/..%2fcustomers%2f7"); code != 502 || strings.Contains(body, "kim") {
+		t.Errorf("what may be two routes is answered with %d %s", code, body)
+	}
+	if code, body, _ := s.get(t, "/Files/7"); code != 200 {
+		t.Errorf("a route that is not looked into is answered with %d %s", code, body)
+	}
+}
