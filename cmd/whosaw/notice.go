@@ -536,12 +536,16 @@ func (m *Main) noticeBounced() *cobra.Command {
 				return fmt.Errorf("read standard input: %w", err)
 			}
 			if len(text) > maxBounces {
-				return usagef("more than 48 MiB at once: send them in parts, or send the lines with Message-ID only")
+				return usagef("more than 48 MiB at once: send them in parts, or a list of Message-IDs, one a line")
 			}
 			// Only the ids go to the server: bounces are full of addresses.
+			ids, other := notice.Bounces(string(text))
 			var n notice.Notice
-			if err := r.call(ctx, "POST", noticePath(args[0], "/acts"), api.NoticeAct{Do: "bounced", MessageIDs: notice.MessageIDs(string(text))}, &n); err != nil {
+			if err := r.call(ctx, "POST", noticePath(args[0], "/acts"), api.NoticeAct{Do: "bounced", MessageIDs: ids}, &n); err != nil {
 				return err
+			}
+			if other > 0 {
+				fmt.Fprintf(m.Stderr, "whosaw: left out: %d mails that are no report of a failed delivery (delays, automatic answers, replies)\n", other)
 			}
 			return m.writeNotice(&n, false)
 		}),

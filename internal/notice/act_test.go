@@ -419,8 +419,10 @@ func TestExportAndBounces(t *testing.T) {
 	if len(mails) != 1 {
 		t.Fatalf("%d mails", len(mails))
 	}
-	bounce := "Reporting-MTA: dns; relay\r\nFinal-Recipient: rfc822; c2@customer.example\r\nAction: failed\r\n\r\n" + string(mails[0].raw)
-	ids := notice.MessageIDs(bounce)
+	head, _, _ := strings.Cut(string(mails[0].raw), "\r\n\r\n")
+	_, id, _ := strings.Cut(head, "Message-ID: <")
+	id, _, _ = strings.Cut(id, ">")
+	ids, _ := notice.Bounces(report("Action: failed", id))
 	if len(ids) != 1 || strings.Contains(ids[0], "customer.example") {
 		t.Fatalf("%q", ids)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,17 +112,7 @@ func safeCell(s string) string {
 	return s
 }
 
-// messageID finds ids of notices in what a mail server sent back.
-var messageID = regexp.MustCompile(`notice\.([0-9a-z]{28})@`)
-
-// MessageIDs finds the ids of notices in a text: bounces as they came, or a list.
-func MessageIDs(text string) []string {
-	out := messageID.FindAllString(strings.ToLower(text), -1)
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// Bounced notes that mails came back for good, by the Message-IDs in a text: bounces as they came, or a list. It gives how many people they are; what is
+// Bounced notes that mails came back for good, by their Message-IDs ([Bounces]). It gives how many people they are; what is
 // not of this notice, was noted already, or never went out is left out.
 func (b *Book) Bounced(ctx context.Context, number int64, who string, ids []string) (int64, error) {
 	l := b.lock(number)

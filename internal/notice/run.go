@@ -434,7 +434,7 @@ func (r *run) outcome(m *mail, begun bool, res result, now time.Time) change {
 		c.to, c.tries = Refused, c.tries+1
 	case unsure:
 		c.to, c.tries = InDoubt, c.tries+1
-	case untouched:
+	case untouched, busy:
 		c.to, c.due = Deferred, now.Add(min(soon, r.b.cfg.Config.RetryFirst))
 	case later:
 		c.tries++

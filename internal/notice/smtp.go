@@ -29,6 +29,7 @@ const (
 	untouched fate = iota // nothing of its text was sent
 	taken
 	later   // 4xx
+	busy    // 421 and 452 after its text: the relay has no room or goes; it did not take the mail, and no person pays for that
 	refused // 5xx
 	unsure  // its text was sent, and no answer came
 )
@@ -222,10 +223,11 @@ func (l *line) deliver(mails []*mail, begin func(i int, so []result) bool) ([]re
 		if t != nil {
 			return out, t
 		}
-		out[i] = result{fateOf(code), code}
-		if code == 421 {
-			return out, &trouble{says: "the relay closes the connection", reply: code}
+		if code == 421 || code == 452 {
+			out[i] = result{busy, code}
+			return out, &trouble{says: "the relay is busy or goes", reply: code}
 		}
+		out[i] = result{fateOf(code), code}
 	}
 	return out, nil
 }
