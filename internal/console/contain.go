@@ -2,9 +2,13 @@ package console
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/whosaw/whosaw"
@@ -16,7 +20,7 @@ import (
 type Container interface {
 	// Preview gives what could be done, from the narrowest to the widest, and whom it would have hit in the last 24 hours.
 	Preview(ctx context.Context, q *pipeline.Question, f *whosaw.Finding) ([]Cut, error)
-	// Apply does one of them in somebody's name.
+	// Apply does one of them in somebody's name: cut is [Cut.Chosen] of what a preview showed, and that is done, not what a new look would find.
 	Apply(ctx context.Context, q *pipeline.Question, f *whosaw.Finding, cut, who string) error
 	// Undo ends what is in force.
 	Undo(ctx context.Context, f *whosaw.Finding, who string) error
@@ -28,6 +32,7 @@ type Container interface {
 
 // Cut is one thing that can be done.
 type Cut struct {
+	Is               string   // a hash of what exactly would be done; empty: its ID says all
 	ID               string   // deny, networks, key, …: a message contain.cut.ID words it with Name
 	Name             string   // of the key, the number of networks
 	Forged, ForgedOf int64    // accesses of the finding that it would have stopped
@@ -37,17 +42,32 @@ type Cut struct {
 	Ends             time.Duration
 }
 
+// Chosen says which cut was chosen, and as what it was shown.
+func (c Cut) Chosen() string {
+	if c.Is == "" {
+		return c.ID
+	}
+	return c.ID + ":" + c.Is
+}
+
 // Guarded contains by standing decisions of the guard.
-func Guarded(g *guard.Guard, now func() time.Time) Container { return &guarding{g, now} }
+func Guarded(g *guard.Guard, now func() time.Time) Container {
+	return &guarding{guard: g, now: now, shown: map[string]whosaw.Filter{}}
+}
 
 type guarding struct {
 	guard *guard.Guard
 	now   func() time.Time
+
+	mu    sync.Mutex
+	shown map[string]whosaw.Filter // what previews showed, by finding and [Cut.Chosen]
+	order []string                 // of shown, the oldest first
 }
 
 const (
 	cutLife     = 24 * time.Hour
 	cutNetworks = 16
+	mostShown   = 1024 // previews that are remembered; a forgotten one is looked for anew
 )
 
 // Shadow is so while every request passes.
@@ -154,7 +174,7 @@ func (g *guarding) Preview(ctx context.Context, q *pipeline.Question, f *whosaw.
 		if c.id == "networks" {
 			name = ""
 		}
-		out = append(out, Cut{ID: c.id, Name: name, Forged: both, ForgedOf: forged, Honest: max(0, hit-both), HonestOf: max(0, all-forged), Doors: doors, Ends: cutLife})
+		out = append(out, Cut{ID: c.id, Is: g.show(f, c), Name: name, Forged: both, ForgedOf: forged, Honest: max(0, hit-both), HonestOf: max(0, all-forged), Doors: doors, Ends: cutLife})
 	}
 	return out, nil
 }
@@ -176,23 +196,64 @@ func meet(f, by whosaw.Filter) whosaw.Filter {
 	return out
 }
 
-// Apply makes the decision.
-func (g *guarding) Apply(ctx context.Context, q *pipeline.Question, f *whosaw.Finding, id, who string) error {
-	list, err := g.cuts(ctx, q, f)
+// show remembers what is shown, and gives its hash.
+func (g *guarding) show(f *whosaw.Finding, c cut) string {
+	text, err := json.Marshal(c.filter)
+	if err != nil {
+		panic("BUG: encode a filter: " + err.Error())
+	}
+	sum := sha256.Sum256(text)
+	is := hex.EncodeToString(sum[:8])
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	key := f.ID + " " + c.id + ":" + is
+	if _, known := g.shown[key]; !known {
+		g.order = append(g.order, key)
+		if len(g.order) > mostShown {
+			delete(g.shown, g.order[0])
+			g.order = g.order[1:]
+		}
+	}
+	g.shown[key] = c.filter
+	return is
+}
+
+// previewed gives what a preview showed. After a restart the cuts are worked out anew, and count only if they are the same.
+func (g *guarding) previewed(ctx context.Context, q *pipeline.Question, f *whosaw.Finding, chosen string) (whosaw.Filter, error) {
+	for _, fresh := range []bool{false, true} {
+		if fresh {
+			list, err := g.cuts(ctx, q, f)
+			if err != nil {
+				return nil, err
+			}
+			for _, c := range list {
+				g.show(f, c)
+			}
+		}
+		g.mu.Lock()
+		filter, ok := g.shown[f.ID+" "+chosen]
+		g.mu.Unlock()
+		if ok {
+			return filter, nil
+		}
+	}
+	return nil, errNoCut
+}
+
+// Apply makes the decision that was previewed.
+func (g *guarding) Apply(ctx context.Context, q *pipeline.Question, f *whosaw.Finding, chosen, who string) error {
+	filter, err := g.previewed(ctx, q, f, chosen)
 	if err != nil {
 		return err
 	}
-	at := slices.IndexFunc(list, func(c cut) bool { return c.id == id })
-	if at < 0 {
-		return errNoCut
-	}
+	id, _, _ := strings.Cut(chosen, ":")
 	_, err = g.guard.Book().Add(ctx, guard.Standing{
-		Action: guard.Deny, Filter: list[at].filter, Reason: "contained from the page of the finding: " + id, Who: who, Finding: f.ID,
+		Action: guard.Deny, Filter: filter, Reason: "contained from the page of the finding: " + id, Who: who, Finding: f.ID,
 	}, cutLife)
 	return err
 }
 
-var errNoCut = errors.New("that cannot be done about this finding any more")
+var errNoCut = errors.New("what can be done about this finding has changed since it was shown")
 
 // Undo ends every decision that was made of the finding.
 func (g *guarding) Undo(ctx context.Context, f *whosaw.Finding, who string) error {

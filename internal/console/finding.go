@@ -619,7 +619,7 @@ func (c *Console) apply(r *http.Request, who api.Who, x *api.Found, cut string) 
 	defer end()
 	err = c.cfg.Contain.Apply(ctx, q, &x.Finding, cut, who.Name)
 	if errors.Is(err, errNoCut) {
-		return api.Invalid(err.Error(), "look at the finding again")
+		return api.Invalid(err.Error(), "look at the finding again: it shows what would be done now")
 	}
 	return asked(ctx, err)
 }

@@ -3,6 +3,7 @@ package console_test
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +39,8 @@ func TestGuarded(t *testing.T) {
 	q, err := s.live.Ask(scope.Config{Workers: 1, Zone: time.UTC})
 	check(t, err)
 	defer q.Close()
-	cuts, err := console.Guarded(g, s.now).Preview(t.Context(), q, f)
+	stop := console.Guarded(g, s.now)
+	cuts, err := stop.Preview(t.Context(), q, f)
 	check(t, err)
 	want := s.plain(q, func(r *whosaw.Record) (forged, cut bool) {
 		return r.Key == "login-2024-b", netip.MustParsePrefix("203.0.113.0/24").Contains(r.IP)
@@ -54,7 +56,19 @@ func TestGuarded(t *testing.T) {
 			t.Errorf("unissued: stops %d, hits %d", c.Forged, c.Honest)
 		}
 	}
-	res, _ := s.page("POST", "/findings/1/contain", map[string][]string{"cut": {"unissued"}})
+	chosen := map[string]string{}
+	for _, c := range cuts {
+		chosen[c.ID] = c.Chosen()
+	}
+	for _, cut := range []string{"unissued", "networks:0000000000000000", "key:" + strings.TrimPrefix(chosen["networks"], "networks:")} {
+		if res, text := s.page("POST", "/findings/1/contain", map[string][]string{"cut": {cut}}); res.StatusCode != 400 || !strings.Contains(text, "changed since it was shown") {
+			t.Errorf("%s, which no preview showed: answered with %d", cut, res.StatusCode)
+		}
+	}
+	if held := g.Book().Holding(); len(held) != 0 {
+		t.Fatalf("what no preview showed is held: %+v", held)
+	}
+	res, _ := s.page("POST", "/findings/1/contain", map[string][]string{"cut": {chosen["unissued"]}})
 	if res.StatusCode != 200 {
 		t.Fatalf("containing: %d", res.StatusCode)
 	}
@@ -67,6 +81,14 @@ func TestGuarded(t *testing.T) {
 	s.page("POST", "/findings/1/contain", map[string][]string{"undo": {"1"}})
 	if held := g.Book().Holding(); len(held) != 0 {
 		t.Errorf("after the undo the guard holds %d", len(held))
+	}
+
+	// What was previewed is done, whatever a new look would find.
+	later := *f
+	later.Filter = whosaw.Filter{{Key: []string{"another"}}}
+	check(t, stop.Apply(t.Context(), q, &later, chosen["networks"], "staff:kim"))
+	if held := g.Book().Holding(); len(held) != 1 || len(held[0].Filter) != 1 || !slices.Contains(held[0].Filter[0].IP, "203.0.113.0/24") {
+		t.Errorf("the guard holds %+v, not what was previewed", held)
 	}
 }
 
