@@ -19,10 +19,9 @@ import (
 // incidentsPage is what incidents.html shows.
 type incidentsPage struct {
 	*frame
-	Clocks  []clockView
-	More    int64 // clocks that are not shown
-	Rows    []incidentRow
-	Counsel string
+	Clocks []clockView
+	More   int64 // clocks that are not shown
+	Rows   []incidentRow
 }
 
 type incidentRow struct {
@@ -93,7 +92,7 @@ const clocksShown = 12
 
 // incidents is the list of incidents, below the clocks that run.
 func (c *Console) incidents(w http.ResponseWriter, r *http.Request, who api.Who) error {
-	p := &incidentsPage{frame: c.frame(r, who, "incidents", "title.incidents"), Counsel: regime.Counsel}
+	p := &incidentsPage{frame: c.frame(r, who, "incidents", "title.incidents")}
 	rows, err := c.cfg.API.IncidentRows(r.Context(), p.lang)
 	if err != nil {
 		return err
@@ -185,7 +184,6 @@ type incidentPage struct {
 	Timeline  []deed
 	Moments   []string
 	Questions []questionView
-	Counsel   string
 	Notices   []noticeRow
 	MayNotify bool
 	Posted    []postingView
@@ -235,7 +233,7 @@ func (c *Console) incidentShown(w http.ResponseWriter, r *http.Request, who api.
 	if err != nil {
 		return err
 	}
-	p := &incidentPage{frame: c.frame(r, who, "incidents", "title.incident"), Number: n, Counsel: regime.Counsel}
+	p := &incidentPage{frame: c.frame(r, who, "incidents", "title.incident"), Number: n}
 	in, err := c.cfg.API.Incident(r.Context(), n, p.lang)
 	if err != nil {
 		return err

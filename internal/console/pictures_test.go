@@ -57,6 +57,7 @@ func TestPictures(t *testing.T) {
 	b.Wait(`document.documentElement.lang === "ko"`) // else what is opened next is overtaken by the page that the click brings
 	take(b, "console-finding-ko-dark", 1440, true, last, "표시되었습니다", "임계값", "출처", "거부")
 	b.Click(`.rail button[value=en]`)
+	b.Wait(`document.documentElement.lang === "en"`)
 	kim := api.Who{Name: "staff:kim", Role: auth.RoleAdmin}
 	found, _, err := s.alarms.Findings(t.Context(), alarmAll)
 	check(t, err)

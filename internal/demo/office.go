@@ -46,7 +46,7 @@ func (w *world) showIncident(v *view) []panel {
 		clocks.Facts = append(clocks.Facts, fact{Label: v.T("incident.hold"), Value: v.T("incident.held", strconv.FormatUint(h, 10))})
 	}
 	clocks.Tables = []table{w.clockTable(v, in, at, b.days), w.tellingTable(v, in, now, at)}
-	clocks.Below = append(clocks.Below, v.Rich("incident.ahead"), template.HTML(template.HTMLEscapeString(b.incident.Counsel))) //nolint:gosec // escaped
+	clocks.Below = append(clocks.Below, v.Rich("incident.ahead"), v.Rich("incident.counsel"))
 	if b.days < mostDays {
 		clocks.First = append(clocks.First, action{Do: "day", Text: v.T("incident.day")})
 	}
