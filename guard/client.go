@@ -327,7 +327,15 @@ type loss struct {
 	n     int64
 	since int64
 	until int64
-	id    string
+
+	told confession // the sender's own
+}
+
+// confession is a loss that the server was or is being told of. Once it was sent it does not change until the server has said that it knows: it
+// may know already, and what is told again under the same id it does not count twice.
+type confession struct {
+	n, since, until int64
+	id              string
 }
 
 // lose counts records that the server will never have. It is told so as soon as it takes anything: what is missing is then a gap in its
@@ -339,21 +347,41 @@ func (c *Client) lose(n int64, why string) {
 	defer c.owed.mu.Unlock()
 	c.owed.n += n
 	c.owed.until = c.cfg.Now().UnixMilli()
-	c.owed.id = newID()
 }
 
-// confess tells the server what was lost.
+// confess tells the server what was lost. Only the sender does.
 func (c *Client) confess() {
+	for c.owed.told.n > 0 || c.owed.next() {
+		if !c.tell(&c.owed.told) {
+			return
+		}
+		c.owed.told = confession{}
+	}
 	c.owed.mu.Lock()
 	defer c.owed.mu.Unlock()
 	if c.owed.n == 0 {
 		c.owed.since = c.cfg.Now().UnixMilli()
-		return
 	}
+}
+
+// next makes of what was lost what is told; false if there is nothing.
+func (l *loss) next() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.n == 0 {
+		return false
+	}
+	l.told = confession{n: l.n, since: min(l.since, l.until), until: l.until, id: newID()}
+	l.n, l.since = 0, l.until
+	return true
+}
+
+// tell reports whether the server knows of a loss now.
+func (c *Client) tell(x *confession) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.Timeout)
 	defer cancel()
-	res, err := c.post(ctx, fmt.Sprintf("/v1/records?source=%s&lost=%d&lost_from=%d&lost_until=%d&lost_id=%s", url.QueryEscape(c.cfg.Source), c.owed.n,
-		min(c.owed.since, c.owed.until), c.owed.until, c.owed.id), "application/x-ndjson", nil)
+	res, err := c.post(ctx, fmt.Sprintf("/v1/records?source=%s&lost=%d&lost_from=%d&lost_until=%d&lost_id=%s", url.QueryEscape(c.cfg.Source), x.n,
+		x.since, x.until, x.id), "application/x-ndjson", nil)
 	if err == nil {
 		res.Body.Close()
 		if res.StatusCode != http.StatusOK {
@@ -361,10 +389,10 @@ func (c *Client) confess() {
 		}
 	}
 	if err != nil {
-		c.cfg.Logger.Warn("the server is not told yet that access records were lost", "records", c.owed.n, "error", err)
-		return
+		c.cfg.Logger.Warn("the server is not told yet that access records were lost", "records", x.n, "error", err)
+		return false
 	}
-	c.owed.n, c.owed.since = 0, c.owed.until
+	return true
 }
 
 // records sends lines and returns once they are durable, with the number of those the server could not read. final: it will never take them.

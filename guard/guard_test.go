@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,8 @@ type server struct {
 	answer  func(question map[string]any) string
 	records int           // the status that records get; 0: 200
 	hold    chan struct{} // records wait for it, if there is one
+	ids     []string      // with told
+	deaf    int           // how often nobody hears that it was told
 }
 
 const allow = `{"action":"allow"}`
@@ -61,6 +64,12 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		s.lines += bytes.Count(body, []byte("\n"))
 		if q := r.URL.Query(); q.Get("lost") != "" {
 			s.told = append(s.told, q.Get("source")+" "+q.Get("lost"))
+			s.ids = append(s.ids, q.Get("lost_id"))
+			if s.deaf > 0 {
+				s.deaf--
+				w.WriteHeader(http.StatusBadGateway) // it has it, and what is between does not say so
+				return
+			}
 		}
 		_, _ = io.WriteString(w, `{"rejected":0}`)
 		return
@@ -467,5 +476,37 @@ func TestOtherMethodsInHeaders(t *testing.T) {
 	}
 	if err := client.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A loss that the server was told of, without the client hearing so, is told again as it was, and what was lost since apart from it: the server, which
+// knows an id, counts neither twice.
+func TestLossIsToldOnce(t *testing.T) {
+	s := newServer(t)
+	s.records, s.deaf = http.StatusBadRequest, 1
+	client, _ := newClient(t, s, nil)
+	web := service(t, client, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
+	ask := func() {
+		t.Helper()
+		if status, _, err := get(t, web.URL); status != 200 || err != nil {
+			t.Fatal(status, err)
+		}
+	}
+	ask()
+	s.wait(t, "one is lost", func() bool { return client.Stats().Lost == 1 })
+	s.set(func() { s.records = 0 })
+	ask()
+	s.wait(t, "the server was told", func() bool { return len(s.told) == 1 })
+	s.set(func() { s.records = http.StatusBadRequest })
+	ask()
+	s.wait(t, "another is lost", func() bool { return client.Stats().Lost == 2 })
+	s.set(func() { s.records = 0 })
+	ask()
+	s.wait(t, "the server was told of both", func() bool { return len(s.told) == 3 })
+	if err := client.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if want := []string{"shop 1", "shop 1", "shop 1"}; !slices.Equal(s.told, want) || s.ids[0] != s.ids[1] || s.ids[1] == s.ids[2] {
+		t.Errorf("the server was told %q under %q", s.told, s.ids)
 	}
 }
