@@ -79,12 +79,10 @@ func decompress(ctx context.Context, r io.Reader, add func(int64)) (*content, er
 	br := bufio.NewReaderSize(raw, 32<<10) // larger reads go past it
 	head, _ := br.Peek(6)                  // an error shows again when the content is read
 	c := &content{raw: raw, Reader: br}
-	switch magic := string(head); {
-	case strings.HasPrefix(magic, "\x1f\x8b"):
-		c.compression = compressGzip
+	switch c.compression = compressionOf(head); c.compression {
+	case compressGzip:
 		c.Reader = &gzipReader{br: br}
-	case strings.HasPrefix(magic, "\x28\xb5\x2f\xfd"), len(magic) >= 4 && magic[0]&0xf0 == 0x50 && magic[1:4] == "\x2a\x4d\x18":
-		c.compression = compressZstd
+	case compressZstd:
 		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {
 			return nil, fmt.Errorf("open zstd: %w", err)
@@ -94,6 +92,20 @@ func decompress(ctx context.Context, r io.Reader, add func(int64)) (*content, er
 	}
 	return c, nil
 }
+
+// compressionOf tells by its first bytes how content is compressed; "" for plain.
+func compressionOf(head []byte) string {
+	switch magic := string(head[:min(len(head), 6)]); {
+	case strings.HasPrefix(magic, "\x1f\x8b"):
+		return compressGzip
+	case strings.HasPrefix(magic, "\x28\xb5\x2f\xfd"), len(magic) >= 4 && magic[0]&0xf0 == 0x50 && magic[1:4] == "\x2a\x4d\x18":
+		return compressZstd
+	}
+	return ""
+}
+
+// Compressed reports whether content is compressed: then it may be far longer than it looks.
+func Compressed(content []byte) bool { return compressionOf(content) != "" }
 
 // A gzipReader reads concatenated members. Zero bytes after the last one are padding, as gzip itself has it.
 type gzipReader struct {

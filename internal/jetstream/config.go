@@ -59,6 +59,9 @@ type Config struct {
 	Batch int `yaml:"batch"`
 	// The greatest size of a message in bytes, decompressed; a larger one is rejected. Default 32 MiB, at most 256 MiB.
 	MaxMessage int64 `yaml:"max_message"`
+	// How many bytes of decompressed messages are held at once. Default 64 MiB, or max_message if that is more; at most 4 GiB. Messages
+	// that are more together are taken one part after the other; the rest waits as it was sent.
+	MaxDecompressed int64 `yaml:"max_decompressed"`
 	// When NATS delivers a message again that was not acknowledged. Default 1m, at least 1s. It is asked to wait longer while the
 	// ledger is busy.
 	AckWait time.Duration `yaml:"ack_wait"`
@@ -120,6 +123,10 @@ func (c *Config) check() error {
 		return errors.New("batch: give 1 to 10000, or leave it out for 500")
 	case c.MaxMessage < 0 || c.MaxMessage > 256<<20:
 		return errors.New("max_message: give at most 268435456 (256 MiB), or leave it out for 32 MiB")
+	case c.MaxDecompressed < 0 || c.MaxDecompressed > 4<<30:
+		return errors.New("max_decompressed: give at most 4294967296 (4 GiB), or leave it out for 64 MiB")
+	case c.MaxDecompressed != 0 && c.MaxDecompressed < c.maxMessage():
+		return fmt.Errorf("max_decompressed: give at least the %d bytes that one message may have (max_message)", c.maxMessage())
 	case c.AckWait != 0 && c.AckWait < time.Second:
 		return errors.New("ack_wait: give at least 1s, or leave it out for 1m")
 	}
@@ -201,6 +208,13 @@ func (c *Config) maxMessage() int64 {
 		return 32 << 20
 	}
 	return c.MaxMessage
+}
+
+func (c *Config) maxDecompressed() int64 {
+	if c.MaxDecompressed == 0 {
+		return max(64<<20, c.maxMessage())
+	}
+	return c.MaxDecompressed
 }
 
 func (c *Config) ackWait() time.Duration {

@@ -321,8 +321,21 @@ func (c *Consumer) take(ctx context.Context, msgs []js.Msg) error {
 	}
 	stop := c.keep(ctx, list)
 	defer stop()
+	for len(list) > 0 {
+		n, err := c.takeSome(ctx, list, by)
+		if err != nil {
+			return err
+		}
+		c.acknowledge(ctx, list[:n])
+		list = list[n:]
+	}
+	return nil
+}
+
+// takeSome makes the first of some messages durable, as many as may lie decompressed in memory at once. It tries until it succeeds or ctx ends.
+func (c *Consumer) takeSome(ctx context.Context, list []*delivered, by map[uint64]*delivered) (n int, err error) {
 	for wait := firstWait; ; wait = min(2*wait, lastWait) {
-		out, newest, err := c.submit(ctx, list)
+		n, out, newest, err := c.submit(ctx, list)
 		if err == nil {
 			for i := range out.Rejects {
 				if d := by[sequenceOf(out.Rejects[i].Position)]; d != nil {
@@ -331,36 +344,49 @@ func (c *Consumer) take(ctx context.Context, msgs []js.Msg) error {
 					}
 				}
 			}
-			c.taken(int64(len(list)), newest, &out)
-			break
+			c.taken(int64(n), newest, &out)
+			return n, nil
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return 0, ctx.Err()
 		}
 		c.waiting(err)
 		pause(ctx, wait)
 	}
-	c.acknowledge(ctx, list)
-	return nil
 }
 
-// submit decodes messages and hands them over once.
-func (c *Consumer) submit(ctx context.Context, list []*delivered) (out pipeline.Outcome, newest int64, err error) {
-	now := c.o.Now().UnixMilli()
-	batches := make([]*ingest.Batch, len(list))
-	for i, d := range list {
-		batches[i] = decode(ctx, c.stream, content{d.sequence, d.Headers(), d.Data()}, c.cfg.maxMessage(), now)
+// submit decodes the first n messages, one at least, and hands them over once. What a next one has decompressed is not known before, so it is
+// begun only where the largest that there may be has room.
+func (c *Consumer) submit(ctx context.Context, list []*delivered) (n int, out pipeline.Outcome, newest int64, err error) {
+	now, most := c.o.Now().UnixMilli(), c.cfg.maxMessage()
+	left := c.cfg.maxDecompressed()
+	var batches []*ingest.Batch
+	for _, d := range list {
+		if len(batches) > 0 && left < d.mostBytes(most) {
+			break
+		}
+		b, size := decode(ctx, c.stream, content{d.sequence, d.Headers(), d.Data()}, most, now)
 		if err := ctx.Err(); err != nil {
-			return out, 0, err
+			return 0, out, 0, err
 		}
-		d.lines = batches[i].Lines
-		for k := range batches[i].Records {
-			newest = max(newest, batches[i].Records[k].Time)
+		left -= size
+		d.lines, d.rejected, d.reason = b.Lines, 0, ""
+		for k := range b.Records {
+			newest = max(newest, b.Records[k].Time)
 		}
+		batches = append(batches, b)
 	}
 	c.offered()
 	out, err = c.o.Sink.Take(ctx, merge(batches), pipeline.Sender{Types: c.types})
-	return out, newest, err
+	return len(batches), out, newest, err
+}
+
+// mostBytes bounds what a message is decompressed: a plain one is as long as it is.
+func (d *delivered) mostBytes(most int64) int64 {
+	if ingest.Compressed(d.Data()) {
+		return most
+	}
+	return int64(len(d.Data()))
 }
 
 // keep tells the servers now and then that the messages are being worked on, so that they do not deliver them again meanwhile.
@@ -377,7 +403,7 @@ func (c *Consumer) keep(ctx context.Context, list []*delivered) (stop func()) {
 				return
 			}
 			for _, d := range list {
-				if d.InProgress() != nil {
+				if err := d.InProgress(); err != nil && !errors.Is(err, js.ErrMsgAlreadyAckd) {
 					break // the connection is gone; what is delivered again does no harm
 				}
 			}

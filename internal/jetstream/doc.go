@@ -11,7 +11,7 @@
 //  3. A message without one good line is rejected, kept among the rejects and given up with the reason; it never comes again. A
 //     message that is good in part is acknowledged, its bad lines are rejects.
 //  4. Twice Batch messages at most are on their way. While the ledger takes nothing, nothing more is asked for, and the
-//     servers are told that work goes on.
+//     servers are told that work goes on. Of their content, decompressed, max_decompressed bytes at most are held at once.
 //  5. Nothing ends reading but the context: servers that are gone, a stream or consumer that is missing, a wrong password show in the
 //     status, since when and with the cure, and are tried again with growing pauses.
 //  6. No secret is in the configuration (files hold them), in an error, log line or status.

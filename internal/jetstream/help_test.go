@@ -171,6 +171,7 @@ type ledger struct {
 	rejects  []ingest.RejectedLine
 	conflict []string
 	greatest int // batch
+	bombs    int // in one batch at most
 	fail     error
 	gate     chan struct{} // if not nil, each batch waits for one
 	kept     func()        // called when a batch is durable
@@ -194,8 +195,13 @@ func (l *ledger) Take(ctx context.Context, b *ingest.Batch, from pipeline.Sender
 	l.types = from.Types
 	l.greatest = max(l.greatest, len(b.Records))
 	out := pipeline.Outcome{Lines: b.Lines, Rejects: b.Rejects}
+	bombs := 0
+	defer func() { l.bombs = max(l.bombs, bombs) }()
 	for i := range b.Records {
 		r := &b.Records[i]
+		if strings.HasPrefix(r.Request, "bomb") {
+			bombs++
+		}
 		if !from.Types.Has(r.Type) {
 			out.Rejects = append(out.Rejects, ingest.RejectedLine{Reject: ingest.Reject{Source: r.Source, Line: b.LineOf[i], Position: r.Position, Reason: "not allowed"}})
 			continue

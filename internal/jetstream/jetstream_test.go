@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -402,5 +403,56 @@ func TestBackPressure(t *testing.T) {
 	defer sink.mu.Unlock()
 	if sink.repeats > 20 {
 		t.Errorf("%d repeats: what was held was delivered again and again", sink.repeats)
+	}
+}
+
+// Bombs: small messages that are large decompressed. No more of them are held at once than may be; those that are too large are rejected, with the
+// reason; nothing is lost and nothing comes twice.
+func TestBombs(t *testing.T) {
+	s := newServer(t, server.Options{})
+	client := connect(t, s.ClientURL())
+	makeStream(t, client)
+	const most, bombs = 1 << 20, 30
+	pack := func(name string, size int) string {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		text := line(name)
+		if _, err := io.WriteString(z, text+strings.Repeat(" ", size-len(text)-1)+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	var names []string
+	for i := range bombs {
+		names = append(names, fmt.Sprint("bomb", i))
+		publish(t, client, "access.a", pack(names[i], most-10))
+		if i%10 == 0 {
+			publish(t, client, "access.a", pack("large", 3*most))
+		}
+	}
+	for i := range 50 {
+		names = append(names, fmt.Sprint("plain", i))
+		publish(t, client, "access.a", line(names[len(names)-1]))
+	}
+	sink := newLedger()
+	cons, _ := run(t, jetstream.Config{Servers: []string{s.ClientURL()}, MaxMessage: most, MaxDecompressed: 3 * most}, sink)
+	sink.has(t, names...)
+	settled(t, client)
+	eventually(t, "the large ones to be given up", func() bool { return cons.Status().GivenUp == 3 })
+	sink.mu.Lock()
+	defer sink.mu.Unlock()
+	if sink.bombs != 3 || sink.repeats != 0 {
+		t.Errorf("%d bombs were held at once, 3 may be; %d repeats", sink.bombs, sink.repeats)
+	}
+	for _, r := range sink.rejects {
+		if want := fmt.Sprintf("longer than %d bytes decompressed", most); !strings.Contains(r.Reason, want) || r.Hint == "" {
+			t.Errorf("reject: %q, %q", r.Reason, r.Hint)
+		}
+	}
+	if len(sink.rejects) != 3 {
+		t.Errorf("%d rejects, want 3", len(sink.rejects))
 	}
 }

@@ -36,8 +36,8 @@ type content struct {
 	data     []byte
 }
 
-// decode reads a message's lines. A message that cannot be read as a whole is one rejected line.
-func decode(ctx context.Context, s *ingest.Stream, m content, limit, now int64) *ingest.Batch {
+// decode reads a message's lines, and says how many bytes they were. A message that cannot be read as a whole is one rejected line.
+func decode(ctx context.Context, s *ingest.Stream, m content, limit, now int64) (*ingest.Batch, int64) {
 	data, err := m.unpack(ctx, limit)
 	if err == nil && bytes.Count(data, []byte("\n")) >= 1<<lineBits {
 		err = &unreadable{"the message has more than 1,048,576 lines", "send smaller messages"}
@@ -53,7 +53,7 @@ func decode(ctx context.Context, s *ingest.Stream, m content, limit, now int64) 
 		return &ingest.Batch{Lines: 1, Rejects: []ingest.RejectedLine{{
 			Reject: ingest.Reject{Source: s.Source(), File: m.name(), Line: 1, Position: position(m.sequence, 0), Reason: u.reason, Hint: u.hint},
 			Raw:    bytes.Clone(m.data[:min(len(m.data), rawBytes)]),
-		}}}
+		}}}, rawBytes
 	}
 	b := s.Decode(now, data, 0, 0)
 	for i := range b.Records {
@@ -63,7 +63,7 @@ func decode(ctx context.Context, s *ingest.Stream, m content, limit, now int64) 
 		r := &b.Rejects[i]
 		r.File, r.Position = m.name(), position(m.sequence, r.Line-1)
 	}
-	return b
+	return b, int64(len(data))
 }
 
 // name tells a person where a message is.
