@@ -75,6 +75,10 @@ func (l *Ledger) probe(need int64) error {
 	if e := l.log.f.Truncate(l.log.end); e != nil {
 		return fmt.Errorf("cut log: %w%s", e, cure(e))
 	}
+	// Perhaps no frame follows: then the log is sealed as it is, and after a loss of power it would not end where it should.
+	if e := l.log.f.Sync(); e != nil {
+		return fmt.Errorf("sync log: %w%s", e, cure(e))
+	}
 	if err != nil {
 		return &fullError{fmt.Errorf("write log: %w%s", err, cure(err))}
 	}

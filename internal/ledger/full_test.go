@@ -425,3 +425,121 @@ func TestClockGoesBack(t *testing.T) {
 	closing(t, l)
 	verify(t, dir, nil)
 }
+
+// cuttingDisk has too little space when it is told so, and forgets at a loss of power that a file was cut short, unless it was synced since.
+type cuttingDisk struct {
+	ledger.Disk
+	mu   sync.Mutex
+	full bool
+	dead bool              // nothing is done any more
+	cut  map[string][]byte // what stood behind the new end, by file
+	size map[string]int64  // and where
+}
+
+func (d *cuttingDisk) Create(name string) (ledger.File, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dead = d.dead || strings.HasSuffix(name, ".seg.tmp"); d.dead {
+		return nil, errFault
+	}
+	f, err := d.Disk.Create(name)
+	return &cuttingFile{f, d, strings.TrimSuffix(name, ".tmp")}, err
+}
+
+func (d *cuttingDisk) Open(name string) (ledger.File, error) {
+	f, err := d.Disk.Open(name)
+	return &cuttingFile{f, d, name}, err
+}
+
+// crash has the cuts that were not synced never have been.
+func (d *cuttingDisk) crash(t *testing.T) (back int) {
+	t.Helper()
+	for name, b := range d.cut {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt(b, d.size[name]); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		back += len(b)
+	}
+	return back
+}
+
+type cuttingFile struct {
+	ledger.File
+	d    *cuttingDisk
+	name string
+}
+
+func (f *cuttingFile) WriteAt(b []byte, at int64) (int, error) {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	if f.d.full {
+		n, err := f.File.WriteAt(b[:len(b)/2], at)
+		return n, errors.Join(err, &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC})
+	}
+	return f.File.WriteAt(b, at)
+}
+
+func (f *cuttingFile) Truncate(size int64) error {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	b, err := os.ReadFile(f.name)
+	if err != nil {
+		return err
+	}
+	if int64(len(b)) > size {
+		f.d.cut[f.name], f.d.size[f.name] = b[size:], size
+	}
+	return f.File.Truncate(size)
+}
+
+func (f *cuttingFile) Sync() error {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	delete(f.d.cut, f.name)
+	return f.File.Sync()
+}
+
+// TestCutAfterFullDiskLasts fills the disk twice: the second append only tries whether there is space, and cuts off what it tried with. Then the log is
+// full, the next begins, and the power goes before the segment is there: the log must end where it ended, for behind another nothing torn is taken.
+func TestCutAfterFullDiskLasts(t *testing.T) {
+	dir, all := t.TempDir(), numbered(0, 40)
+	d := &cuttingDisk{Disk: ledger.OSDisk(), cut: map[string][]byte{}, size: map[string]int64{}}
+	l, err := ledger.OpenOn(ledger.Config{Dir: dir}, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Append(ctx, all[:10]); err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Lock()
+	d.full = true
+	d.mu.Unlock()
+	for range 2 {
+		if _, err := l.Append(ctx, all[10:]); !errors.Is(err, ledger.ErrDiskFull) {
+			t.Fatalf("on a full disk: %v", err)
+		}
+	}
+	d.mu.Lock()
+	d.full = false
+	d.mu.Unlock()
+	if err := l.Seal(ctx); err == nil {
+		t.Fatal("the segment was made: this test shows nothing")
+	}
+	_ = l.Close() // it failed
+	if back := d.crash(t); back > 0 {
+		t.Logf("%d bytes come back that were cut off", back)
+	}
+	l, err = ledger.Open(ledger.Config{Dir: dir, Throwaway: true})
+	if err != nil {
+		t.Fatalf("after a loss of power: %v", err)
+	}
+	defer closing(t, l)
+	checkRecords(t, view(t, l, 0), all[:10])
+}
