@@ -77,6 +77,11 @@ paper, and compare later (--root). It holds for every record up to then, however
 			cfg.Progress = bar.bytes("verifying")
 			v, err := ledger.Verify(cmd.Context(), cfg)
 			bar.clear()
+			var held *ledger.HeldError
+			if errors.As(err, &held) && held.PID != 0 {
+				return fmt.Errorf("data directory %s is in use by process %d, and what is being written cannot be verified: stop it, or verify a copy: "+
+					"whosaw backup --data %s --to COPY; whosaw backup verify COPY", held.Dir, held.PID, held.Dir)
+			}
 			answer := verifyAnswer{OK: err == nil, Verified: v, Damage: damageOf(err)}
 			if err == nil {
 				if answer.Incidents, err = m.verifyBook(cmd.Context(), args[0]); err != nil {

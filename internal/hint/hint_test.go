@@ -39,6 +39,7 @@ func TestNotThere(t *testing.T) {
 		"logs/many/a":        "nothing in " + logs + "/many is called a",
 		"logs/many/a-":       "nothing in " + logs + "/many is called a-: did you mean logs/many/a-1?",
 		"nothere.log":        "nothing in " + dir + " is called nothere.log",
+		"logs/nothere.log":   "nothing in " + logs + " is called nothere.log: there is logs/error.log",
 		"a/b/c/d":            "nothing in " + dir + " is called a",
 		"empty/x":            filepath.Join(dir, "empty") + " is empty",
 		"catalog.yaml/x/y":   filepath.Join(dir, "catalog.yaml") + " is a file",

@@ -56,12 +56,32 @@ func inside(dir, name string) string {
 	}
 	near := alike(name, names)
 	if len(near) == 0 {
-		return fmt.Sprintf("nothing in %s is called %s", where(dir), name)
+		out := fmt.Sprintf("nothing in %s is called %s", where(dir), name)
+		if same := sameEnd(name, names); len(same) > 0 {
+			for i := range same {
+				same[i] = filepath.Join(dir, same[i])
+			}
+			out += ": there is " + strings.Join(same, ", ")
+		}
+		return out
 	}
 	for i := range near {
 		near[i] = filepath.Join(dir, near[i])
 	}
 	return fmt.Sprintf("nothing in %s is called %s: did you mean %s?", where(dir), name, strings.Join(near, " or "))
+}
+
+// sameEnd are names that end as one does (.log), where that is few.
+func sameEnd(name string, names []string) []string {
+	end := filepath.Ext(name)
+	if end == "" || end == name {
+		return nil
+	}
+	same := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return filepath.Ext(n) != end })
+	if len(same) > mostNames {
+		return nil
+	}
+	return same
 }
 
 // where is a directory as somebody would name it to another.

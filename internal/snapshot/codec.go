@@ -161,11 +161,14 @@ func (c *Codec) Bool(p *bool) {
 	*p = n == 1
 }
 
-// MaxString is the longest text that is read.
+// MaxString is the longest text that is kept: a longer one is neither written nor read.
 const MaxString = 1 << 20
 
 // String walks over a text.
 func (c *Codec) String(p *string) {
+	if c.w != nil && c.err == nil && len(*p) > MaxString {
+		c.err = fmt.Errorf("a text of %d bytes cannot be kept: at most %d can", len(*p), MaxString)
+	}
 	n := c.length(len(*p), MaxString)
 	if c.w != nil {
 		if c.err == nil {

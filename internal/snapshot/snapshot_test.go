@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -174,4 +175,27 @@ func FuzzCodec(f *testing.F) {
 			t.Fatal(c.Err())
 		}
 	})
+}
+
+// TestLongText holds that what is written is read: a text of the greatest length is, and one that is longer is refused when it is written.
+func TestLongText(t *testing.T) {
+	for _, n := range []int{snapshot.MaxString, snapshot.MaxString + 1} {
+		var b bytes.Buffer
+		w, text := snapshot.Writer(&b), strings.Repeat("x", n)
+		w.String(&text)
+		err := w.Flush()
+		if n > snapshot.MaxString {
+			if err == nil || errors.Is(err, snapshot.ErrDamaged) || b.Len() > 0 {
+				t.Errorf("%d bytes were written of a text of %d, error %v", b.Len(), n, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, got := snapshot.Reader(&b), ""
+		if r.String(&got); r.Err() != nil || got != text {
+			t.Errorf("a text of %d bytes is read as one of %d: %v", n, len(got), r.Err())
+		}
+	}
 }
