@@ -202,7 +202,7 @@ func (m *Main) writeExplained(x *pipeline.Explained) error {
 		} else {
 			fmt.Fprintf(w, "\nWhen its issuance or reason was no longer expected, at record %s:\n", figure.Int(int64(p.At)))
 		}
-		t := report.NewTable("detector", "says", "unit", "p0", "p1", "S before", "S after", "h")
+		t := report.NewTable("detector", "says", "unit", "p0", "p1", "S before", "S after", "h", "p0 is of")
 		t.Right(3, 4, 5, 6, 7)
 		for k := range p.Detectors {
 			m.explainRows(t, &p.Detectors[k], i > 0)
@@ -248,7 +248,7 @@ func (m *Main) explainRows(t *report.Table, a *detect.Answering, again bool) {
 			answer += ": " + u.Why
 		}
 		if u.Answer == "no_trial" || unmoved(u.Tests) {
-			t.Row(first(), answer, u.Unit, number(u.P0), "", "", "", fmt.Sprintf("%.1f", u.H))
+			t.Row(first(), answer, u.Unit, number(u.P0), "", "", "", fmt.Sprintf("%.1f", u.H), u.Rate)
 			continue
 		}
 		for i, s := range u.Tests {
@@ -259,7 +259,7 @@ func (m *Main) explainRows(t *report.Table, a *detect.Answering, again bool) {
 			if s.Down {
 				p1 += " down"
 			}
-			t.Row(first(), answer, u.Unit, fmt.Sprintf("%.4g", u.P0), p1, fmt.Sprintf("%.2f", s.Before), fmt.Sprintf("%.2f", s.After), fmt.Sprintf("%.1f", u.H))
+			t.Row(first(), answer, u.Unit, fmt.Sprintf("%.4g", u.P0), p1, fmt.Sprintf("%.2f", s.Before), fmt.Sprintf("%.2f", s.After), fmt.Sprintf("%.1f", u.H), u.Rate)
 		}
 	}
 	for _, c := range a.Counts {
@@ -373,7 +373,11 @@ func (m *Main) writeBaselines(answer *api.Baselines) error {
 		if b.Untaught > 0 {
 			frozen = fmt.Sprintf("%s (%s)", b.FrozenBy, figure.Of(b.Untaught, "access", "accesses"))
 		}
-		t.Row(b.Detector, what, b.Class, p0, on, clock(&b.Since), judged, frozen, b.Says)
+		class := b.Class
+		if b.Networks != "" {
+			class = strings.TrimPrefix(class+", networks: "+b.Networks, ", ")
+		}
+		t.Row(b.Detector, what, class, p0, on, clock(&b.Since), judged, frozen, b.Says)
 	}
 	return t.Write(m.Stdout)
 }

@@ -77,8 +77,9 @@ type Config struct {
 	// Pages for everybody: is this notice genuine, was I affected, the posted notice. They have an address of their own, and nothing else is on it.
 	Public Public `yaml:"public"`
 
-	file string
-	text []byte // of the file
+	file     string
+	text     []byte                // of the file
+	networks []detect.NetworkClass // of Detect.Networks, with what their lists say
 }
 
 // Incident is what the law asks for after a breach.
@@ -244,6 +245,10 @@ type Detect struct {
 	// Caps of new customers for actors that cannot be made anew at will. Without one, what staff, partners and programs are
 	// shown without a reason is held against their own past.
 	Budgets []detect.Budget `yaml:"budgets"`
+	// Kinds of networks that you know: offices, carriers that put many customers behind one address, hosting companies. Where those of a
+	// kind have a higher honest rate than others (customers behind a VPN are always somewhere new), they are judged by it. What is in none
+	// goes by its AS number, where records state one. Of several that fit, addresses go before AS numbers, and the kind that stands first holds.
+	Networks []Networks `yaml:"networks"`
 	// How long an issuance may come after its access where no feed record says so.
 	FeedLag Duration `yaml:"feed_lag"`
 	// How long credentials signed with a key may be met after it was retired.
@@ -388,6 +393,7 @@ func (c *Config) Check() error {
 	if d.FeedLag <= 0 || d.RetiredGrace <= 0 || d.MaxUnits <= 0 || d.MaxPending <= 0 || d.MaxEvidence <= 0 {
 		f.add("detect", "feed_lag, retired_grace, max_units, max_pending and max_evidence must be above zero")
 	}
+	c.readNetworks(f)
 	c.checkSources(f)
 	if c.Offboarding < Duration(time.Hour) {
 		f.add("offboarding", "give at least 1h")
@@ -510,6 +516,6 @@ func (c *Config) Engine() detect.Config {
 	return detect.Config{
 		TrialsPerMonth: d.TrialsPerMonth, AlarmsPerMonth: d.AlarmsPerMonth,
 		FeedLag: time.Duration(d.FeedLag).Milliseconds(), RetiredGrace: time.Duration(d.RetiredGrace).Milliseconds(),
-		MaxUnits: d.MaxUnits, MaxPending: d.MaxPending, MaxEvidence: d.MaxEvidence, Budgets: d.Budgets,
+		MaxUnits: d.MaxUnits, MaxPending: d.MaxPending, MaxEvidence: d.MaxEvidence, Budgets: d.Budgets, Networks: c.networks,
 	}
 }

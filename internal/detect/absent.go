@@ -89,7 +89,7 @@ func (e *Engine) askAbsent(v *view) *asking {
 	}
 	a.w = *a.s.rateNow()
 	if a.w.p0 > a.s.ceiling {
-		a.s.over++
+		a.s.tooMany()
 		st.skip(whyCeiling)
 		a.judged = false
 	}

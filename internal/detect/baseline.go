@@ -17,6 +17,8 @@ type Baseline struct {
 	Route    string `json:"route,omitempty"`
 	Class    string `json:"class,omitempty"` // of principals: staff, partner, service, customer
 	Unit     string `json:"unit,omitempty"`  // of unissued: key:NAME, client:NAME; "" is the realm
+	// Networks is the class of networks that it is of: a name declared, AS64500; "" is all of them.
+	Networks string `json:"networks,omitempty"`
 	// P0 is the honest rate in force. 0: the detector has none.
 	P0      float64 `json:"p0"`
 	Floor   float64 `json:"floor"`
@@ -83,11 +85,15 @@ func (e *Engine) Baselines() []Baseline {
 		out = e.precedentBaselines(out, d)
 		for _, s := range e.strataList {
 			if s.d == d {
-				out = append(out, e.stratumBaseline(s))
+				b := e.stratumBaseline(s)
+				out = append(out, b)
+				if s.byNet {
+					out = e.netBaselines(out, s, b)
+				}
 			}
 		}
 		slices.SortStableFunc(out[from:], func(a, b Baseline) int {
-			return cmp.Or(strings.Compare(a.Realm, b.Realm), strings.Compare(a.Route, b.Route), strings.Compare(a.Class, b.Class), strings.Compare(a.Unit, b.Unit))
+			return cmp.Or(strings.Compare(a.Realm, b.Realm), strings.Compare(a.Route, b.Route), strings.Compare(a.Class, b.Class), strings.Compare(a.Unit, b.Unit), strings.Compare(a.Networks, b.Networks))
 		})
 	}
 	return out
@@ -126,6 +132,9 @@ func (e *Engine) stratumBaseline(s *stratum) Baseline {
 	}
 	if s.d != stranger {
 		b.Says += s.hoursSay()
+	}
+	if s.byNet {
+		b.Says += e.netsSay(s)
 	}
 	return b
 }

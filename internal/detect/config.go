@@ -27,6 +27,8 @@ type Config struct {
 	// Budgets cap the new customers of some actors. Default none: what an actor is shown without a reason is held
 	// against its own past.
 	Budgets []Budget
+	// Networks are classes of networks that the house knows. What is in none is of the class of its AS number, where records state it.
+	Networks []NetworkClass
 	// MaxPairs is how many pairs of an actor and a customer it was shown are held for the budgets, 10 to 21 bytes each.
 	// Default 8,388,608.
 	MaxPairs int

@@ -447,7 +447,7 @@ func TestRateOfVeryManyTrials(t *testing.T) {
 	e := New(Config{}, nil)
 	s := &stratum{envelope: &e.rule[nonexistent].envelope, w: e.rule[nonexistent].bank.weights(0.02)}
 	x := s.networks.put(7)
-	*x = tried{id: 7, n: 1<<32 - 1, hits: 1 << 30, step: -1}
+	*x = tried{id: 7, n: 1<<32 - 1, hits: 1 << 30, step: noStep}
 	for range 100 {
 		e.learn(s, 7, true)
 	}

@@ -217,7 +217,7 @@ func (e *Engine) tryOtherDormant(v *view, name string, en *entry) {
 		st.skip(whyChange)
 		valid = 0
 	case s.rateNow().p0 > s.ceiling:
-		s.over++
+		s.tooMany()
 		st.skip(whyManyDormant)
 		valid = 0
 	default:

@@ -46,10 +46,14 @@ type Engine struct {
 	strataList  []*stratum    // in order of creation
 	hourly      int           `state:"-"` // strata with rates by the hour: counted again when they are read
 	networks    int           // in all strata
-	frozen      []span        // declared changes: baselines do not learn
-	realms      map[uint64]*realm
-	realmList   []*realm // in order of creation
-	realmLast   struct {
+
+	nets                     netTable `state:"-"`
+	netClasses, knownClasses int      `state:"-"` // of networks, in all strata: counted again when they are read
+
+	frozen    []span // declared changes: baselines do not learn
+	realms    map[uint64]*realm
+	realmList []*realm // in order of creation
+	realmLast struct {
 		id uint64
 		x  *realm
 	} `state:"-"` // the one asked for last
@@ -191,6 +195,7 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 		judgedNot:  make(map[lesson]int32),
 		precedents: make(map[lesson]*precedent),
 	}
+	e.nets = newNetTable(cfg.Networks)
 	e.drifts = cat != nil && !cat.Suggested()
 	ref.Bound(cfg.MaxIssued, e.archive.add)
 	e.readRules()

@@ -44,6 +44,7 @@ type Driven struct {
 	Answer string  `json:"answer"` // hit, miss, or no_trial
 	Why    string  `json:"why,omitempty"`
 	P0     float64 `json:"p0"`
+	Rate   string  `json:"rate,omitempty"` // whose rate P0 is: a route's, or of an hour of the week or a class of networks there
 	H      float64 `json:"h"`
 	Tests  []Moved `json:"tests"`
 }
@@ -78,6 +79,7 @@ type probe struct {
 	on     bool // the record in hand is the one
 	out    Explanation
 	pass   [nDetectors]Answering
+	rates  [nDetectors]string // whose rate a detector asked for last
 	raised func(id string, access uint64)
 }
 
@@ -119,7 +121,7 @@ func (e *Engine) watched(seq uint64, v *view, work func()) {
 		work()
 		return
 	}
-	p.on, p.pass = true, [nDetectors]Answering{}
+	p.on, p.pass, p.rates = true, [nDetectors]Answering{}, [nDetectors]string{}
 	for d := range p.pass {
 		p.pass[d] = Answering{Detector: detectorNames[d], Rule: e.cfg.Rules.Of(detectorNames[d]).Name, State: StateNothing, Why: []string{}, Raised: []string{}, Widened: []string{}, Units: []Driven{}, Counts: []Counted{}}
 	}
@@ -193,7 +195,7 @@ func (e *Engine) probed(u *unit, v *view, t trial, en *entry) (crossed bool) {
 	}
 	after := u.heights(t.d)
 	_, name := e.term(u.kind, v)
-	out := Driven{Unit: name, Answer: "miss", P0: t.w.p0, H: e.rule[t.d].h, Tests: []Moved{}}
+	out := Driven{Unit: name, Answer: "miss", P0: t.w.p0, Rate: p.rates[t.d], H: e.rule[t.d].h, Tests: []Moved{}}
 	switch {
 	case met:
 		out.Answer, out.Why = "no_trial", "it was tried today"

@@ -1,5 +1,7 @@
 package detect
 
+import "github.com/whosaw/whosaw"
+
 // Forget empties the caches that change no answer.
 func (e *Engine) Forget() {
 	clear(e.known.sets)
@@ -11,4 +13,10 @@ func (e *Engine) Shrink() *Engine {
 	e.legacy.words, e.daily.words = 64, 64
 	e.known.sets = make([]knownSet, 64)
 	return e
+}
+
+// ClassOf names the class of the network that an access comes from.
+func ClassOf(nets []NetworkClass, r *whosaw.Record) string {
+	e := &Engine{nets: newNetTable(nets)}
+	return e.netName(e.netClass(&view{r: r}))
 }

@@ -138,8 +138,17 @@ func (s *stratum) hourRate(h int32) (p0 float64, ok bool) {
 	return max(s.w.p0, min(s.times*hourBuckets[at], timesOfRoute*s.w.p0, 0.9)), true
 }
 
-// rateNow gives the steps of a route at the hour of the access in hand.
+// rateNow gives the steps that hold for the access in hand: the route's, or those of its hour or its class of networks, whichever has the higher rate.
 func (s *stratum) rateNow() *weights {
+	w := s.hourNow()
+	if n := s.netNow(); n.p0 > w.p0 {
+		return n
+	}
+	return w
+}
+
+// hourNow gives the steps of a route at the hour of the access in hand.
+func (s *stratum) hourNow() *weights {
 	if s.byHour == nil {
 		return &s.w
 	}

@@ -48,3 +48,21 @@ func TestHourOfWeek(t *testing.T) {
 		t.Error("the same at noon is no finding: the test shows nothing")
 	}
 }
+
+// A log-in's hours are those of its own tries, not the hour in which it was first met.
+func TestHourOfLogIns(t *testing.T) {
+	w := newWorld(94)
+	for d := range 28 {
+		for h := range 3 {
+			for i := range 22 * 6 {
+				r := login(start+int64(d)*day+int64(8*h)*hour+int64(i)*20*second, i%22<<8+i/22, w.rng.IntN(30) != 0)
+				r.ASN, r.Agent = 0, ""
+				w.add(r)
+			}
+		}
+	}
+	e, _ := run(detect.Config{}, w.sorted())
+	if b := baselines(e, "refused"); len(b) != 1 || !strings.Contains(b[0].Says, "; 21 of 168 hours of the week are known") {
+		t.Errorf("%+v", b)
+	}
+}

@@ -111,6 +111,8 @@ func (e *Engine) mergeBaselines(o *Engine) {
 	}
 	e.networks += o.networks
 	e.hourly += o.hourly
+	e.netClasses += o.netClasses
+	e.knownClasses += o.knownClasses
 	e.frozen = append(e.frozen, o.frozen...)
 	maps.Copy(e.realms, o.realms)
 	e.realmList = append(e.realmList, o.realmList...)

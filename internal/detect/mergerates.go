@@ -124,12 +124,13 @@ func (e *Engine) joinStrata(o *Engine) {
 			e.strataList = append(e.strataList, y)
 			continue
 		}
-		x.join(y)
+		x.join(y, e)
 	}
 	e.strataFront = [256]*stratum{}
-	e.networks, e.hourly = 0, 0
+	e.networks, e.hourly, e.netClasses, e.knownClasses = 0, 0, 0, 0
 	for _, s := range e.strataList {
 		e.networks += s.networks.n
+		e.countClasses(s)
 		if s.byHour != nil {
 			e.hourly++
 		}
@@ -141,7 +142,7 @@ func (e *Engine) joinStrata(o *Engine) {
 	}
 }
 
-func (s *stratum) join(o *stratum) {
+func (s *stratum) join(o *stratum, e *Engine) {
 	s.since = min(s.since, o.since)
 	s.untaught += o.untaught
 	s.over += o.over
@@ -155,10 +156,13 @@ func (s *stratum) join(o *stratum) {
 		mine := s.networks.get(t.id)
 		if mine == nil {
 			if s.networks.n < maxNetworks {
-				*s.networks.put(t.id) = *t
+				mine = s.networks.put(t.id)
+				*mine = *t
+				mine.class = e.joinClass(s, o, noClass, t.class)
 			}
 			continue
 		}
+		mine.class = e.joinClass(s, o, mine.class, t.class)
 		mine.add(t.n, t.hits)
 		switch since := int16(t.hour - mine.hour); {
 		case mine.hn == 0 || since > 0 && t.hn > 0:
@@ -171,12 +175,13 @@ func (s *stratum) join(o *stratum) {
 	s.rates, s.enough, s.stale = [rateSteps + 1]int32{}, 0, 0
 	for i := range s.networks.list {
 		if t := &s.networks.list[i]; t.id != 0 && t.n >= enoughTrials {
-			t.step = int16(uint64(t.hits) * rateSteps / uint64(t.n))
+			t.step = uint8(uint64(t.hits) * rateSteps / uint64(t.n))
 			s.rates[t.step]++
 			s.enough++
 		}
 	}
 	s.w = s.bank.weights(s.honest())
+	e.joinNets(s, o)
 	s.hourSteps = [len(hourBuckets)]*weights{}
 	switch {
 	case o.byHour == nil:

@@ -84,7 +84,7 @@ func (e *Engine) monotony(v *view, slot *uint64, hit bool) (valid uint8) {
 	case frozen:
 		st.skip(whyChange)
 	case s.rateNow().p0 > s.ceiling:
-		s.over++
+		s.tooMany()
 		st.skip(whyNoViews)
 	default:
 		st.judged++

@@ -40,7 +40,7 @@ func (e *Engine) refused(v *view) {
 	}
 	st, w := &e.stats[refused], s.rateNow()
 	if w.p0 > s.ceiling {
-		s.over++
+		s.tooMany()
 		st.skip(whyManyRefused)
 	}
 	e.identify(v)
@@ -92,6 +92,10 @@ func (e *Engine) door(v *view, hit bool) *stratum {
 	if s == nil && hit && len(e.doors) < maxDoors {
 		s = e.stratum(v, &e.rule[refused].envelope, refusedClass)
 		e.doors[id] = s
+		return s
+	}
+	if s != nil {
+		e.at(s, v)
 	}
 	return s
 }

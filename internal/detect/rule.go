@@ -68,6 +68,9 @@ func (c Config) Check() error {
 			return fmt.Errorf("%s: %q is no detector of this whosaw", r.File, r.Detector)
 		}
 	}
+	if err := CheckNetworks(c.Networks); err != nil {
+		return fmt.Errorf("detect.networks: %w", err)
+	}
 	if r := c.Rules.Of(detectorNames[unexplained]); r.Off == "" && r.Setting("own_p1") > 0 && !(r.Setting("own_p1") >= 1.4*r.Setting("own_floor") && r.Setting("own_p1") < 1 && r.Setting("own_floor") > 0) {
 		return fmt.Errorf("%s: settings: own_p1 %v: give 1.4 times own_floor (%v) at least, and below 1; 0 leaves the test by a principal's own past out", r.File, r.Setting("own_p1"), r.Setting("own_floor"))
 	}
@@ -174,7 +177,7 @@ func (e *Engine) readRules() {
 		}
 		x.h = e.cfg.ThresholdOf(detectorNames[d])
 		p := &r.P0
-		x.envelope = envelope{d: d, young: p.Young, floor: p.Floor, ceiling: p.Ceiling, times: p.Times, units: int32(p.Enough), bank: &x.bank}
+		x.envelope = envelope{d: d, young: p.Young, floor: p.Floor, ceiling: p.Ceiling, times: p.Times, units: int32(p.Enough), bank: &x.bank, byNet: d != unexplained}
 	}
 	for _, k := range [...]kind{kindPrincipal, kindCredential} {
 		if e.watches(unexplained, k) {
@@ -185,6 +188,7 @@ func (e *Engine) readRules() {
 	e.othersDormant = e.rule[dormant].envelope
 	e.othersDormant.floor = of(dormant).Setting("floor_of_others")
 	e.houseDormant = e.othersDormant
+	e.houseDormant.byNet = false // a principal's days
 	e.houseDormant.units = int32(of(dormant).Setting("house_days"))
 	e.orderWeights = e.rule[traversal].bank.weights(e.rule[traversal].envelope.floor)
 	u, w, s := of(unissued), of(unexplained), of(spreader)

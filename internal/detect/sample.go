@@ -11,7 +11,8 @@ import (
 type tried struct {
 	id      uint64 // 0: a free place
 	n, hits uint32
-	step    int16 // in rates; -1: too few trials
+	step    uint8 // in rates; noStep: too few trials
+	class   uint8 // of networks: a place in the baseline's list, plus one; see netclass.go
 
 	hour      uint16 // its newest, the lower bits of the hours since 1970
 	hn, hhits uint16 // trials and hits of that
@@ -99,7 +100,7 @@ func (s *sample) put(id uint64) *tried {
 	}
 	s.n++
 	t := s.find(id)
-	*t = tried{id: id, step: -1}
+	*t = tried{id: id, step: noStep}
 	switch {
 	case s.sieve != nil:
 		s.sift(id)
@@ -119,8 +120,8 @@ func (s *sample) sift(id uint64) {
 	s.sieve[word] |= bit
 }
 
-// state writes the units in order: where they lie hangs on the order in which they came, which no answer does.
-func (s *sample) state(c *snapshot.Codec) {
+// state writes the units in order: where they lie hangs on the order in which they came, which no answer does. There are so many classes.
+func (s *sample) state(c *snapshot.Codec, classes int) {
 	units := make([]tried, 0, s.n)
 	for _, t := range s.list {
 		if t.id != 0 {
@@ -137,7 +138,8 @@ func (s *sample) state(c *snapshot.Codec) {
 		c.Hash(&t.id)
 		snapshot.Uint(c, &t.n)
 		snapshot.Uint(c, &t.hits)
-		snapshot.Int(c, &t.step)
+		snapshot.Uint(c, &t.step)
+		snapshot.Uint(c, &t.class)
 		for _, x := range []*uint16{&t.hour, &t.hn, &t.hhits} {
 			snapshot.Uint(c, x)
 		}
@@ -146,7 +148,7 @@ func (s *sample) state(c *snapshot.Codec) {
 		return
 	}
 	for _, t := range units {
-		if t.id == 0 || s.get(t.id) != nil || t.step < -1 || t.step > rateSteps {
+		if t.id == 0 || s.get(t.id) != nil || t.step > rateSteps && t.step != noStep || t.class != otherClass && int(t.class) > classes {
 			c.Fail("a baseline's unit is out of range, or there twice")
 			return
 		}

@@ -24,7 +24,7 @@ func (e *Engine) describe(a *accusation, v *view) {
 			return
 		}
 		a.says = fmt.Sprintf("Someone behind %s tries customer ids: %d of %d did not exist, where honest traffic to these routes stays under %s; the tries showed the data of %s.",
-			behind(a), a.hits, a.trials, percent(e.stratum(v, &e.rule[nonexistent].envelope, 0).w.p0), count(a.subjects, "customer", "customers"))
+			behind(a), a.hits, a.trials, percent(e.stratum(v, &e.rule[nonexistent].envelope, 0).rateNow().p0), count(a.subjects, "customer", "customers"))
 	case traversal:
 		order := "ascending"
 		if a.descending {

@@ -165,7 +165,8 @@ func (s *stratum) state(c *snapshot.Codec, e *Engine) {
 	for _, t := range []*string{&s.route, &s.realm, &s.class, &s.frozenBy} {
 		c.String(t)
 	}
-	s.networks.state(c)
+	s.netsState(c)
+	s.networks.state(c, len(s.nets))
 	for i := range s.rates {
 		snapshot.Int(c, &s.rates[i])
 	}
@@ -178,6 +179,7 @@ func (s *stratum) state(c *snapshot.Codec, e *Engine) {
 	c.Float(&p0)
 	if c.Reading() {
 		s.w = s.bank.weights(p0)
+		e.countClasses(s)
 	}
 	s.hoursState(c, e)
 }

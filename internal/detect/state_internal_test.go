@@ -196,7 +196,7 @@ func Tallies(e *Engine) map[string]any {
 		}
 		units[u.id] = [4]int64{u.total, u.first, int64(u.day), numbers}
 	}
-	rates := map[[2]uint64][2]uint32{}
+	rates := map[[2]uint64][3]uint64{}
 	medians := map[uint64]int32{}
 	for _, s := range e.strataList {
 		if s.d != nonexistent {
@@ -205,7 +205,11 @@ func Tallies(e *Engine) map[string]any {
 		medians[s.id] = s.enough
 		for _, t := range s.networks.list {
 			if t.id != 0 {
-				rates[[2]uint64{s.id, t.id}] = [2]uint32{t.n, t.hits}
+				class := uint64(t.class)
+				if t.class != noClass && t.class != otherClass {
+					class = s.nets[t.class-1].id
+				}
+				rates[[2]uint64{s.id, t.id}] = [3]uint64{uint64(t.n), uint64(t.hits), class}
 			}
 		}
 	}

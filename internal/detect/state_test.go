@@ -18,9 +18,9 @@ import (
 
 // stateConfigs size engines so that all that is bounded is full in some test.
 var stateConfigs = []detect.Config{
-	{},
-	{Budgets: []detect.Budget{{Of: "principal:staff", Day: 40}, {Of: "client:partner", Month: 100}, {Of: "key:main", Day: 5000}, {Of: "principal:staff", Day: 30, Unexplained: true}}},
-	{MaxUnits: 300, MaxIDs: 500, MaxPending: 64, MaxEvidence: 200, MaxIssued: 500, MaxPairs: 64},
+	{Networks: vpn},
+	{Networks: vpn, Budgets: []detect.Budget{{Of: "principal:staff", Day: 40}, {Of: "client:partner", Month: 100}, {Of: "key:main", Day: 5000}, {Of: "principal:staff", Day: 30, Unexplained: true}}},
+	{Networks: vpn, MaxUnits: 300, MaxIDs: 500, MaxPending: 64, MaxEvidence: 200, MaxIssued: 500, MaxPairs: 64},
 }
 
 // rare are members that the tests' logs do not fill, with the reason.
@@ -152,7 +152,7 @@ func rich(seed uint64) *world {
 			w.add(r)
 		}
 	}
-	return w
+	return overCeiling(w)
 }
 
 // Saving and loading at any record changes nothing that comes after, and nothing that is held; and everything that is held has

@@ -139,6 +139,7 @@ type NotJudged struct {
 // Stratum is a route that is not judged because its honest rate is too high, or was not for a time.
 type Stratum struct {
 	Route    string
+	Networks string // the class of networks alone that is not; "": all
 	P0       float64
 	Accesses int64
 }
@@ -178,7 +179,12 @@ func (e *Engine) Status() []Status {
 	}
 	for _, s := range e.strataList {
 		if s.over > 0 {
-			out[s.d].Strata = append(out[s.d].Strata, Stratum{s.route, s.w.p0, s.over})
+			out[s.d].Strata = append(out[s.d].Strata, Stratum{Route: s.route, P0: s.w.p0, Accesses: s.over})
+		}
+		for i := range s.nets {
+			if k := &s.nets[i]; k.over > 0 {
+				out[s.d].Strata = append(out[s.d].Strata, Stratum{s.route, e.netName(k.id), s.netP0(k), k.over})
+			}
 		}
 	}
 	for _, w := range e.keyList {

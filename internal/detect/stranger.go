@@ -17,16 +17,17 @@ type strangers struct {
 
 // steps joins the steps of the two questions.
 func (x *strangers) steps(e *Engine) *weights {
-	if x.w.p0 == x.network.w.p0 && x.last == x.device.w.p0 {
+	network, device := x.network.netNow(), x.device.netNow()
+	if x.w.p0 == network.p0 && x.last == device.p0 {
 		return &x.w
 	}
-	x.w, x.last = x.network.w, x.device.w.p0
+	x.w, x.last = *network, device.p0
 	for j := range x.network.bank.n {
 		if e.strangeDevice>>j&1 == 1 {
-			x.w.up[j], x.w.down[j] = x.device.w.up[j], x.device.w.down[j]
+			x.w.up[j], x.w.down[j] = device.up[j], device.down[j]
 		}
 	}
-	x.w.use = x.network.w.use&e.strangeNetwork | x.device.w.use&e.strangeDevice
+	x.w.use = network.use&e.strangeNetwork | device.use&e.strangeDevice
 	return &x.w
 }
 
@@ -88,7 +89,8 @@ func (e *Engine) comesFrom(v *view, s subject) (valid, hits uint8, why why) {
 		switch {
 		case q.enough < q.units:
 			why = whyNoWakes
-		case q.w.p0 > q.ceiling:
+		case q.netNow().p0 > q.ceiling:
+			q.tooMany()
 			why = whyManyStrangers
 		default:
 			valid |= tests
@@ -113,6 +115,11 @@ func (e *Engine) strangersOf(v *view) *strangers {
 	if x.network == nil {
 		x.network = e.rateOf(v, strangerClass, &e.rule[stranger].envelope, func(*view) string { return "any route, by network" })
 		x.device = e.rateOf(v, strangerClass+1, &e.rule[stranger].envelope, func(*view) string { return "any route, by device" })
+	}
+	x.network.net = e.netClass(v)
+	x.device.net = x.network.net
+	if e.probing() {
+		e.probe.rates[stranger] = e.rateName(x.network)
 	}
 	return x
 }

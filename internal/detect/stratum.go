@@ -11,6 +11,7 @@ const (
 	maxStrata      = 20_000
 
 	rateSteps = 200 // rates are counted in steps of half a per cent
+	noStep    = uint8(255)
 )
 
 // envelope says how a detector's honest rate is learnt.
@@ -22,6 +23,7 @@ type envelope struct {
 	ceiling float64 // above it nobody is judged
 	times   float64 // of the median
 	units   int32   // that are enough
+	byNet   bool    // units are networks, which are of classes
 }
 
 // stratum is the honest rate of hits on a route: an upper envelope over units, so that one that asks a million times weighs
@@ -43,6 +45,10 @@ type stratum struct {
 	over     int64 // accesses not judged because p0 was over the ceiling
 	n, hits  int64 // trials while young
 
+	nets   []netRate           // classes of networks met
+	raised map[uint64]*weights `state:"-"` // the steps of those with a higher rate, worked out from them; nil: none has
+
+	net       uint64                     `state:"-"` // class of the network that the access in hand comes from; 0: nothing says it
 	hour      int32                      `state:"-"` // of the access in hand, since 1970
 	byHour    *hourly                    // nil: nothing is known by the hour
 	hourSteps [len(hourBuckets)]*weights `state:"-"` // can be worked out again
@@ -57,8 +63,7 @@ func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
 		if rest {
 			id = uint64(by.d) << 1 // what comes after the first twenty thousand routes shares one stratum
 			if s = e.strata[id]; s != nil {
-				s.hour = int32(v.at / hour)
-				return s
+				return e.at(s, v)
 			}
 		}
 		s = &stratum{envelope: by, id: id, w: by.bank.weights(by.young)}
@@ -71,7 +76,18 @@ func (e *Engine) stratum(v *view, by *envelope, class uint64) *stratum {
 		e.strata[id] = s
 		e.strataList = append(e.strataList, s)
 	}
+	return e.at(s, v)
+}
+
+// at notes when, and from where, the access in hand comes: what a stratum's rate hangs on.
+func (e *Engine) at(s *stratum, v *view) *stratum {
 	s.hour = int32(v.at / hour)
+	if s.byNet {
+		s.net = e.netClass(v)
+	}
+	if e.probing() {
+		e.probe.rates[s.d] = e.rateName(s)
+	}
 	return s
 }
 
@@ -109,8 +125,7 @@ func (e *Engine) rateOf(v *view, class uint64, by *envelope, name func(*view) st
 		e.strata[id] = s
 		e.strataList = append(e.strataList, s)
 	}
-	s.hour = int32(v.at / hour)
-	return s
+	return e.at(s, v)
 }
 
 // learn adds a trial of a unit to the baseline.
@@ -132,6 +147,9 @@ func (e *Engine) learn(s *stratum, id uint64, hit bool) {
 		t = s.networks.put(id)
 		e.networks++
 	}
+	if s.byNet {
+		e.classify(s, t)
+	}
 	if hit {
 		t.add(1, 1)
 	} else {
@@ -146,7 +164,7 @@ func (e *Engine) learnMany(s *stratum, id uint64, l lessons) {
 	if l.n == 0 {
 		return
 	}
-	s.hour = -1 // of no hour that is known
+	s.hour, s.net = -1, 0 // of no hour, and from no network, that is known
 	e.learn(s, id, l.hits > 0)
 	t := s.networks.get(id)
 	if t == nil {
@@ -165,23 +183,27 @@ func (e *Engine) rate(s *stratum, t *tried) {
 	if t.n < enoughTrials {
 		return
 	}
-	step := int16(uint64(t.hits) * rateSteps / uint64(t.n))
-	if step == t.step {
+	step, was := uint8(uint64(t.hits)*rateSteps/uint64(t.n)), t.step
+	if step == was {
 		return
 	}
-	if t.step >= 0 {
-		s.rates[t.step]--
+	if was != noStep {
+		s.rates[was]--
 	} else {
 		s.enough++
 	}
 	s.rates[step]++
 	t.step = step
+	if t.class != noClass && t.class != otherClass {
+		e.classGains(s, t.class, was, step)
+	}
 	s.stale++
 	// The median moves slowly; a baseline that is made anew at every trial would cost more than it says.
 	if s.stale > s.enough/8 {
 		s.stale = 0
 		if p0 := s.honest(); p0 != s.w.p0 {
 			s.w = s.bank.weights(p0)
+			s.raise()
 		}
 	}
 }
@@ -194,13 +216,16 @@ func (s *stratum) honest() float64 {
 	var below int32
 	for step, n := range s.rates {
 		if below += n; 2*below > s.enough {
-			// The upper end of the step; rate 0 is its own step.
-			median := float64(step) / rateSteps
-			if step > 0 {
-				median = float64(step+1) / rateSteps
-			}
-			return max(s.floor, min(s.times*median, 0.9))
+			return max(s.floor, min(s.times*upperEnd(uint8(step)), 0.9))
 		}
 	}
 	return s.floor
+}
+
+// upperEnd is that of a step; rate 0 is its own.
+func upperEnd(step uint8) float64 {
+	if step == 0 {
+		return 0
+	}
+	return float64(step+1) / rateSteps
 }

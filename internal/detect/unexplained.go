@@ -337,7 +337,7 @@ func (e *Engine) unexplainedWeights(s *stratum, v *view) *weights {
 		st.skip(whyNoReasons)
 		return nil
 	case now.p0 > s.ceiling:
-		s.over++
+		s.tooMany()
 		st.skip(whyTooMany)
 		return nil
 	}

@@ -30,6 +30,9 @@ type view struct {
 
 	issuedToday bool // it is the first use on its day of a credential that was issued
 
+	net    uint64 // class of the network it comes from
+	placed bool   // that is known: see netClass
+
 	expected *expected // what was worked out before; nil if nothing was
 	identity           // filled in by identify
 	units    [nKinds]*unit

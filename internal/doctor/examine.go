@@ -128,8 +128,14 @@ func (t *tally) state(d *detect.Status) whosaw.DetectorState {
 			says = "dormant customers are opened there as a rule"
 		case "monotone":
 			says = "sessions there show nothing but data as a rule"
+		case "stranger":
+			says = "customers come from new places there as a rule"
 		}
-		why = append(why, "not judged on "+route.Route+": "+says)
+		on := route.Route
+		if route.Networks != "" {
+			on += " for networks of class " + route.Networks
+		}
+		why = append(why, "not judged on "+on+": "+says)
 	}
 	s.Says = strings.Join(why, "; ")
 	return s
