@@ -98,15 +98,15 @@ func (e *Engine) askAbsent(v *view) *asking {
 
 // tryAbsent asks whether one subject exists.
 func (e *Engine) tryAbsent(v *view, a *asking, s string, en *entry, near *[nKinds]nearness) {
-	valid, hit := a.w.use, false
+	valid, hit, learns := a.w.use, false, a.learns // what no p1 is above teaches too: else a rate could never fall again
 	if v.outcome == whosaw.OutcomeAbsent {
 		if e.existed(v, s) {
-			valid = 0 // withdrawn or merged: absent, but no invention
+			valid, learns = 0, false // withdrawn or merged: absent, but no invention
 		} else {
 			hit = true
 		}
 	}
-	if valid != 0 && a.learns {
+	if learns {
 		e.learn(a.s, v.ids[kindNetwork], hit)
 	}
 	if !a.judged {
