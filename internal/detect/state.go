@@ -10,7 +10,7 @@ import (
 )
 
 // StateVersion is that of the walk below: a change of what is walked over, or in which order, makes it another.
-const StateVersion = 10
+const StateVersion = 11
 
 // State walks over everything that the engine holds between two records: it writes it, or reads it into an engine that has seen
 // nothing and has the same configuration. Whoever gives the engine, or anything it holds, a member walks over it here, or tags
