@@ -357,7 +357,14 @@ func mistyped(m member, v raw) error {
 	case v.kind > kindNumber:
 		hint = "give a plain value"
 	}
-	return fault(m.String(), "is "+kindSays[v.kind]+", not "+want, hint)
+	is := kindSays[v.kind]
+	if v.kind <= kindEscaped && v.start == v.end && (want == "an integer" || want == "a number" || want == "a list") {
+		is, hint = "an empty string", "leave it out where it is not known"
+		if m == mFields || m == mMasked {
+			hint = "give [] where nothing was shown, or leave it out where the catalog is to say"
+		}
+	}
+	return fault(m.String(), "is "+is+", not "+want, hint)
 }
 
 // fill sets one member.
