@@ -67,7 +67,7 @@ func (w *world) openNotices(db *sqlite.DB, inc *incident.Book, logger *slog.Logg
 	secret := filepath.Join(w.dir, "shop.secret")
 	check(w.t, os.WriteFile(secret, []byte("s"), 0o600))
 	book, err := notice.NewBook(notice.BookConfig{
-		DB: db, Dir: filepath.Join(w.dir, "notice"), Incidents: inc, Random: rand.Reader, Now: time.Now, Log: logger,
+		DB: db, Dir: filepath.Join(w.dir, "notice"), Incidents: inc, Random: rand.Reader, Now: time.Now, Log: logger, Same: w.auth.SamePerson,
 		Config: notice.Config{
 			Organisation: map[string]string{"en": "Example Shop"}, Address: "https://shop.example/notice", Lookup: notice.LookupConfig{URL: shop.URL, SecretFile: secret},
 			Mail: notice.MailConfig{Host: host, Port: number, Security: "none", From: "notice@shop.example"},
@@ -113,6 +113,13 @@ func (w *world) noticeContract(admin string) {
 	must(w.ask(admin, "POST", "/v1/notices/1/dry", `{"people":10}`), 200)
 	must(w.ask(admin, "POST", "/v1/notices/1/send", `{}`), 400) // nobody approved it
 	must(w.ask(admin, "POST", "/v1/notices/1/approve", `{"hash":"`+n.Hash+`"}`), 400)
+	var own struct{ Secret string }
+	made := w.ask(admin, "POST", "/v1/tokens", `{"name":"own","role":"admin"}`)
+	must(made, 201)
+	made.decode(t, &own)
+	if a := w.ask(own.Secret, "POST", "/v1/notices/1/approve", `{"hash":"`+n.Hash+`"}`); a.status != 400 || !strings.Contains(a.body, "a second person approves it") {
+		t.Errorf("a token that the notice's maker made approves it: %d %s", a.status, a.body)
+	}
 	must(w.ask(second, "POST", "/v1/notices/1/approve", `{"hash":"another"}`), 400)
 	must(w.ask(second, "POST", "/v1/notices/1/approve", `{"hash":"`+n.Hash+`"}`), 200)
 	must(w.ask(admin, "POST", "/v1/notices/1/acts", `{"do":"sample","to":"test@shop.example"}`), 200)

@@ -65,6 +65,8 @@ type BookConfig struct {
 	Now       func() time.Time
 	Zone      *time.Location // of the days that notices bear, as of the page on which codes are checked; nil: UTC
 	Log       *slog.Logger
+	// Same reports whether two names are one person's, be it that one is a token which the other made. nil: names and links alone say.
+	Same func(ctx context.Context, a, b string) (bool, error)
 }
 
 // Book keeps notices and sends them. Its methods are safe for concurrent use.
@@ -492,10 +494,16 @@ func (b *Book) Approve(ctx context.Context, number int64, who, hash string) erro
 	if err != nil {
 		return err
 	}
+	maker := n.ByMaker(who)
+	if !maker && b.cfg.Same != nil {
+		if maker, err = b.cfg.Same(ctx, n.MadeBy, who); err != nil {
+			return err
+		}
+	}
 	switch {
 	case n.State != Made:
 		return refuse("notice %d was approved by %s already", number, n.Approved)
-	case n.ByMaker(who):
+	case maker:
 		return refuse("notice %d was made by %s: a second person approves it", number, who)
 	case is != hash:
 		return refuse("the words are not those that were read: read them again (whosaw notice preview %d), and approve those", number)

@@ -316,7 +316,7 @@ func (s *Server) openAPI() error {
 	})
 	ac.Incidents = api.Incidents{Book: s.incidents, Laws: laws, Jurisdictions: s.cfg.Incident.Jurisdictions, Open: api.OpenRule(s.cfg.Incident.Open)}
 	s.notices, err = notice.NewBook(notice.BookConfig{
-		DB: s.db, Dir: filepath.Join(s.dir, NoticeDir), Incidents: s.incidents, Config: s.cfg.Notices(), Random: rand.Reader, Now: s.now, Zone: s.zone, Log: s.log,
+		DB: s.db, Dir: filepath.Join(s.dir, NoticeDir), Incidents: s.incidents, Config: s.cfg.Notices(), Random: rand.Reader, Now: s.now, Zone: s.zone, Log: s.log, Same: s.auth.SamePerson,
 	})
 	if err != nil {
 		return err
