@@ -49,7 +49,7 @@ func (m *Main) tokenCreate() *cobra.Command {
 				return err
 			}
 			what := "may " + string(made.Role)
-			if made.Role == auth.RoleIngest {
+			if made.Role.Sends() {
 				what = "may send " + strings.Join(made.Types, ", ") + " of " + strings.Join(made.Sources, ", ")
 			}
 			fmt.Fprintf(m.Stderr, "whosaw: token %s %s. This is its secret; it is not shown again:\n", made.Name, what)
@@ -58,11 +58,11 @@ func (m *Main) tokenCreate() *cobra.Command {
 		}),
 	}
 	data.add(cmd.Flags())
-	cmd.Flags().StringVar(&role, "role", string(auth.RoleIngest), "ingest, read, admin or lookup (hands customers their look-up secrets)")
+	cmd.Flags().StringVar(&role, "role", string(auth.RoleIngest), "ingest (send records and ask the guard), send (records alone), door (ask the guard alone), read, admin or lookup (hands customers their look-up secrets)")
 	cmd.Flags().StringArrayVar(&spec.Sources, "source", nil, "source that it may send (repeatable; * for any; default: the token's name)")
 	cmd.Flags().StringSliceVar(&spec.Types, "types", nil, "record types that it may send, with commas between: "+strings.Join(pipeline.AllTypes.Names(), ", ")+" (default access)")
 	cmd.Flags().IntVar(&spec.Days, "days", 0, "days until it expires (default: never)")
-	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"ingest", "read", "admin", "lookup"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"ingest", "send", "door", "read", "admin", "lookup"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("types", cobra.FixedCompletions(pipeline.AllTypes.Names(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

@@ -108,6 +108,7 @@ type access int
 const (
 	anyone    access = iota // nobody need be known
 	senders                 // tokens that send, and the owner of the data directory
+	doors                   // tokens that ask the guard, and the owner of the data directory
 	readers                 // who may read
 	admins                  // who may change something
 	shops                   // tokens that hand out look-up secrets, and the owner of the data directory
@@ -145,14 +146,14 @@ var routes = slices.Concat(keyRoutes, noticeRoutes, []route{
 	{"GET", "/v1/tokens", admins, (*API).getTokens},
 	{"POST", "/v1/tokens", admins, (*API).postToken},
 	{"DELETE", "/v1/tokens/{name}", admins, (*API).deleteToken},
-	{"POST", "/v1/decide", senders, (*API).postDecide},
-	{"POST", "/v1/decide/answer", senders, (*API).postAnswer},
+	{"POST", "/v1/decide", doors, (*API).postDecide},
+	{"POST", "/v1/decide/answer", doors, (*API).postAnswer},
 	{"GET", "/v1/guard", readers, (*API).getGuard},
 	{"POST", "/v1/guard/mode", admins, (*API).postGuardMode},
 	{"GET", "/v1/guard/decisions", readers, (*API).getDecisions},
 	{"POST", "/v1/guard/decisions", admins, (*API).postDecision},
 	{"POST", "/v1/guard/decisions/{id}/undo", admins, (*API).postUndo},
-	{"GET", "/v1/guard/feed", senders, (*API).getFeed},
+	{"GET", "/v1/guard/feed", doors, (*API).getFeed},
 	{"GET", "/v1/incidents", readers, (*API).getIncidents},
 	{"POST", "/v1/incidents", admins, (*API).postIncident},
 	{"GET", "/v1/incidents/{id}", readers, (*API).getIncident},
@@ -320,7 +321,9 @@ func allowed(need access, who Who) error {
 	case anyone:
 		ok = true
 	case senders:
-		ok = who.Owner || who.Role.May(auth.RoleIngest)
+		ok = who.Owner || who.Role.Sends()
+	case doors:
+		ok = who.Owner || who.Role.Asks()
 	case readers:
 		ok = who.Role.May(auth.RoleRead)
 	case shops:

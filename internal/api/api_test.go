@@ -218,6 +218,7 @@ func TestWhoMayWhat(t *testing.T) {
 	tokens := map[string]string{
 		"nobody": "", "wrong": "wst_aaaaaaaaaaaaaaaa_" + strings.Repeat("A", 43),
 		"ingest": w.token(auth.Spec{Name: "i", Role: auth.RoleIngest}), "read": w.token(auth.Spec{Name: "r", Role: auth.RoleRead}),
+		"send": w.token(auth.Spec{Name: "s", Role: auth.RoleSend}), "door": w.token(auth.Spec{Name: "d", Role: auth.RoleDoor}),
 		"admin": w.token(auth.Spec{Name: "a", Role: auth.RoleAdmin}), "lookup": w.token(auth.Spec{Name: "l", Role: auth.RoleLookup}),
 	}
 	for _, r := range api.Routes() {
@@ -229,7 +230,8 @@ func TestWhoMayWhat(t *testing.T) {
 			continue // public keys
 		}
 		ofKeys := strings.HasPrefix(r.Path, "/v1/key") || strings.Contains(r.Path, "people") || strings.Contains(r.Path, "offboarding")
-		sends := r.Path == "/v1/records" || strings.HasPrefix(r.Path, "/v1/decide") || r.Path == "/v1/guard/feed"
+		asks := strings.HasPrefix(r.Path, "/v1/decide") || r.Path == "/v1/guard/feed"
+		sends := r.Path == "/v1/records" || asks
 		secrets := r.Path == "/v1/lookup-secrets"
 		changes := r.Method == "DELETE" || ofKeys && r.Method != "GET" || r.Method == "POST" && strings.HasPrefix(r.Path, "/v1/guard/") || strings.Contains(r.Path, "token") ||
 			r.Method == "POST" && (strings.Contains(r.Path, "hold") || strings.Contains(r.Path, "retention") || strings.HasPrefix(r.Path, "/v1/incidents") && !strings.HasSuffix(r.Path, "/list")) ||
@@ -237,7 +239,7 @@ func TestWhoMayWhat(t *testing.T) {
 			r.Method == "POST" && (strings.Contains(r.Path, "verdict") || strings.Contains(r.Path, "assign") || strings.Contains(r.Path, "suppress") || strings.Contains(r.Path, "test"))
 		for who, secret := range tokens {
 			a := w.ask(secret, r.Method, path, "")
-			may := map[string]bool{"ingest": sends, "read": !sends && !changes && !secrets, "admin": !sends && !secrets, "lookup": secrets}[who]
+			may := map[string]bool{"ingest": sends, "read": !sends && !changes && !secrets, "admin": !sends && !secrets, "lookup": secrets, "send": sends && !asks, "door": asks}[who]
 			refused := a.status == 401 || a.status == 403
 			switch {
 			case r.Local:

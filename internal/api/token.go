@@ -14,7 +14,7 @@ import (
 // TokenSpec is a token to be made.
 type TokenSpec struct {
 	Name    string    `json:"name"`
-	Role    auth.Role `json:"role"` // ingest (also when missing), read, admin
+	Role    auth.Role `json:"role"` // ingest (also when missing), send, door, read, admin, lookup
 	Sources []string  `json:"sources,omitempty"`
 	Types   []string  `json:"types,omitempty"`
 	Days    int       `json:"days,omitempty"` // until it expires; missing: never
@@ -67,7 +67,7 @@ func (a *API) MakeToken(ctx context.Context, by Who, in TokenSpec) (NewToken, er
 		return NewToken{}, err
 	}
 	note := fmt.Sprintf("%s for %s, types %s", t.Role, strings.Join(t.Sources, " "), strings.Join(t.Types, " "))
-	if t.Role != auth.RoleIngest {
+	if !t.Role.Sends() {
 		note = string(t.Role)
 	}
 	if err := a.noteBy(ctx, by, whosaw.Reference{Kind: "token_made", Of: "token:" + t.Name, Person: who, Note: note}); err != nil {

@@ -22,7 +22,9 @@ import (
 type Role string
 
 const (
-	RoleIngest Role = "ingest" // send records; nothing else
+	RoleIngest Role = "ingest" // send records, and ask the guard: what the middleware and the proxy do with one token
+	RoleSend   Role = "send"   // send records; nothing else
+	RoleDoor   Role = "door"   // ask the guard and read its feed; nothing else
 	RoleRead   Role = "read"   // ask
 	RoleAdmin  Role = "admin"  // ask, judge findings, make tokens
 	RoleLookup Role = "lookup" // hand customers their look-up secrets; nothing else. No other role may: it would be able to fish
@@ -33,6 +35,12 @@ func (r Role) May(want Role) bool {
 	return r == want || r == RoleAdmin && want == RoleRead
 }
 
+// Sends reports whether tokens of the role send records.
+func (r Role) Sends() bool { return r == RoleIngest || r == RoleSend }
+
+// Asks reports whether tokens of the role ask the guard.
+func (r Role) Asks() bool { return r == RoleIngest || r == RoleDoor }
+
 // AnySource allows a token to send every source.
 const AnySource = "*"
 
@@ -40,8 +48,8 @@ const AnySource = "*"
 type Spec struct {
 	Name    string   // 1 to 64 letters, digits, - _ .; unique among tokens that are not revoked
 	Role    Role     //
-	Sources []string // RoleIngest: names of sources, or AnySource. Empty: the token's name
-	Types   []string // RoleIngest: record types. Empty: access
+	Sources []string // roles that send: names of sources, or AnySource. Empty: the token's name
+	Types   []string // roles that send: record types. Empty: access
 	Expires time.Duration
 }
 
@@ -61,7 +69,7 @@ type Token struct {
 
 // MaySend reports whether the token may send a source.
 func (t *Token) MaySend(source string) bool {
-	return t.Role == RoleIngest && (slices.Contains(t.Sources, AnySource) || slices.Contains(t.Sources, source))
+	return t.Role.Sends() && (slices.Contains(t.Sources, AnySource) || slices.Contains(t.Sources, source))
 }
 
 // Errors that callers branch on. They tell nothing about what exists.
@@ -119,11 +127,11 @@ func (s *Store) check(spec *Spec) error {
 		return &BadSpec{"the token's name: give 1 to 64 letters, digits, hyphens, dots and underscores"}
 	}
 	switch spec.Role {
-	case RoleRead, RoleAdmin, RoleLookup:
+	case RoleRead, RoleAdmin, RoleLookup, RoleDoor:
 		if len(spec.Sources)+len(spec.Types) > 0 {
 			return &BadSpec{fmt.Sprintf("a token with role %s sends nothing: leave out sources and types, or give it role ingest", spec.Role)}
 		}
-	case RoleIngest:
+	case RoleIngest, RoleSend:
 		if len(spec.Sources) == 0 {
 			spec.Sources = []string{spec.Name}
 		}
@@ -141,7 +149,7 @@ func (s *Store) check(spec *Spec) error {
 			}
 		}
 	default:
-		return &BadSpec{fmt.Sprintf("role %q: give ingest, read, admin or lookup", spec.Role)}
+		return &BadSpec{fmt.Sprintf("role %q: give ingest, send, door, read, admin or lookup", spec.Role)}
 	}
 	if spec.Expires < 0 {
 		return &BadSpec{"the token would have expired already: give a time to come"}
