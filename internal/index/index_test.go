@@ -323,3 +323,24 @@ func TestDamage(t *testing.T) {
 		t.Error("a block that was cut is not built again")
 	}
 }
+
+// TestCutByAByte cuts so little off a mapped block that no look at it is a fault: it reads as zeros there, and is told not to be what it was.
+func TestCutByAByte(t *testing.T) {
+	dir, v := sealed(t, records(3, 300, false))
+	s := store(t, dir, v)
+	p := v.Parts()[0]
+	b := s.Block(&p)
+	must{t}.ok(b.Intact())
+	names, err := filepath.Glob(filepath.Join(dir, index.Dir, "*.idx"))
+	must{t}.ok(err)
+	info, err := os.Stat(names[0])
+	must{t}.ok(err)
+	must{t}.ok(os.Truncate(names[0], info.Size()-1))
+	var damage *index.DamageError
+	if err := b.Intact(); !errors.As(err, &damage) || damage.Name != names[0] {
+		t.Errorf("it is not told that the file was cut: %v", err)
+	}
+	if s.Block(&p) != nil {
+		t.Error("a block that was cut is given again")
+	}
+}
