@@ -32,16 +32,16 @@ type accusation struct {
 	hits       int64        `state:"-"`
 	descending bool         `state:"-"`
 
-	id      uint64    // of the unit, once it covers
-	serial  uint64    // in order of beginning to cover
-	file    *dossier  `state:"-"` // what it belongs to, once it covers
-	peers   bool      `state:"-"` // spreader: held against its peers
-	excused bool      `state:"-"` // a verdict on what was the same speaks for it
-	bare    bool      `state:"-"` // budget: of what nothing explains
-	ownP0   float64   `state:"-"` // unexplained: the unit's own rate, where that was crossed
-	alone   bool      `state:"-"` // it is a finding of its own, whatever else is known
-	cause   cause     `state:"-"` // what the accused accesses came with, and
-	people  []subject `state:"-"` // whose data they showed: until it is raised
+	id     uint64    // of the unit, once it covers
+	serial uint64    // in order of beginning to cover
+	file   *dossier  `state:"-"` // what it belongs to, once it covers
+	peers  bool      `state:"-"` // spreader: held against its peers
+	of     string    `state:"-"` // id of the finding that it became, or that it widened; "": of none
+	bare   bool      `state:"-"` // budget: of what nothing explains
+	ownP0  float64   `state:"-"` // unexplained: the unit's own rate, where that was crossed
+	alone  bool      `state:"-"` // it is a finding of its own, whatever else is known
+	cause  cause     `state:"-"` // what the accused accesses came with, and
+	people []subject `state:"-"` // whose data they showed: until it is raised
 }
 
 // term gives the filter that is the unit itself.
@@ -453,7 +453,6 @@ func (e *Engine) raise(a *accusation, v *view) (raised bool) {
 	a.fix()
 	f, by := e.sameCause(a, v)
 	if f == nil && e.excuses(a, v) {
-		a.excused = true
 		return false
 	}
 	if a.narrow {
@@ -463,6 +462,7 @@ func (e *Engine) raise(a *accusation, v *view) (raised bool) {
 	}
 	e.peak.to(a.d, a.statistic/a.threshold)
 	if f != nil {
+		a.of = f.id
 		e.widenTo(f, a, v, by)
 		if e.probing() {
 			e.probe.pass[a.d].Widened = append(e.probe.pass[a.d].Widened, f.id)
@@ -474,6 +474,7 @@ func (e *Engine) raise(a *accusation, v *view) (raised bool) {
 		a.says += fmt.Sprintf(" %s on it was judged explained or false before.", capital(count(int64(n), "finding", "findings")))
 	}
 	id := e.findingID(a, v.r)
+	a.of = id
 	e.openDossier(a, v, id)
 	e.findings = append(e.findings, whosaw.Finding{
 		ID:        id,

@@ -471,14 +471,9 @@ func (e *Engine) clear(f *dossier) {
 			u.uncover(a)
 			e.opened[a.d]--
 		}
-		for _, bare := range [...]bool{false, true} {
-			if p := e.spreads[spreadID(a.d, a.id, bare)]; p != nil {
-				for i := range p.days {
-					p.days[i].raised = false
-				}
-				p.caps, p.capped = nil, dayOf(f.last) // what it does now is what it does
-			}
-		}
+	}
+	if f.d == spreader || f.d == budget {
+		e.giveBack(f)
 	}
 	if x := e.flows[mix(f.realm^(text(strings.TrimPrefix(f.unit, "route:"))|1))|1]; x != nil && f.d == volume {
 		if d := &x.days[dayOf(f.last)%volumeDays]; d.on == dayOf(f.last) {

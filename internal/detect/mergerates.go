@@ -1,5 +1,7 @@
 package detect
 
+import "cmp"
+
 // What MergePart does with the baselines of realms, routes and actors.
 
 // joinRealms takes over what is known of each realm.
@@ -276,7 +278,7 @@ func (p *spread) join(o *spread) {
 			if a.from == 0 || b.from != 0 && b.from < a.from {
 				a.from = b.from
 			}
-			a.raised = a.raised || b.raised
+			a.raised = cmp.Or(a.raised, b.raised)
 		}
 	}
 	switch {

@@ -65,7 +65,7 @@ func (e *Engine) learntFromPeers(p *spread, on int32) (most int64, ok bool) {
 // busiest is the most that an actor was shown on a day before, findings aside.
 func (p *spread) busiest(on int32) (most int32) {
 	for i := range p.days {
-		if x := &p.days[i]; x.on < on && x.on > on-ringDays && !x.raised {
+		if x := &p.days[i]; x.on < on && x.on > on-ringDays && x.raised == 0 {
 			most = max(most, x.fresh)
 		}
 	}
@@ -77,7 +77,7 @@ func (p *spread) rushing(day *spreadDay) {
 	if p.first == 0 {
 		p.first = day.on
 	}
-	if day.on < p.first+7 && !day.raised {
+	if day.on < p.first+7 && day.raised == 0 {
 		p.rush = max(p.rush, day.fresh)
 	}
 }

@@ -42,7 +42,8 @@ type spreadDay struct {
 	matched int32 // accesses that were counted
 	accused int32 // of them, those that showed somebody new
 	from    int64 // least event time of those
-	raised  bool  // a finding came on it: it teaches nothing
+	// raised is the finding that came on it, or that covers it, by which it teaches nothing: a hash of its id, 0 if there is none.
+	raised uint32
 }
 
 // setBudgets reads the caps.
@@ -120,19 +121,19 @@ func (e *Engine) spreadTo(v *view, subjects []string) {
 	e.identify(v)
 	e.stats[spreader].judged++
 	for _, k := range e.rule[spreader].watched {
-		if e.shows(spreader, k, v, subjects, nil) {
-			e.calm(v)
+		if by := e.shows(spreader, k, v, subjects, nil); by != 0 {
+			e.calm(v, by)
 			return
 		}
 	}
 }
 
 // calm keeps the actors of an access, one of which was accused, from being accused of the same today.
-func (e *Engine) calm(v *view) {
+func (e *Engine) calm(v *view, by uint32) {
 	for _, k := range e.rule[spreader].watched {
 		if p := e.spreads[spreadID(spreader, v.ids[k], false)]; p != nil {
-			if day := p.day(v.day, dayOf(e.sure)); day != nil {
-				day.raised = true
+			if day := p.day(v.day, dayOf(e.sure)); day != nil && day.raised == 0 {
+				day.raised = by
 			}
 		}
 	}
@@ -157,11 +158,11 @@ func (e *Engine) spreadOf(d detector, id uint64, bare bool) *spread {
 	return p
 }
 
-// shows adds subjects to what an actor was shown, and reports whether that is too many.
-func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget) bool {
+// shows adds subjects to what an actor was shown. If that is too many it gives the finding, as its day holds it; else 0.
+func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget) uint32 {
 	st := &e.stats[d]
 	if v.ids[k] == 0 {
-		return false
+		return 0
 	}
 	cover := e.covering(d, v)
 	if cover != nil {
@@ -170,13 +171,13 @@ func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget
 	p := e.spreadOf(d, v.ids[k], b != nil && b.Unexplained)
 	if p == nil {
 		st.skip(whyPairs)
-		return false
+		return 0
 	}
 	on := v.day
 	day := p.day(on, dayOf(e.sure))
 	if day == nil {
 		st.skip(whyLate)
-		return false
+		return 0
 	}
 	if p.name == "" {
 		_, p.name = e.term(k, v)
@@ -185,7 +186,7 @@ func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget
 		}
 	}
 	if cover != nil {
-		day.raised = true // counted on, so that it is right again should the finding be judged away
+		day.raised = heldBy(cover.file.id) // counted on, so that it is right again should the finding be judged away
 	}
 	before := day.fresh
 	for i, name := range subjects {
@@ -213,7 +214,7 @@ func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget
 		cover.file.subjects += int64(day.fresh - before)
 	}
 	if day.fresh == before {
-		return false
+		return 0
 	}
 	p.rushing(day)
 	day.accused++
@@ -222,9 +223,12 @@ func (e *Engine) shows(d detector, k kind, v *view, subjects []string, b *Budget
 	}
 	if p.blind {
 		st.skip(whyPairs)
-		return false
+		return 0
 	}
-	return !day.raised && e.overspent(d, k, v, p, day, b)
+	if day.raised != 0 || !e.overspent(d, k, v, p, day, b) {
+		return 0
+	}
+	return day.raised
 }
 
 // day gives the counts of a day, nil if it is too long ago. Each access counts on its own day, so that one from a wrong clock
@@ -278,7 +282,6 @@ func (e *Engine) overspent(d detector, k kind, v *view, p *spread, day *spreadDa
 	if over <= most {
 		return false
 	}
-	day.raised = true
 	t, name := e.term(k, v)
 	if b == nil || p.bare {
 		no := false
@@ -301,11 +304,33 @@ func (e *Engine) overspent(d detector, k kind, v *view, p *spread, day *spreadDa
 	st := &e.stats[d]
 	st.highest = max(st.highest, 1)
 	e.describe(a, v)
-	if e.raise(a, v); a.excused {
-		day.raised = false // asked again at the next
-		return false
+	if e.raise(a, v); a.of == "" {
+		return false // a verdict speaks for it: asked again at the next
 	}
+	day.raised = heldBy(a.of)
 	return true
+}
+
+// heldBy is how a day names a finding.
+func heldBy(id string) uint32 { return uint32(text(id)) | 1 }
+
+// giveBack has the days teach that a finding kept from it, of all actors that it calmed: not those that another finding holds.
+func (e *Engine) giveBack(f *dossier) {
+	by := heldBy(f.id)
+	for _, p := range e.spreads { // each is changed alone: their order does not matter
+		if p.d != f.d {
+			continue
+		}
+		held := false
+		for i := range p.days {
+			if day := &p.days[i]; day.raised == by {
+				day.raised, held = 0, true
+			}
+		}
+		if held {
+			p.caps, p.capped = nil, dayOf(f.last) // what it does now is what it does
+		}
+	}
 }
 
 // learnt is an actor's own cap: several times its median day, twice its second busiest, and never few.
@@ -313,7 +338,7 @@ func (e *Engine) learnt(p *spread, on int32) (most int64, ok bool) {
 	var past [ringSlots]int64
 	n := 0
 	for i := range p.days {
-		if x := &p.days[i]; x.on < on && x.on > on-ringDays && x.matched > 0 && !x.raised {
+		if x := &p.days[i]; x.on < on && x.on > on-ringDays && x.matched > 0 && x.raised == 0 {
 			past[n] = int64(x.fresh)
 			n++
 		}

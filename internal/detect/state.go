@@ -551,7 +551,7 @@ func (p *spread) state(c *snapshot.Codec) {
 			snapshot.Int(c, n)
 		}
 		snapshot.Int(c, &d.from)
-		c.Bool(&d.raised)
+		snapshot.Uint(c, &d.raised)
 	}
 	c.Bool(&p.blind)
 	c.Bool(&p.bare)
