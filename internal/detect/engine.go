@@ -7,6 +7,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/issued"
 	"github.com/whosaw/whosaw/internal/near"
 	"github.com/whosaw/whosaw/internal/reference"
 )
@@ -91,7 +92,7 @@ type Engine struct {
 	pages   map[uint64]*page // on which customers are shown themselves
 	people  bool             // a subject record has come
 
-	archive archive // issuances that the reference records may have forgotten
+	archive issued.Archive // issuances that the reference records may have forgotten
 
 	known known                      `state:"-"` // changes no answer, so its seed is no chance in the findings
 	texts struct{ key, client memo } `state:"-"`
@@ -197,7 +198,7 @@ func New(cfg Config, cat *catalog.Catalog) *Engine {
 	}
 	e.nets = newNetTable(cfg.Networks)
 	e.drifts = cat != nil && !cat.Suggested()
-	ref.Bound(cfg.MaxIssued, e.archive.add)
+	ref.Bound(cfg.MaxIssued, e.archive.Add)
 	e.readRules()
 	e.setBudgets(cfg.Budgets)
 	return e

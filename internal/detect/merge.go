@@ -71,7 +71,7 @@ func (e *Engine) Merge(o *Engine) error {
 			}
 		}
 	}
-	e.archive.take(&o.archive)
+	e.archive.Take(&o.archive)
 	e.known = known{seed: e.known.seed}
 	e.known.begin()
 	return nil
@@ -227,14 +227,4 @@ func (b *bloom) merge(o *bloom) {
 	if b.n >= bloomFull {
 		b.old, b.young, b.n = b.young, nil, 0
 	}
-}
-
-// take takes over another archive's runs.
-func (a *archive) take(o *archive) {
-	a.runs = append(a.runs, o.runs...)
-	a.made = append(a.made, o.made...)
-	a.serial = max(a.serial, o.serial)
-	a.faults += o.faults
-	o.runs, o.made = nil, nil
-	a.merge()
 }

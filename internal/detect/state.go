@@ -45,7 +45,7 @@ func (e *Engine) State(c *snapshot.Codec) {
 	e.legacy.state(c)
 	e.judged.state(c)
 	e.daily.state(c)
-	e.archive.state(c)
+	e.archive.State(c)
 	c.Mark("keys")
 	e.keysState(c)
 	set(c, &e.drifted, maxDrifted)

@@ -221,9 +221,9 @@ type Load struct {
 
 // Load gives the engine's own size.
 func (e *Engine) Load() Load {
-	memory, files := e.archive.size()
+	memory, files := e.archive.Size()
 	return Load{
-		Archived: memory, ArchivedFiles: files, ArchiveFaults: e.archive.faults,
+		Archived: memory, ArchivedFiles: files, ArchiveFaults: e.archive.Faults(),
 		Units: int64(e.table.m.n), Dropped: e.table.dropped, Folded: e.table.folded, IDs: int64(e.table.ids),
 		Evidence: int64(e.evidence), Pending: int64(e.queue.pending), Networks: int64(e.networks), Strata: int64(len(e.strata)), Pairs: int64(e.pairs),
 		History: int64(e.history.n),

@@ -112,7 +112,7 @@ func (e *Engine) issued(v *view) bool {
 		return true
 	}
 	if !e.ref.Issued(r.Realm, r.Credential, r.Key, r.Principal) {
-		if _, forgotten := e.ref.Forgotten(r.Realm); !forgotten || !e.archive.agrees(r.Realm, r.Credential, r.Key, r.Principal) {
+		if _, forgotten := e.ref.Forgotten(r.Realm); !forgotten || !e.archive.Agrees(r.Realm, r.Credential, r.Key, r.Principal) {
 			return false
 		}
 	}

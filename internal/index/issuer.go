@@ -4,41 +4,71 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/issued"
 	"github.com/whosaw/whosaw/internal/ledger"
-	"github.com/whosaw/whosaw/internal/reference"
 )
 
-// maxIssuances is how many issuances are held to make side tables when segments are sealed, of some 70 bytes each. If there are
-// more, the first question that asks what was issued makes them.
-const maxIssuances = 1 << 23
+// heldIssuances is how many issuances are held in memory to make side tables when segments are sealed, in some 60 bytes each.
+const heldIssuances = 1 << 21
+
+// issuedDir has the others, within Dir.
+const issuedDir = "issued"
 
 // issuer knows what was issued up to the end of a segment, so that the side table of the next can be made when that is sealed.
 type issuer struct {
-	mu    sync.Mutex       // held while it learns or is asked
-	known *reference.Index // of issuances alone; nil: nothing is known
-	last  uint64           // it knows all up to this sequence
-	gone  uint64           // see Gone
-	full  bool             // there are more than are held
+	mu    sync.Mutex  // held while it learns or is asked
+	known *issued.Set // nil: nothing is known
+	last  uint64      // it knows all up to this sequence
+	gone  uint64      // see Gone
+	held  int         // see Hold
+}
+
+// Hold sets how many issuances are held in memory to make side tables, of 2,097,152; the others lie in files. It is called before anything is sealed.
+func (s *Store) Hold(issuances int) { s.issuer.held = issuances }
+
+// begin makes the issuer know nothing, and begin to learn.
+func (s *Store) begin(gone uint64) error {
+	s.issuer.forget()
+	set, err := issued.NewSet(s.issuer.held, filepath.Join(s.dir, issuedDir))
+	if err != nil {
+		return err
+	}
+	s.issuer.known, s.issuer.last, s.issuer.gone = set, 0, gone
+	return nil
+}
+
+// forget has the issuer know nothing.
+func (x *issuer) forget() {
+	if x.known != nil {
+		_ = x.known.Close() // what is left goes when the next begins
+	}
+	x.known = nil
+}
+
+// sure reports whether what was said of credentials holds: nothing failed to be read. Else it knows nothing any more.
+func (x *issuer) sure() bool {
+	if x.known != nil && x.known.Faults() > 0 {
+		x.forget()
+	}
+	return x.known != nil
 }
 
 // learn takes a record, and adds what it issues to own.
-func (x *issuer) learn(seq uint64, r *whosaw.Record, own *[]uint64) {
+func (x *issuer) learn(r *whosaw.Record, own *[]uint64) {
 	if r.Type != whosaw.TypeIssuance {
 		return
 	}
-	x.known.Apply(seq, r)
+	who := r.Principal
+	if who == "" && len(r.Subjects) > 0 {
+		who = "customer:" + r.Subjects[0]
+	}
+	x.known.Add(r.Realm, r.Credential, r.Key, who)
 	if own != nil && r.Credential != "" {
 		*own = append(*own, CredentialHash(r.Realm, r.Credential))
-	}
-}
-
-// learnt notes that all records up to a sequence were taken.
-func (x *issuer) learnt(last uint64) {
-	if x.last = last; x.known.Held() > maxIssuances {
-		x.known, x.full = nil, true
 	}
 }
 
@@ -69,15 +99,15 @@ func (s *Store) follow(p *ledger.Part) bool {
 		s.lack()
 		return false
 	}
-	if p.First == 1 && x.known == nil && !x.full {
-		x.known, x.gone = reference.New(), s.gone.Load()
+	if p.First == 1 && x.known == nil {
+		if err := s.begin(s.gone.Load()); err != nil {
+			s.fail(err)
+		}
 	}
 	if x.known != nil && x.last+1 == p.First && x.gone == s.gone.Load() {
 		return true
 	}
-	if !x.full || x.gone != s.gone.Load() {
-		s.lack()
-	}
+	s.lack()
 	x.mu.Unlock()
 	return false
 }
@@ -108,7 +138,7 @@ func (s *Store) BuildIssued(ctx context.Context, look func() (*ledger.View, erro
 		return fmt.Errorf("build side tables: %w", err)
 	}
 	err = s.learnAll(ctx, view)
-	if err == nil && s.issuer.known != nil {
+	if err == nil {
 		err = s.makeMissing(ctx, view)
 	}
 	if err = errors.Join(err, view.Close()); err != nil {
@@ -122,24 +152,26 @@ func (s *Store) learnAll(ctx context.Context, view *ledger.View) error {
 	x, gone := &s.issuer, Gone(view)
 	s.gone.Store(gone)
 	if x.known == nil || x.gone != gone {
-		x.known, x.last, x.gone, x.full = reference.New(), 0, gone, false
+		if err := s.begin(gone); err != nil {
+			return err
+		}
 	}
 	for i, p := range view.Parts() {
-		if !p.Whole() || x.known == nil {
+		if !p.Whole() {
 			break
 		}
 		if p.Last <= x.last {
 			continue
 		}
 		err := view.PartReferences(ctx, i, func(seq uint64, r *whosaw.Record) error {
-			x.learn(seq, r, nil)
+			x.learn(r, nil)
 			return nil
 		})
 		if err != nil {
-			x.known = nil // it may have some of the part's
+			x.forget() // it may have some of the part's
 			return err
 		}
-		x.learnt(p.Last)
+		x.last = p.Last
 	}
 	return nil
 }
@@ -166,7 +198,11 @@ func (s *Store) makeMissing(ctx context.Context, view *ledger.View) error {
 			if err != nil {
 				return nil, err
 			}
-			return MakeIssued(c, x.last, x.gone, own, x.issued(c)), nil
+			t := MakeIssued(c, x.last, x.gone, own, x.issued(c))
+			if !x.sure() {
+				return nil, errUnsure
+			}
+			return t, nil
 		})
 		if err != nil {
 			return err
@@ -174,6 +210,8 @@ func (s *Store) makeMissing(ctx context.Context, view *ledger.View) error {
 	}
 	return nil
 }
+
+var errUnsure = errors.New("old issuances could not be read")
 
 // OwnIssuances gives the hashes of the credentials that the records of a view's part issue.
 func OwnIssuances(ctx context.Context, view *ledger.View, part int) (own []uint64, err error) {

@@ -79,7 +79,7 @@ type Config struct {
 func Open(cfg Config) *Store {
 	return &Store{
 		dir: filepath.Join(cfg.Dir, Dir), throwaway: cfg.Throwaway, blocks: map[uint64]*known{}, digests: map[uint64]knownDigest{},
-		lacking: make(chan struct{}, 1),
+		lacking: make(chan struct{}, 1), issuer: issuer{held: heldIssuances},
 	}
 }
 
@@ -114,6 +114,9 @@ func (s *Store) Failure() error {
 
 // Close unmaps the blocks: none of them may be used any more.
 func (s *Store) Close() error {
+	s.issuer.mu.Lock()
+	s.issuer.forget()
+	s.issuer.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
@@ -322,11 +325,11 @@ func (s *Store) Add(p *ledger.Part, c *ledger.Chunk, references ledger.Reference
 	var own []uint64
 	learning := func(fn func(seq uint64, r *whosaw.Record) error) error {
 		err := references(func(seq uint64, r *whosaw.Record) error {
-			x.learn(seq, r, &own)
+			x.learn(r, &own)
 			return fn(seq, r)
 		})
 		if err != nil {
-			x.known = nil // it has some of the segment's
+			x.forget() // it has some of the segment's
 		}
 		return err
 	}
@@ -335,12 +338,16 @@ func (s *Store) Add(p *ledger.Part, c *ledger.Chunk, references ledger.Reference
 			return nil
 		}
 		m := sideMaker{c, made.access, x.issued(c)}
-		return s.placeIssued(p, binary.LittleEndian.Uint32(made.block[len(made.block)-tailSize+4:]), m.make(p.Last, x.gone, own))
+		t := m.make(p.Last, x.gone, own)
+		if !x.sure() {
+			return nil // see lack
+		}
+		return s.placeIssued(p, binary.LittleEndian.Uint32(made.block[len(made.block)-tailSize+4:]), t)
 	})
 	if x.known == nil {
 		s.lack()
 	} else {
-		x.learnt(p.Last)
+		x.last = p.Last
 	}
 	return err
 }

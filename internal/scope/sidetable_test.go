@@ -45,6 +45,7 @@ func (l *sideLedger) open() {
 		l.Fatal(err)
 	}
 	l.ledger, l.blocks = led, index.Attach(led, true)
+	l.blocks.Hold(5) // most issuances are looked for in files
 }
 
 func (l *sideLedger) close() {

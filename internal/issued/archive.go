@@ -1,4 +1,4 @@
-package detect
+package issued
 
 import (
 	"bytes"
@@ -18,15 +18,15 @@ import (
 	"github.com/whosaw/whosaw/internal/snapshot"
 )
 
-// archive holds every issuance that the reference records have forgotten: a credential may be used years after its log-in, and must
+// Archive holds every issuance that the reference records have forgotten: a credential may be used years after its log-in, and must
 // then not be called never issued; nor must a forged one be called issued. So the answer is exact: what was forgotten lies in sorted
 // runs of 24 bytes each, in files where there is a directory for them, else in memory. Only the places of the pages are held.
 //
 // An entry is told from others by 96 bits of a SHA-256 over realm and credential, of the principal 64 and of the key 32 are
 // compared. Nobody can make a credential that meets another's.
-type archive struct {
+type Archive struct {
 	dir    string         `state:"-"` // "": memory
-	runs   []*issuedRun   // the oldest first
+	runs   []*run         // the oldest first
 	serial uint64         // of the last file
 	made   []string       `state:"-"` // files that no state on disk names yet
 	faults int64          `state:"-"` // reads that failed
@@ -34,8 +34,8 @@ type archive struct {
 	page   [pageSize]byte `state:"-"`
 }
 
-// issuedRun is a sorted run of issuances.
-type issuedRun struct {
+// run is a sorted run of issuances.
+type run struct {
 	entries int64
 	level   uint8 // runs of one level are about as long
 	name    string
@@ -55,32 +55,42 @@ const (
 	keyAt      = hashSize
 	whoAt      = keyAt + 4
 	maxArchive = 1 << 40
+	maxPages   = 1 << 31
 )
 
-type issuedEntry [entrySize]byte
+type entry [entrySize]byte
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // entryOf gives the entry of an issuance. What is not named is zero.
-func entryOf(realm, credential, key, who string) (x issuedEntry) {
+func entryOf(realm, credential, key, who string) (x entry) {
+	x.credential(realm, credential)
+	x.partners(key, who)
+	return x
+}
+
+func (x *entry) credential(realm, credential string) {
 	b := append(append(append(make([]byte, 0, 256), realm...), 0), credential...)
 	sum := sha256.Sum256(b)
 	copy(x[:hashSize], sum[:])
+}
+
+func (x *entry) partners(key, who string) {
+	b := make([]byte, 0, 256)
 	if key != "" {
-		sum = sha256.Sum256(append(b[:0], key...))
+		sum := sha256.Sum256(append(b, key...))
 		copy(x[keyAt:whoAt], sum[:])
 		x[keyAt] |= 1
 	}
 	if who != "" {
-		sum = sha256.Sum256(append(b[:0], who...))
+		sum := sha256.Sum256(append(b, who...))
 		copy(x[whoAt:], sum[:])
 		x[whoAt] |= 1
 	}
-	return x
 }
 
 // agreesWith reports whether two entries of one credential agree on key and principal wherever both name them.
-func (x *issuedEntry) agreesWith(y []byte) bool {
+func (x *entry) agreesWith(y []byte) bool {
 	var none [8]byte
 	same := func(a, b []byte) bool {
 		return bytes.Equal(a, b) || bytes.Equal(a, none[:len(a)]) || bytes.Equal(b, none[:len(b)])
@@ -88,19 +98,23 @@ func (x *issuedEntry) agreesWith(y []byte) bool {
 	return same(x[keyAt:whoAt], y[keyAt:whoAt]) && same(x[whoAt:], y[whoAt:entrySize])
 }
 
-// add keeps issuances that the reference records are about to forget.
-func (a *archive) add(old *reference.Old) {
-	list := make([]issuedEntry, 0, old.Len())
+// Add keeps issuances that the reference records are about to forget.
+func (a *Archive) Add(old *reference.Old) {
+	list := make([]entry, 0, old.Len())
 	old.Each(func(credential, key, who string) { list = append(list, entryOf(old.Realm, credential, key, who)) })
 	if len(list) == 0 {
 		return
 	}
-	slices.SortFunc(list, func(x, y issuedEntry) int { return bytes.Compare(x[:], y[:]) })
-	list = slices.Compact(list)
+	slices.SortFunc(list, func(x, y entry) int { return bytes.Compare(x[:], y[:]) })
+	a.put(slices.Compact(list))
+}
+
+// put makes a run of entries in order.
+func (a *Archive) put(list []entry) {
 	i := 0
-	a.runs = append(a.runs, a.write(0, func() (issuedEntry, bool) {
+	a.runs = append(a.runs, a.write(0, func() (entry, bool) {
 		if i == len(list) {
-			return issuedEntry{}, false
+			return entry{}, false
 		}
 		i++
 		return list[i-1], true
@@ -109,9 +123,9 @@ func (a *archive) add(old *reference.Old) {
 }
 
 // merge makes one run of those of a level when they are many.
-func (a *archive) merge() {
+func (a *Archive) merge() {
 	for level := uint8(0); ; level++ {
-		var same []*issuedRun
+		var same []*run
 		for _, r := range a.runs {
 			if r.level == level {
 				same = append(same, r)
@@ -133,7 +147,7 @@ func (a *archive) merge() {
 			a.drop(joined)
 			return
 		}
-		a.runs = slices.DeleteFunc(a.runs, func(r *issuedRun) bool { return r.level == level })
+		a.runs = slices.DeleteFunc(a.runs, func(r *run) bool { return r.level == level })
 		for _, r := range same {
 			a.drop(r)
 		}
@@ -142,15 +156,15 @@ func (a *archive) merge() {
 }
 
 // drop lets go of a run that is asked no more.
-func (a *archive) drop(r *issuedRun) {
+func (a *Archive) drop(r *run) {
 	if r.file != nil {
 		_ = r.file.Close() // it was only read. A state on disk may still name it
 	}
 }
 
 // write makes a run of entries in order. Where no file can be written, it is held in memory: nothing is forgotten.
-func (a *archive) write(level uint8, next func() (issuedEntry, bool)) *issuedRun {
-	r := &issuedRun{level: level}
+func (a *Archive) write(level uint8, next func() (entry, bool)) *run {
+	r := &run{level: level}
 	if a.dir != "" {
 		if f, name, err := a.create(); err != nil {
 			a.lost = err
@@ -206,7 +220,7 @@ func (a *archive) write(level uint8, next func() (issuedEntry, bool)) *issuedRun
 }
 
 // reopen makes a file that is whole one that nothing writes to.
-func (r *issuedRun) reopen(a *archive) {
+func (r *run) reopen(a *Archive) {
 	f, err := os.Open(filepath.Join(filepath.Dir(a.dir), r.name))
 	if err != nil {
 		a.lost = err
@@ -217,7 +231,7 @@ func (r *issuedRun) reopen(a *archive) {
 }
 
 // create makes a file under a name that no other has: a state on disk, of another configuration perhaps, may name those that are there.
-func (a *archive) create() (f *os.File, name string, err error) {
+func (a *Archive) create() (f *os.File, name string, err error) {
 	if err := os.MkdirAll(a.dir, 0o700); err != nil {
 		return nil, "", err
 	}
@@ -236,7 +250,7 @@ func (a *archive) create() (f *os.File, name string, err error) {
 }
 
 // toMemory takes what was written of a run back: its file has no space.
-func (r *issuedRun) toMemory() {
+func (r *run) toMemory() {
 	r.memory, _ = io.ReadAll(io.NewSectionReader(r.file, 0, 1<<62))
 	r.memory = r.memory[:len(r.memory)/pageSize*pageSize]
 	_ = r.file.Close()
@@ -244,7 +258,7 @@ func (r *issuedRun) toMemory() {
 }
 
 // read reads a page into buf, and gives its entries.
-func (r *issuedRun) read(page int, buf []byte) ([]byte, error) {
+func (r *run) read(page int, buf []byte) ([]byte, error) {
 	if r.file != nil {
 		if _, err := r.file.ReadAt(buf[:pageSize], int64(page)*pageSize); err != nil {
 			return nil, fmt.Errorf("read issuances: %w", err)
@@ -259,12 +273,16 @@ func (r *issuedRun) read(page int, buf []byte) ([]byte, error) {
 	return buf[:n*entrySize], nil
 }
 
-// agrees reports whether an issuance of the credential agrees on key and principal wherever both name them. What cannot be read may
+// Agrees reports whether an issuance of the credential agrees on key and principal wherever both name them. What cannot be read may
 // have been issued: nobody is accused for a bad disk.
-func (a *archive) agrees(realm, credential, key, principal string) bool {
+func (a *Archive) Agrees(realm, credential, key, principal string) bool {
 	x := entryOf(realm, credential, key, principal)
+	return a.has(&x)
+}
+
+func (a *Archive) has(x *entry) bool {
 	for i := len(a.runs) - 1; i >= 0; i-- {
-		ok, err := a.find(a.runs[i], &x)
+		ok, err := a.find(a.runs[i], x)
 		if err != nil {
 			a.faults++
 		}
@@ -275,7 +293,7 @@ func (a *archive) agrees(realm, credential, key, principal string) bool {
 	return false
 }
 
-func (a *archive) find(r *issuedRun, x *issuedEntry) (bool, error) {
+func (a *Archive) find(r *run, x *entry) (bool, error) {
 	word := binary.BigEndian.Uint64(x[:8])
 	// The page before the first one that begins with the word may end with it.
 	page := max(0, sort.Search(len(r.first), func(i int) bool { return r.first[i] >= word })-1)
@@ -298,19 +316,19 @@ func (a *archive) find(r *issuedRun, x *issuedEntry) (bool, error) {
 // mergedRuns gives the entries of several runs in order, each once.
 type mergedRuns struct {
 	heads []*runReader
-	last  issuedEntry
+	last  entry
 	any   bool
 	err   error
 }
 
 type runReader struct {
-	r    *issuedRun
+	r    *run
 	page int
 	left []byte
 	buf  [pageSize]byte
 }
 
-func (m *mergedRuns) open(r *issuedRun) {
+func (m *mergedRuns) open(r *run) {
 	if x := (&runReader{r: r}); x.more(m) {
 		heap.Push(m, x)
 	}
@@ -328,10 +346,10 @@ func (x *runReader) more(m *mergedRuns) bool {
 	return m.err == nil
 }
 
-func (m *mergedRuns) next() (issuedEntry, bool) {
+func (m *mergedRuns) next() (entry, bool) {
 	for len(m.heads) > 0 && m.err == nil {
 		x := m.heads[0]
-		e := issuedEntry(x.left)
+		e := entry(x.left)
 		if x.left = x.left[entrySize:]; x.more(m) {
 			heap.Fix(m, 0)
 		} else {
@@ -342,7 +360,7 @@ func (m *mergedRuns) next() (issuedEntry, bool) {
 			return e, true
 		}
 	}
-	return issuedEntry{}, false
+	return entry{}, false
 }
 
 func (m *mergedRuns) Len() int { return len(m.heads) }
@@ -357,17 +375,22 @@ func (m *mergedRuns) Pop() any {
 	return x
 }
 
-// state walks over the runs: of those in files over their names, and the places of their pages.
-func (a *archive) state(c *snapshot.Codec) {
+// State walks over the runs: of those in files over their names, and the places of their pages.
+func (a *Archive) State(c *snapshot.Codec) {
 	snapshot.Uint(c, &a.serial)
-	snapshot.Slice(c, &a.runs, maxRuns, pointer(c, func(r *issuedRun, c *snapshot.Codec) { r.state(c, a.dir) }))
+	snapshot.Slice(c, &a.runs, maxRuns, func(r **run) {
+		if c.Reading() {
+			*r = new(run)
+		}
+		(*r).state(c, a.dir)
+	})
 }
 
-func (r *issuedRun) state(c *snapshot.Codec, dir string) {
+func (r *run) state(c *snapshot.Codec, dir string) {
 	snapshot.Int(c, &r.entries)
 	snapshot.Uint(c, &r.level)
 	c.String(&r.name)
-	c.Hashes(&r.first, maxAny)
+	c.Hashes(&r.first, maxPages)
 	if r.entries < 1 || r.entries > maxArchive || (r.entries+perPage-1)/perPage != int64(len(r.first)) {
 		c.Fail("a run of issuances has another length")
 		return
@@ -408,13 +431,11 @@ func (r *issuedRun) state(c *snapshot.Codec, dir string) {
 	}
 }
 
-// KeepIssued has the engine keep the issuances of long ago in files of a directory of its own, instead of in memory. It is called before anything
-// is observed, or the state read.
-func (e *Engine) KeepIssued(dir string) { e.archive.dir = dir }
+// Keep has the archive lie in files of a directory of its own, instead of in memory. It is called before anything is added, or the state read.
+func (a *Archive) Keep(dir string) { a.dir = dir }
 
-// StateSaved is told when a state that the engine wrote is on disk, or when it goes on without one: files that no state needs any more go.
-func (e *Engine) StateSaved() error {
-	a := &e.archive
+// Saved is told when a state that names the runs is on disk, or when there is none: files that no state needs any more go.
+func (a *Archive) Saved() error {
 	if a.dir == "" {
 		return nil
 	}
@@ -426,34 +447,47 @@ func (e *Engine) StateSaved() error {
 	if err != nil {
 		return fmt.Errorf("look at the issuances: %w", err)
 	}
-	for _, entry := range list {
-		name := filepath.Base(a.dir) + "/" + entry.Name()
-		if filepath.Ext(name) == runSuffix && !slices.ContainsFunc(a.runs, func(r *issuedRun) bool { return r.name == name }) {
-			err = errors.Join(err, os.Remove(filepath.Join(a.dir, entry.Name())))
+	for _, file := range list {
+		name := filepath.Base(a.dir) + "/" + file.Name()
+		if filepath.Ext(name) == runSuffix && !slices.ContainsFunc(a.runs, func(r *run) bool { return r.name == name }) {
+			err = errors.Join(err, os.Remove(filepath.Join(a.dir, file.Name())))
 		}
 	}
 	return err
 }
 
-// Close lets go of the files of issuances, and removes those that no state on disk names. The engine must not be used any more.
-func (e *Engine) Close() error {
+// Close lets go of the files, and removes those that no state on disk names. The archive is empty then.
+func (a *Archive) Close() error {
 	var err error
-	for _, name := range e.archive.made {
-		if e := os.Remove(filepath.Join(filepath.Dir(e.archive.dir), name)); !errors.Is(e, os.ErrNotExist) {
+	for _, name := range a.made {
+		if e := os.Remove(filepath.Join(filepath.Dir(a.dir), name)); !errors.Is(e, os.ErrNotExist) {
 			err = errors.Join(err, e)
 		}
 	}
-	for _, r := range e.archive.runs {
+	for _, r := range a.runs {
 		if r.file != nil {
 			err = errors.Join(err, r.file.Close())
 		}
 	}
-	e.archive.runs = nil
+	a.runs, a.made = nil, nil
 	return err
 }
 
-// size is what the archive holds in memory and in files.
-func (a *archive) size() (memory, files int64) {
+// Take takes over another archive's runs.
+func (a *Archive) Take(o *Archive) {
+	a.runs = append(a.runs, o.runs...)
+	a.made = append(a.made, o.made...)
+	a.serial = max(a.serial, o.serial)
+	a.faults += o.faults
+	o.runs, o.made = nil, nil
+	a.merge()
+}
+
+// Faults is how many reads failed.
+func (a *Archive) Faults() int64 { return a.faults }
+
+// Size is what the archive holds in memory and in files.
+func (a *Archive) Size() (memory, files int64) {
 	for _, r := range a.runs {
 		memory += int64(8*len(r.first) + len(r.memory))
 		if r.file != nil {
