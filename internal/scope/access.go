@@ -63,6 +63,7 @@ type shape struct {
 type chunkWorld struct {
 	*world
 	known        *reference.Index // all records; nil: not asked for yet
+	some         *reference.Index // see issuances
 	byCredential []ledger.SubjectID
 	realmOf      []uint32 // the realm code for which byCredential was looked up
 
@@ -371,7 +372,7 @@ func (c *chunk) issued(row uint32, world int) bool {
 	ask := issuedMemo{realm: c.Realm.Codes[row], key: c.Key.Codes[row], principal: c.Principal.Codes[row], asked: true}
 	memo := &w.issued[code]
 	if ask.yes = memo.yes; *memo != ask {
-		ask.yes = c.whole(w).Issued(c.Realm.At(int(row)), c.Credential.Dict[code], c.Key.At(int(row)), c.Principal.At(int(row)))
+		ask.yes = c.issuances(w).Issued(c.Realm.At(int(row)), c.Credential.Dict[code], c.Key.At(int(row)), c.Principal.At(int(row)))
 		*memo = ask
 	}
 	return ask.yes
@@ -383,8 +384,8 @@ func (c *chunk) explained(row uint32, world int, ids []ledger.SubjectID) bool {
 	if len(ids) == 0 {
 		return false
 	}
-	issued := c.issued(row, world)
 	index, realm := c.whole(c.world(world)), c.Realm.At(int(row))
+	issued := c.issued(row, world)
 	principal := index.Claimant(realm, c.Credential.At(int(row)), c.Principal.At(int(row)), issued)
 	if principal == "" {
 		return false

@@ -9,6 +9,12 @@ import (
 // TopFirst sets how many values Top counts out first.
 func TopFirst(n int) { topFirst = n }
 
+// ManyReferences sets from how many reference records on not all issuances are held.
+func ManyReferences(n int64) (before int64) {
+	before, manyReferences = manyReferences, n
+	return before
+}
+
 // TopKept sets how many of the values with most a memo keeps in order.
 func TopKept(n int) { topKept = n }
 
