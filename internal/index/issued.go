@@ -235,7 +235,9 @@ func parseIssued(in []byte, p *ledger.Part, b *Block) *Issued {
 
 // sideTable is what a store knows of a block's side table.
 type sideTable struct {
-	mu     sync.Mutex // held while it is made, so that it is made once
+	making sync.Mutex // held while it is made, so that it is made once
+
+	mu     sync.Mutex
 	looked bool
 	table  *Issued
 	maps   []*mapping // that tables lie in, also those whose place another took
@@ -253,18 +255,19 @@ func (t *sideTable) close() error {
 // then takes its place.
 func (s *Store) Issued(p *ledger.Part, b *Block, holds func(x *Issued) bool, make func() (*Issued, error)) (*Issued, error) {
 	side := &b.side
-	side.mu.Lock()
-	defer side.mu.Unlock()
-	s.look(side, p, b)
-	if side.table != nil && holds(side.table) && side.table.Intact() == nil {
-		return side.table, nil
+	side.making.Lock()
+	defer side.making.Unlock()
+	if x := s.look(side, p, b); x != nil && holds(x) && x.Intact() == nil {
+		return x, nil
 	}
 	x, err := make()
 	if err != nil {
 		return nil, err
 	}
 	// The old one stays mapped: somebody may be reading it.
+	side.mu.Lock()
 	side.table = x
+	side.mu.Unlock()
 	if err := s.placeIssued(p, b.sum, x); err != nil {
 		s.fail(err)
 	}
@@ -279,30 +282,30 @@ func (s *Store) placeIssued(p *ledger.Part, block uint32, x *Issued) error {
 	return nil
 }
 
-// SideTable gives the side table that a part's block has, nil if there is none. It may not hold as of any sequence that is asked for.
+// SideTable gives the side table that a part's block has, nil if there is none. It may not hold as of any sequence that is asked for. It does not wait
+// for one that is being made.
 func (s *Store) SideTable(p *ledger.Part) *Issued {
 	b := s.Block(p)
 	if b == nil {
 		return nil
 	}
-	b.side.mu.Lock()
-	defer b.side.mu.Unlock()
-	s.look(&b.side, p, b)
-	return b.side.table
+	return s.look(&b.side, p, b)
 }
 
-// look maps the side table that is on disk, once; again if it is not what was mapped any more.
-func (s *Store) look(side *sideTable, p *ledger.Part, b *Block) {
+// look gives the side table that there is: it maps the one on disk, once; again if it is not what was mapped any more.
+func (s *Store) look(side *sideTable, p *ledger.Part, b *Block) *Issued {
+	side.mu.Lock()
+	defer side.mu.Unlock()
 	if side.table != nil && side.table.from.gone() {
 		side.table, side.looked = nil, false
 	}
 	if side.looked {
-		return
+		return side.table
 	}
 	side.looked = true
 	m, err := openMapping(s.sideName(p.First))
 	if err != nil {
-		return
+		return nil
 	}
 	all(m.b)
 	var x *Issued
@@ -312,9 +315,10 @@ func (s *Store) look(side *sideTable, p *ledger.Part, b *Block) {
 	})
 	if err != nil || x == nil {
 		_ = m.close()
-		return
+		return nil
 	}
 	x.from, side.table, side.maps = m, x, append(side.maps, m)
+	return x
 }
 
 func (s *Store) sideName(first uint64) string {

@@ -138,16 +138,14 @@ func (s *Store) BuildIssued(ctx context.Context, look func() (*ledger.View, erro
 		return fmt.Errorf("build side tables: %w", err)
 	}
 	err = s.learnAll(ctx, view)
-	if err == nil {
-		err = s.makeMissing(ctx, view)
-	}
 	if err = errors.Join(err, view.Close()); err != nil {
 		return fmt.Errorf("build side tables: %w", err)
 	}
 	return nil
 }
 
-// learnAll learns what a view's sealed segments say.
+// learnAll learns what a view's sealed segments say, and makes the side tables that their blocks lack: each when its own segment was learnt, for
+// what a credential's rows need was mostly issued shortly before.
 func (s *Store) learnAll(ctx context.Context, view *ledger.View) error {
 	x, gone := &s.issuer, Gone(view)
 	s.gone.Store(gone)
@@ -160,55 +158,53 @@ func (s *Store) learnAll(ctx context.Context, view *ledger.View) error {
 		if !p.Whole() {
 			break
 		}
-		if p.Last <= x.last {
+		own, fresh := []uint64(nil), p.Last > x.last
+		if fresh {
+			err := view.PartReferences(ctx, i, func(seq uint64, r *whosaw.Record) error {
+				x.learn(r, &own)
+				return nil
+			})
+			if err != nil {
+				x.forget() // it may have some of the part's
+				return err
+			}
+			x.last = p.Last
+		}
+		b := s.Block(&p)
+		if b == nil {
 			continue
 		}
-		err := view.PartReferences(ctx, i, func(seq uint64, r *whosaw.Record) error {
-			x.learn(r, nil)
-			return nil
-		})
-		if err != nil {
-			x.forget() // it may have some of the part's
+		if t := s.SideTable(&p); t != nil && t.gone == gone {
+			continue
+		}
+		if err := s.makeMissing(ctx, view, i, b, own, fresh); err != nil {
 			return err
 		}
-		x.last = p.Last
 	}
 	return nil
 }
 
-// makeMissing makes the side tables that a view's blocks lack, the newest first.
-func (s *Store) makeMissing(ctx context.Context, view *ledger.View) error {
-	x, parts := &s.issuer, view.Parts()
-	holds := func(t *Issued) bool { return t.gone == x.gone }
-	for i := len(parts) - 1; i >= 0; i-- {
-		p := &parts[i]
-		b := s.Block(p)
-		if b == nil || p.Last > x.last {
-			continue
-		}
-		if t := s.SideTable(p); t != nil && holds(t) {
-			continue
-		}
-		_, err := s.Issued(p, b, holds, func() (*Issued, error) {
-			own, err := OwnIssuances(ctx, view, i)
-			if err != nil {
+// makeMissing makes the side table that the block of a part lacks. own has what its records issue, if that was learnt just now.
+func (s *Store) makeMissing(ctx context.Context, view *ledger.View, part int, b *Block, own []uint64, fresh bool) error {
+	x, p := &s.issuer, &view.Parts()[part]
+	_, err := s.Issued(p, b, func(t *Issued) bool { return t.gone == x.gone }, func() (*Issued, error) {
+		if !fresh {
+			var err error
+			if own, err = OwnIssuances(ctx, view, part); err != nil {
 				return nil, err
 			}
-			c, err := view.Load(ctx, i, IssuedColumns)
-			if err != nil {
-				return nil, err
-			}
-			t := MakeIssued(c, x.last, x.gone, own, x.issued(c))
-			if !x.sure() {
-				return nil, errUnsure
-			}
-			return t, nil
-		})
+		}
+		c, err := view.Load(ctx, part, IssuedColumns)
 		if err != nil {
-			return err
+			return nil, err
 		}
-	}
-	return nil
+		t := MakeIssued(c, x.last, x.gone, own, x.issued(c))
+		if !x.sure() {
+			return nil, errUnsure
+		}
+		return t, nil
+	})
+	return err
 }
 
 var errUnsure = errors.New("old issuances could not be read")

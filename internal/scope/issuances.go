@@ -64,7 +64,7 @@ func (c *chunk) someIssuances(w *world) (*reference.Index, error) {
 		}
 		if w.engine.index != nil && p.Last <= w.asOf {
 			if x := w.engine.index.SideTable(&p); x != nil && !want.meets(x) {
-				continue
+				continue // of one that is damaged the records say what it had
 			}
 		}
 		err := w.engine.view.PartReferences(c.ctx, i, func(seq uint64, r *whosaw.Record) error {
@@ -124,9 +124,12 @@ func (s *credentialSet) has(hash uint64) bool {
 
 // meets reports whether a segment may have issued one of the credentials.
 func (s *credentialSet) meets(x *index.Issued) (yes bool) {
-	x.Own(func(hash uint64) bool {
-		yes = s.has(hash)
-		return !yes
+	err := index.Guarded(func() error {
+		x.Own(func(hash uint64) bool {
+			yes = s.has(hash)
+			return !yes
+		})
+		return x.Intact()
 	})
-	return yes
+	return yes || err != nil
 }
