@@ -73,23 +73,32 @@ func (x *issuer) learn(r *whosaw.Record, own *[]uint64) {
 }
 
 // issued gives what tells of each access of a chunk whether its credential was issued. A session's accesses mostly name one key and
-// one principal, so the last answer for a credential is remembered.
+// one principal, so what was asked last of a credential is remembered.
 func (x *issuer) issued(c *ledger.Chunk) func(i int) bool {
 	type memo struct {
 		realm, key, principal uint32
-		asked, yes            bool
+		ask                   *issued.Ask
 	}
-	memos := make([]memo, len(c.Credential.Dict))
-	known := x.known
-	return func(i int) bool {
-		m := &memos[c.Credential.Codes[i]]
-		ask := memo{realm: c.Realm.Codes[i], key: c.Key.Codes[i], principal: c.Principal.Codes[i], asked: true, yes: m.yes}
-		if *m != ask {
-			ask.yes = known.Issued(c.Realm.At(i), c.Credential.At(i), c.Key.At(i), c.Principal.At(i))
-			*m = ask
+	memos, asks := make([]memo, len(c.Credential.Dict)), make([]*issued.Ask, c.N)
+	settler, slab := x.known.Settle(), []issued.Ask(nil)
+	for i := range c.N {
+		code := c.Credential.Codes[i]
+		if code == 0 {
+			continue
 		}
-		return ask.yes
+		m := &memos[code]
+		if m.ask == nil || m.realm != c.Realm.Codes[i] || m.key != c.Key.Codes[i] || m.principal != c.Principal.Codes[i] {
+			if len(slab) == 0 {
+				slab = make([]issued.Ask, 1024)
+			}
+			*m = memo{c.Realm.Codes[i], c.Key.Codes[i], c.Principal.Codes[i], &slab[0]}
+			slab = slab[1:]
+			settler.Ask(c.Realm.At(i), c.Credential.At(i), c.Key.At(i), c.Principal.At(i), m.ask)
+		}
+		asks[i] = m.ask
 	}
+	settler.End()
+	return func(i int) bool { return asks[i] != nil && asks[i].Issued }
 }
 
 // follow reports whether the side table of a segment that was just sealed can be made at once. If so, the issuer is held.

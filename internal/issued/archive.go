@@ -293,6 +293,34 @@ func (a *Archive) has(x *entry) bool {
 	return false
 }
 
+// settle finds out for many at once, which are in order: each page is read once at most.
+func (a *Archive) settle(list []*Ask) {
+	for i := len(a.runs) - 1; i >= 0; i-- {
+		r, page, at := a.runs[i], 0, -1
+		var entries []byte
+		for _, x := range list {
+			if x.Issued {
+				continue
+			}
+			word := binary.BigEndian.Uint64(x.entry[:8])
+			for page+1 < len(r.first) && r.first[page+1] < word {
+				page++
+			}
+			for p := page; p < len(r.first) && r.first[p] <= word && !x.Issued; p++ {
+				if p != at {
+					var err error
+					if entries, err = r.read(p, a.page[:]); err != nil {
+						a.faults++
+						return
+					}
+					at = p
+				}
+				x.Issued = among(entries, &x.entry)
+			}
+		}
+	}
+}
+
 func (a *Archive) find(r *run, x *entry) (bool, error) {
 	word := binary.BigEndian.Uint64(x[:8])
 	// The page before the first one that begins with the word may end with it.
@@ -302,15 +330,23 @@ func (a *Archive) find(r *run, x *entry) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		n := len(entries) / entrySize
-		at := sort.Search(n, func(i int) bool { return bytes.Compare(entries[i*entrySize:][:hashSize], x[:hashSize]) >= 0 })
-		for ; at < n && bytes.Equal(entries[at*entrySize:][:hashSize], x[:hashSize]); at++ {
-			if x.agreesWith(entries[at*entrySize:]) {
-				return true, nil
-			}
+		if among(entries, x) {
+			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// among reports whether one of a page's entries is of the credential and agrees.
+func among(entries []byte, x *entry) bool {
+	n := len(entries) / entrySize
+	at := sort.Search(n, func(i int) bool { return bytes.Compare(entries[i*entrySize:][:hashSize], x[:hashSize]) >= 0 })
+	for ; at < n && bytes.Equal(entries[at*entrySize:][:hashSize], x[:hashSize]); at++ {
+		if x.agreesWith(entries[at*entrySize:]) {
+			return true
+		}
+	}
+	return false
 }
 
 // mergedRuns gives the entries of several runs in order, each once.

@@ -98,25 +98,50 @@ func (s *Set) spilt(x *entry) bool {
 	return true
 }
 
-// Issued reports whether an issuance of the credential agrees on key and principal wherever both name them. After a read that failed it may say
-// so of others: see Faults.
-func (s *Set) Issued(realm, credential, key, principal string) bool {
+// Ask is a question about a credential.
+type Ask struct {
+	Issued bool // the answer
+	entry  entry
+}
+
+// Settler answers many questions to a set at once. Runs are read in their order.
+type Settler struct {
+	s    *Set
+	left []*Ask
+}
+
+// Settle begins to ask.
+func (s *Set) Settle() *Settler { return &Settler{s: s} }
+
+// Ask asks whether an issuance of the credential agrees on key and principal wherever both name them. The answer is there after End.
+func (q *Settler) Ask(realm, credential, key, principal string, a *Ask) {
+	*a = Ask{}
 	if credential == "" {
-		return false
+		return
 	}
-	var x entry
+	s, x := q.s, &a.entry
 	x.credential(realm, credential)
-	head, before := s.heads[[hashSize]byte(x[:])], s.spilt(&x)
+	head, before := s.heads[[hashSize]byte(x[:])], s.spilt(x)
 	if head == 0 && !before {
-		return false
+		return
 	}
 	x.partners(key, principal)
 	for at := head; at != 0; at = s.next[at-1] {
 		if x.agreesWith(s.list[at-1][:]) {
-			return true
+			a.Issued = true
+			return
 		}
 	}
-	return before && s.old.has(&x)
+	if before {
+		q.left = append(q.left, a)
+	}
+}
+
+// End gives all answers. After a read that failed they are not all right: see Faults.
+func (q *Settler) End() {
+	slices.SortFunc(q.left, func(x, y *Ask) int { return bytes.Compare(x.entry[:], y.entry[:]) })
+	q.s.old.settle(q.left)
+	q.left = nil
 }
 
 // Faults is how many reads failed.
