@@ -13,7 +13,7 @@ import (
 )
 
 // heldIssuances is how many issuances are held in memory to make side tables when segments are sealed, in some 60 bytes each.
-const heldIssuances = 1 << 23
+const heldIssuances = 1 << 21
 
 // issuedDir has the others, within Dir.
 const issuedDir = "issued"
@@ -27,7 +27,7 @@ type issuer struct {
 	held  int         // see Hold
 }
 
-// Hold sets how many issuances are held in memory to make side tables, of 8,388,608; the others lie in files. It is called before anything is sealed.
+// Hold sets how many issuances are held in memory to make side tables, of 2,097,152; the others lie in files. It is called before anything is sealed.
 func (s *Store) Hold(issuances int) { s.issuer.held = issuances }
 
 // begin makes the issuer know nothing, and begin to learn.
