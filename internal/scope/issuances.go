@@ -6,6 +6,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/index"
+	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/reference"
 )
 
@@ -13,18 +14,31 @@ import (
 // Tests set it lower.
 var manyReferences = int64(maxKnown)
 
-// many reports whether there are too many issuances to hold them all.
+// many reports whether there are too many issuances to hold them all, and side tables tell where those of a credential are: without these, all
+// would be read for each segment.
 func (w *world) many() bool {
 	if !w.partial {
 		return false // they are held
 	}
-	n := int64(0)
+	all, untold := int64(0), int64(0)
 	for _, p := range w.engine.view.Parts() {
-		if p.First <= w.asOf {
-			n += int64(p.References)
+		if p.First > w.asOf || p.References == 0 {
+			continue
+		}
+		all += int64(p.References)
+		if w.tells(&p) == nil {
+			untold += int64(p.References)
 		}
 	}
-	return n > manyReferences
+	return all > manyReferences && untold <= max(all/8, manyReferences)
+}
+
+// tells gives the side table that says what a part issued as of the world, nil if there is none.
+func (w *world) tells(p *ledger.Part) *index.Issued {
+	if w.engine.index == nil || p.Last > w.asOf {
+		return nil
+	}
+	return w.engine.index.SideTable(p)
 }
 
 // issuances gives an index that knows which of the chunk's credentials were issued.
@@ -62,10 +76,8 @@ func (c *chunk) someIssuances(w *world) (*reference.Index, error) {
 		if err := c.ctx.Err(); err != nil {
 			return nil, err
 		}
-		if w.engine.index != nil && p.Last <= w.asOf {
-			if x := w.engine.index.SideTable(&p); x != nil && !want.meets(x) {
-				continue // of one that is damaged the records say what it had
-			}
+		if x := w.tells(&p); x != nil && !want.meets(x) {
+			continue // of one that is damaged the records say what it had
 		}
 		err := w.engine.view.PartReferences(c.ctx, i, func(seq uint64, r *whosaw.Record) error {
 			if seq > w.asOf {
