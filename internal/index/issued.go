@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -206,17 +207,21 @@ func (x *Issued) encode(segment ledger.SegmentID, block uint32) []byte {
 	return binary.LittleEndian.AppendUint32(out, checksum(out))
 }
 
-// parseIssued reads a side table; nil if it cannot be used.
+// parseIssued reads a side table, of a block or of a segment without accesses; nil if it cannot be used.
 func parseIssued(in []byte, p *ledger.Part, b *Block) *Issued {
+	sum, rows := uint32(0), 0
+	if b != nil {
+		sum, rows = b.sum, b.head.rows
+	}
 	if len(in) < issuedHead+4 || string(in[:8]) != issuedMagic || checksum(in[:len(in)-4]) != binary.LittleEndian.Uint32(in[len(in)-4:]) {
 		return nil
 	}
 	d := in[8:]
-	if binary.LittleEndian.Uint32(d) != issuedVersion || string(d[4:20]) != string(p.Segment[:]) || binary.LittleEndian.Uint32(d[20:]) != b.sum ||
-		binary.LittleEndian.Uint32(d[40:]) != uint32(b.head.rows) {
+	if binary.LittleEndian.Uint32(d) != issuedVersion || string(d[4:20]) != string(p.Segment[:]) || binary.LittleEndian.Uint32(d[20:]) != sum ||
+		binary.LittleEndian.Uint32(d[40:]) != uint32(rows) {
 		return nil
 	}
-	bits := (b.head.rows + 7) / 8
+	bits := (rows + 7) / 8
 	asOf := binary.LittleEndian.Uint64(d[24:])
 	n, m := int(binary.LittleEndian.Uint32(d[44:])), int(binary.LittleEndian.Uint32(d[48:]))
 	width, ownWidth := uint(d[52]), uint(d[53])
@@ -226,7 +231,7 @@ func parseIssued(in []byte, p *ledger.Part, b *Block) *Issued {
 	}
 	at := bits + packedSize(n, width)
 	x := &Issued{
-		made: asOf, gone: binary.LittleEndian.Uint64(d[32:]), rows: b.head.rows, bits: body[:bits],
+		made: asOf, gone: binary.LittleEndian.Uint64(d[32:]), rows: rows, bits: body[:bits],
 		unissued: hashes{newPacked(body[bits:at], n, width)}, own: hashes{newPacked(body[at:], m, ownWidth)},
 	}
 	x.asOf.Store(asOf)
@@ -285,11 +290,32 @@ func (s *Store) placeIssued(p *ledger.Part, block uint32, x *Issued) error {
 // SideTable gives the side table that a part's block has, nil if there is none. It may not hold as of any sequence that is asked for. It does not wait
 // for one that is being made.
 func (s *Store) SideTable(p *ledger.Part) *Issued {
+	if bare(p) {
+		return s.bareTable(p)
+	}
 	b := s.Block(p)
 	if b == nil {
 		return nil
 	}
 	return s.look(&b.side, p, b)
+}
+
+// bare reports whether a part has no block, but issuances perhaps: its side table has no rows, and is read each time it is asked for.
+func bare(p *ledger.Part) bool { return p.Whole() && p.Accesses == 0 && p.References > 0 }
+
+func (s *Store) bareTable(p *ledger.Part) *Issued {
+	in, err := os.ReadFile(s.sideName(p.First))
+	if err != nil {
+		return nil
+	}
+	return parseIssued(in, p, nil)
+}
+
+// placeBare writes the side table of a segment without accesses.
+func (s *Store) placeBare(p *ledger.Part, gone uint64, own []uint64) error {
+	x := &Issued{made: p.Last, gone: gone, unissued: hashesOf(nil), own: hashesOf(own)}
+	x.asOf.Store(p.Last)
+	return s.placeIssued(p, 0, x)
 }
 
 // look gives the side table that there is: it maps the one on disk, once; again if it is not what was mapped any more.

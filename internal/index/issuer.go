@@ -179,23 +179,32 @@ func (s *Store) learnAll(ctx context.Context, view *ledger.View) error {
 			}
 			x.last = p.Last
 		}
-		b := s.Block(&p)
-		if b == nil {
-			continue
-		}
-		if t := s.SideTable(&p); t != nil && t.gone == gone {
-			continue
-		}
-		if err := s.makeMissing(ctx, view, i, b, own, fresh); err != nil {
+		if err := s.makeMissing(ctx, view, i, own, fresh); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// makeMissing makes the side table that the block of a part lacks. own has what its records issue, if that was learnt just now.
-func (s *Store) makeMissing(ctx context.Context, view *ledger.View, part int, b *Block, own []uint64, fresh bool) error {
+// makeMissing makes the side table that a part lacks. own has what its records issue, if that was learnt just now.
+func (s *Store) makeMissing(ctx context.Context, view *ledger.View, part int, own []uint64, fresh bool) error {
 	x, p := &s.issuer, &view.Parts()[part]
+	b := s.Block(p)
+	if b == nil && !bare(p) {
+		return nil
+	}
+	if t := s.SideTable(p); t != nil && (t.gone == x.gone || b == nil) {
+		return nil
+	}
+	if b == nil {
+		if !fresh {
+			var err error
+			if own, err = OwnIssuances(ctx, view, part); err != nil {
+				return err
+			}
+		}
+		return s.placeBare(p, x.gone, own)
+	}
 	_, err := s.Issued(p, b, func(t *Issued) bool { return t.gone == x.gone }, func() (*Issued, error) {
 		if !fresh {
 			var err error

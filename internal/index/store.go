@@ -346,8 +346,10 @@ func (s *Store) Add(p *ledger.Part, c *ledger.Chunk, references ledger.Reference
 	})
 	if x.known == nil {
 		s.lack()
-	} else {
-		x.last = p.Last
+		return err
+	}
+	if x.last = p.Last; bare(p) {
+		err = errors.Join(err, s.placeBare(p, x.gone, own))
 	}
 	return err
 }
