@@ -263,10 +263,10 @@ func (m *Main) explainRows(t *report.Table, a *detect.Answering, again bool) {
 		}
 	}
 	for _, c := range a.Counts {
-		t.Row(first(), fmt.Sprintf("new customers that day: %d, before %d", c.After, c.Before), c.Unit, "", "", "", "", "")
+		t.Row(first(), fmt.Sprintf("new customers that day: %d, before %d", c.After, c.Before), c.Unit, "", "", "", "", "", "")
 	}
 	if rows == 0 || len(a.Raised)+len(a.Widened) > 0 {
-		t.Row(first(), says, "", "", "", "", "", "")
+		t.Row(first(), says, "", "", "", "", "", "", "")
 	}
 }
 
