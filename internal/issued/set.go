@@ -7,10 +7,11 @@ import (
 	"slices"
 )
 
+// sieveWords are the 64 bits in memory that spare runs most questions about what was never issued: one in a hundred of those of fifty million
+// issuances reaches them, one in three of two hundred million. Tests set it lower.
+var sieveWords = 1 << 23
+
 const (
-	// sieveBits are the bits in memory that spare runs most questions about what was never issued: one in a hundred of those of fifty million
-	// issuances reaches them, one in three of two hundred million.
-	sieveBits   = 1 << 29
 	sieveProbes = 4
 	blockWords  = 8 // that an issuance's bits lie in: a cache line
 )
@@ -59,7 +60,7 @@ func (s *Set) Add(realm, credential, key, who string) {
 // spill makes a run of what is held in memory.
 func (s *Set) spill() {
 	if s.sieve == nil {
-		s.sieve = make([]uint64, sieveBits/64)
+		s.sieve = make([]uint64, sieveWords)
 	}
 	for i := range s.list {
 		block, bits := s.place(&s.list[i])
@@ -76,8 +77,8 @@ func (s *Set) spill() {
 
 // place gives the bits of the sieve that are a credential's.
 func (s *Set) place(x *entry) (block []uint64, bits [sieveProbes]uint) {
-	h := uint64(x[0]) | uint64(x[1])<<8 | uint64(x[2])<<16 | uint64(x[3])<<24
-	at := h % (sieveBits / 64 / blockWords) * blockWords
+	h := int(x[0]) | int(x[1])<<8 | int(x[2])<<16 | int(x[3])<<24
+	at := h % (len(s.sieve) / blockWords) * blockWords
 	for i := range bits {
 		bits[i] = uint(x[4+2*i]) | uint(x[5+2*i]&1)<<8
 	}
