@@ -11,7 +11,7 @@ NOTICES ?= 100000
 # Packages that start no goroutine and whose tests compute for long: the race detector would see nothing in them, and makes
 # them several times slower. What others do with them among goroutines is under it in the others' tests. TestCalm holds
 # the list to this.
-CALM := internal/detect internal/reference internal/catalog
+CALM := internal/detect internal/reference internal/catalog internal/issued
 
 .PHONY: all build check tools fmt vet lint test vuln fuzz bench bench-check bench-parts bench-peers bench-100m bench-1000m replay-full bench-serve kill torture notices example clean
 
