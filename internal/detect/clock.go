@@ -1,6 +1,6 @@
 package detect
 
-// aheadAgree is how many records in a row move the clock by more than an hour: one machine's wrong clock must not make everybody's issuance
+// aheadAgree is how many records in a row move the clock by more than a stride: one machine's wrong clock must not make everybody's issuance
 // overdue, nor close a day for everybody.
 const aheadAgree = 8
 
@@ -36,7 +36,11 @@ func (e *Engine) tick(t int64) {
 	}
 }
 
-// confirm moves the sure clock: forwards by up to an hour with any record, by more when enough of them agree; back only at the beginning, when
+// stride is how far one record alone may move the sure clock: where few come, as far as so many of them do, for a log with an access every six hours
+// has no eight in a row within an hour.
+func (e *Engine) stride() int64 { return max(hour, min(aheadAgree*e.pace, 7*day)) }
+
+// confirm moves the sure clock: forwards by a stride with any record, by more when enough of them agree; back only at the beginning, when
 // as many agree that the first was wrong.
 func (e *Engine) confirm(t int64) {
 	if e.timed++; t < e.sure {
@@ -45,12 +49,13 @@ func (e *Engine) confirm(t int64) {
 	switch {
 	case e.sure == 0:
 		e.sure = t
-	case t > e.sure+hour:
+	case t > e.sure+e.stride():
 		if e.ahead <= 0 {
 			e.ahead, e.next = 0, t
 		}
 		e.next = min(e.next, t)
 		if e.ahead++; e.ahead == aheadAgree {
+			e.pace = min((t-e.sure)/aheadAgree, day)
 			e.turnTo(e.next)
 		}
 	case t < e.sure-hour && e.timed <= atFirst:
@@ -62,6 +67,7 @@ func (e *Engine) confirm(t int64) {
 			e.turnTo(e.next)
 		}
 	default:
+		e.pace += (max(t-e.sure, 0) - e.pace) / aheadAgree
 		e.sure = max(e.sure, t)
 		e.ahead = 0
 	}

@@ -31,6 +31,39 @@ func traversed() *world {
 	return w
 }
 
+// TestSparseClock: in a log with one access every six hours the days are closed by those, and by one whose clock is wrong no more than in any other.
+func TestSparseClock(t *testing.T) {
+	for name, wrong := range map[string]bool{"right": false, "one of 2099": true} {
+		t.Run(name, func(t *testing.T) {
+			e := detect.New(detect.Config{}, nil)
+			seq, found := uint64(0), []string(nil)
+			observe := func(r whosaw.Record) {
+				seq++
+				for _, f := range e.Observe(seq, &r) {
+					found = append(found, f.Detector+" "+f.Unit)
+				}
+			}
+			observe(whosaw.Record{Type: whosaw.TypeKey, Time: start, Key: "backup", Ref: &whosaw.Reference{State: "active", Readers: []string{"kim"}}})
+			for i := range int64(40) {
+				at := start + i*6*hour
+				if wrong && i == 20 {
+					observe(whosaw.Record{Time: start + 74*365*day, Route: "GET /me", Subjects: []string{"7"}, Principal: "customer:7", Key: "main", Outcome: whosaw.OutcomeDisclosed})
+				}
+				observe(whosaw.Record{Time: at, Route: "GET /me", Subjects: []string{"7"}, Principal: "customer:7", Key: "main", Outcome: whosaw.OutcomeDisclosed})
+				switch i {
+				case 4:
+					observe(whosaw.Record{Type: whosaw.TypePerson, Time: at, Ref: &whosaw.Reference{Person: "kim", State: "left"}})
+				case 36:
+					observe(whosaw.Record{Time: at + 1, Route: "GET /me", Subjects: []string{"9"}, Principal: "customer:9", Key: "backup", Outcome: whosaw.OutcomeDisclosed})
+				}
+			}
+			if want := []string{"offboarded key:backup"}; !slices.Equal(found, want) {
+				t.Errorf("found %v, want %v", found, want)
+			}
+		})
+	}
+}
+
 // TestWrongClocks: one record whose clock says 1970, 2099, or some weeks or a year ahead, at any place in the log, keeps no detector from what it finds
 // and makes none find more.
 func TestWrongClocks(t *testing.T) {

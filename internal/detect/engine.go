@@ -29,6 +29,7 @@ type Engine struct {
 	sure  int64  // the clock, unmoved by a few records from the future: it says which issuance is overdue
 	ahead int    // accesses and issuances in a row that lie over an hour beyond it
 	next  int64  // the least time among them
+	pace  int64  // how far a record moves it, the mean of the last eight or so
 
 	timed    int64 // accesses and issuances met
 	backward int64 // how many that were when one last came after a later one

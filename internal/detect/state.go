@@ -10,7 +10,7 @@ import (
 )
 
 // StateVersion is that of the walk below: a change of what is walked over, or in which order, makes it another.
-const StateVersion = 11
+const StateVersion = 12
 
 // State walks over everything that the engine holds between two records: it writes it, or reads it into an engine that has seen
 // nothing and has the same configuration. Whoever gives the engine, or anything it holds, a member walks over it here, or tags
@@ -90,7 +90,7 @@ func (e *Engine) clocksState(c *snapshot.Codec) {
 	snapshot.Uint(c, &e.count)
 	snapshot.Uint(c, &e.views)
 	snapshot.Uint(c, &e.seq)
-	for _, t := range []*int64{&e.seen, &e.clock, &e.began, &e.sure, &e.next, &e.timed, &e.backward} {
+	for _, t := range []*int64{&e.seen, &e.clock, &e.began, &e.sure, &e.next, &e.pace, &e.timed, &e.backward} {
 		snapshot.Int(c, t)
 	}
 	snapshot.Int(c, &e.today)
