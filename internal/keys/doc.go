@@ -13,9 +13,10 @@
 //  5. No private key is taken, kept or shown: what holds one is refused.
 //  6. An offboarding closes only when each of its items is done and its refusal was seen: by the guard's own decision on a request made for
 //     that purpose, or in the ledger, on real requests. Which of the two is on record.
-//  7. A preview is exact: it counts, it estimates nothing, and says what the ledger cannot tell.
+//  7. A preview is exact: it counts, it estimates nothing, and says what the ledger cannot tell. What is kept of whole segments, in bounded
+//     memory, changes how long it takes and never what it says.
 //
 // It trusts who may write key and person records, and the guard's decision to be the one that its doors get.
 //
-// Read next: register.go, keeper.go (what can be done), preview.go, offboarding.go, publickey.go and store.go (the key set).
+// Read next: register.go, keeper.go (what can be done), preview.go (with tally.go), offboarding.go (with met.go), publickey.go and store.go (the key set).
 package keys

@@ -72,6 +72,8 @@ type Keeper struct {
 	cfg      Config
 	store    store
 	register *Register
+	tallies  *tallies
+	mets     mets
 }
 
 // New gives a keeper.
@@ -79,7 +81,7 @@ func New(cfg Config) *Keeper {
 	if cfg.Within <= 0 {
 		cfg.Within = 24 * time.Hour
 	}
-	return &Keeper{cfg: cfg, store: store{cfg.DB}, register: NewRegister()}
+	return &Keeper{cfg: cfg, store: store{cfg.DB}, register: NewRegister(), tallies: newTallies()}
 }
 
 // Guarded reports whether a guard answers here.

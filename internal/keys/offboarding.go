@@ -192,19 +192,18 @@ func (k *Keeper) metSessions(ctx context.Context, o *Offboarding) error {
 	if err != nil {
 		return err
 	}
-	known, theirs := map[string]bool{}, map[string]string{}
+	known, theirs := map[string]bool{}, []string{}
 	for i := range o.Items {
 		known[o.Items[i].Item] = true
 		if principal, ok := strings.CutPrefix(o.Items[i].Item, "principal:"); ok {
-			theirs[principal] = principal
+			theirs = append(theirs, principal)
 		}
 	}
 	found := map[string]string{}
 	const before = 30 * 24 * 3_600_000
-	err = accesses(ctx, view, int64(o.Left)-before, ledger.ColRealm|ledger.ColPrincipal|ledger.ColCredential, func(c *ledger.Chunk, i int) {
-		who, credential := theirs[at(&c.Principal, i)], at(&c.Credential, i)
-		if who != "" && credential != "" && at(&c.Realm, i) == o.Realm && !known["credential:"+credential] && len(found) < maxSessions {
-			found[credential] = who
+	err = k.mets.each(ctx, view, o.Realm, theirs, int64(o.Left)-before, func(m met) {
+		if !known["credential:"+m.credential] && len(found) < maxSessions {
+			found[m.credential] = m.principal
 		}
 	})
 	if err = errors.Join(err, view.Close()); err != nil {

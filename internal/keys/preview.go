@@ -2,15 +2,11 @@ package keys
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/ledger"
-	"github.com/whosaw/whosaw/internal/reference"
 )
 
 // Preview says whom the kill of a key logs out, by what the ledger holds. Every figure is counted.
@@ -35,87 +31,44 @@ type Preview struct {
 
 const maxPrograms = 100
 
-// met is a credential that was used.
-type met struct{ credential, principal string }
-
 // Preview counts. now is by the clock of the machine; days before it count.
 func (k *Keeper) Preview(ctx context.Context, realm, name string, days int) (Preview, error) {
 	if days < 1 || days > 3650 {
 		return Preview{}, bad("give 1 to 3650", "days: out of range")
 	}
-	view, err := k.cfg.View()
-	if err != nil {
-		return Preview{}, err
+	now := k.now()
+	p := Preview{
+		Key: name, Realm: realm, Days: days, From: whosaw.Time(now - int64(days)*24*3_600_000), Classes: map[string]int64{}, Programs: []string{},
+		MaxAge: int64(MaxAge.Seconds()),
 	}
-	p, err := preview(ctx, view, realm, name, k.now(), days)
-	return p, errors.Join(err, view.Close())
+	err := k.tallies.preview(ctx, k.cfg.View, tallyOf{realm, name, days}, int64(p.From), now, &p)
+	return p, err
 }
 
-func preview(ctx context.Context, view *ledger.View, realm, name string, now int64, days int) (Preview, error) {
-	p := Preview{Key: name, Realm: realm, Days: days, From: whosaw.Time(now - int64(days)*24*3_600_000), Classes: map[string]int64{}, Programs: []string{}, MaxAge: int64(MaxAge.Seconds())}
-	used := map[met]bool{}
-	credentials := map[string]bool{}
-	var all int64
-	err := accesses(ctx, view, int64(p.From), ledger.ColRealm|ledger.ColKey|ledger.ColCredential|ledger.ColPrincipal, func(c *ledger.Chunk, i int) {
-		credential := at(&c.Credential, i)
-		if credential == "" {
-			return
+// count tells the sessions of a tally apart, and forgets uses before its time. A credential that several principals use is one session, honest if it is for
+// one of them.
+func (p *Preview) count(t *tally, now int64) {
+	whose := map[string]bool{}
+	for credential, x := range t.sessions {
+		n := len(x.by)
+		x.by = slices.DeleteFunc(x.by, func(u use) bool { return u.last < t.from })
+		if t.uses -= n - len(x.by); len(x.by) == 0 {
+			delete(t.sessions, credential)
+			continue
 		}
-		all++
-		if at(&c.Key, i) != name || at(&c.Realm, i) != realm {
-			return
-		}
-		p.Accesses++
-		used[met{credential, at(&c.Principal, i)}] = true
-		credentials[credential] = true
-	})
-	if err != nil {
-		return p, fmt.Errorf("preview the kill: %w", err)
-	}
-	if all > 0 {
-		p.Share = float64(p.Accesses) / float64(all)
-	}
-	ref, expires := reference.New(), map[string]int64{}
-	err = view.References(ctx, func(seq uint64, r *whosaw.Record) error {
-		switch {
-		case r.Realm != realm:
-		case r.Type == whosaw.TypeFeed, r.Type == whosaw.TypeIssuance && credentials[r.Credential]:
-			ref.Apply(seq, r)
-			if r.Ref != nil && r.Type == whosaw.TypeIssuance {
-				expires[r.Credential] = max(expires[r.Credential], r.Ref.Expires)
-			}
-		case r.Type == whosaw.TypeIssuance && r.Key == name:
-			p.Feed = true
-		}
-		return nil
-	})
-	if err != nil {
-		return p, fmt.Errorf("preview the kill: %w", err)
-	}
-	p.Feed = p.Feed || ref.IssuanceFeed(realm, name, "", "", now).Known
-	p.sort(used, realm, name, now, ref, expires)
-	return p, nil
-}
-
-// sort tells the sessions apart. A credential that several principals use is one session, honest if it is for one of them.
-func (p *Preview) sort(used map[met]bool, realm, name string, now int64, ref *reference.Index, expires map[string]int64) {
-	honest, whose := map[string]bool{}, map[string]bool{}
-	seen := map[string]bool{}
-	for m := range used {
-		seen[m.credential] = true
-		if ref.Issued(realm, m.credential, name, m.principal) {
-			honest[m.credential] = true
-			if e := expires[m.credential]; (e == 0 || e > now) && m.principal != "" {
-				whose[m.principal] = true
+		honest, over := false, x.ends != 0 && x.ends <= now
+		for i := range x.by {
+			if u := &x.by[i]; u.honest {
+				honest = true
+				if !over && u.principal != "" {
+					whose[u.principal] = true
+				}
 			}
 		}
-	}
-	for credential := range seen {
-		e := expires[credential]
 		switch {
-		case honest[credential] && e != 0 && e <= now:
+		case honest && over:
 			p.Expired++
-		case honest[credential]:
+		case honest:
 			p.Sessions++
 		case p.Feed:
 			p.Never++
@@ -124,13 +77,15 @@ func (p *Preview) sort(used map[met]bool, realm, name string, now int64, ref *re
 		}
 	}
 	p.Principals = int64(len(whose))
-	for _, principal := range slices.Sorted(maps.Keys(whose)) {
+	for principal := range whose {
 		class, _, _ := strings.Cut(principal, ":")
 		p.Classes[class]++
-		if class != "customer" && class != "staff" && len(p.Programs) < maxPrograms {
+		if class != "customer" && class != "staff" {
 			p.Programs = append(p.Programs, principal)
 		}
 	}
+	slices.Sort(p.Programs)
+	p.Programs = p.Programs[:min(maxPrograms, len(p.Programs))]
 }
 
 // accesses calls fn with each access of event time from on.
