@@ -189,13 +189,8 @@ func (c *Console) subject(w http.ResponseWriter, r *http.Request, who api.Who) e
 		return err
 	}
 	defer end()
-	no := false
 	year := whosaw.Time(p.At.AddDate(-1, 0, 0).UnixMilli())
 	all, err := q.Subject(ctx, s.Realm, s.Subject, whosaw.Filter{{From: year}}, subjectMost, "")
-	if err != nil {
-		return asked(ctx, err)
-	}
-	bare, err := q.Subject(ctx, s.Realm, s.Subject, whosaw.Filter{{From: year, Explained: &no}}, subjectMost, "")
 	if err != nil {
 		return asked(ctx, err)
 	}
@@ -203,18 +198,17 @@ func (c *Console) subject(w http.ResponseWriter, r *http.Request, who api.Who) e
 	if err != nil {
 		return asked(ctx, err)
 	}
-	never, err := neverIssued(ctx, q.Subject, s, bare.Accesses, fed)
+	unexplained, never, err := judge(ctx, q, all.Accesses, fed)
 	if err != nil {
 		return asked(ctx, err)
 	}
-	unexplained := set(bare.Accesses)
 	a, err := q.Count(ctx, act)
 	if err != nil {
 		return asked(ctx, err)
 	}
 	p.Gaps = p.gaps(a.Gaps)
 	p.summary(all.Accesses, unexplained, never, all.Next != "" || len(a.Gaps) > 0)
-	if err := p.rows(ctx, c, q.Subject, s, "", nil, fed); err != nil {
+	if err := p.rows(ctx, c, q, s, "", nil, fed); err != nil {
 		return asked(ctx, err)
 	}
 	p.Sub = p.Rich("subject.sub", p.Clock()+" "+p.ZoneName())
@@ -222,9 +216,6 @@ func (c *Console) subject(w http.ResponseWriter, r *http.Request, who api.Who) e
 	c.page(w, r, "subject.html", p, http.StatusOK)
 	return nil
 }
-
-// asker is [scope.Engine.Subject].
-type asker func(ctx context.Context, realm *string, id string, f whosaw.Filter, limit int, cursor string) (whosaw.SubjectAnswer, error)
 
 // isFed reports whether the issuances of everything that the customer was shown to are reported: of the keys and clients without a feed nobody can say that a
 // credential was never issued.
@@ -237,69 +228,42 @@ func isFed(ctx context.Context, q *pipeline.Question, s subjectRef) (bool, error
 	return !slices.ContainsFunc(count.Gaps, func(g whosaw.Gap) bool { return g.Kind == whosaw.GapNoFeed }), nil
 }
 
-// neverIssued gives those of unexplained accesses whose credential no log-in issued although its issuances are reported.
-func neverIssued(ctx context.Context, ask asker, s subjectRef, bare []whosaw.Record, fed bool) (map[string]bool, error) {
-	if !fed || len(bare) == 0 {
-		return nil, nil
-	}
-	no := false
-	list, err := ask(ctx, s.Realm, s.Subject, during(bare, whosaw.Term{Issued: &no}), subjectMost, "")
+// judge names those of some accesses that nothing explains, and those of them whose credential no log-in issued although its issuances are reported.
+func judge(ctx context.Context, q *pipeline.Question, list []whosaw.Record, fed bool) (unexplained, never map[string]bool, err error) {
+	judged, err := q.Judge(ctx, list)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	out, unexplained := map[string]bool{}, set(bare)
-	for i := range list.Accesses {
-		r := &list.Accesses[i]
-		if id := identity(r); r.Credential != "" && unexplained[id] {
-			out[id] = true
+	unexplained, never = map[string]bool{}, map[string]bool{}
+	for i := range list {
+		if r := &list[i]; !judged[i].Explained {
+			id := identity(r)
+			unexplained[id] = true
+			if fed && r.Credential != "" && !judged[i].Issued {
+				never[id] = true
+			}
 		}
 	}
-	return out, nil
-}
-
-// during narrows a term to the time of some accesses, so that what is known of each of them does not hang on how many others there are.
-func during(list []whosaw.Record, t whosaw.Term) whosaw.Filter {
-	first, last := list[0].Time, list[0].Time
-	for i := range list {
-		first, last = min(first, list[i].Time), max(last, list[i].Time)
-	}
-	t.From, t.To = whosaw.Time(first), whosaw.Time(last+1)
-	return whosaw.Filter{t}
-}
-
-func set(list []whosaw.Record) map[string]bool {
-	out := make(map[string]bool, len(list))
-	for i := range list {
-		out[identity(&list[i])] = true
-	}
-	return out
+	return unexplained, never, nil
 }
 
 // rows is a page of accesses, in a table that began with some columns. Each is judged by itself, whatever its age.
-func (p *subjectPage) rows(ctx context.Context, c *Console, ask asker, s subjectRef, cursor string, columns []string, fed bool) error {
+func (p *subjectPage) rows(ctx context.Context, c *Console, q *pipeline.Question, s subjectRef, cursor string, columns []string, fed bool) error {
 	no := false
 	filter := whosaw.Filter{{}}
 	if p.Only {
 		filter[0].Explained = &no
 	}
-	page, err := ask(ctx, s.Realm, s.Subject, filter, subjectRows, cursor)
+	page, err := q.Subject(ctx, s.Realm, s.Subject, filter, subjectRows, cursor)
 	if err != nil {
 		return err
 	}
-	var bare []whosaw.Record
-	if len(page.Accesses) > 0 {
-		list, err := ask(ctx, s.Realm, s.Subject, during(page.Accesses, whosaw.Term{Explained: &no}), subjectMost, "")
-		if err != nil {
-			return err
-		}
-		bare = list.Accesses
-	}
-	never, err := neverIssued(ctx, ask, s, bare, fed)
+	unexplained, never, err := judge(ctx, q, page.Accesses, fed)
 	if err != nil {
 		return err
 	}
 	p.Next = page.Next
-	p.Fields, p.Rows = p.accessRows(page.Accesses, set(bare), never, c.findingOf(ctx), columns...)
+	p.Fields, p.Rows = p.accessRows(page.Accesses, unexplained, never, c.findingOf(ctx), columns...)
 	p.Named = cursor != "" && !slices.Equal(p.Fields, columns)
 	return nil
 }
@@ -481,7 +445,7 @@ func (c *Console) subjectMore(w http.ResponseWriter, r *http.Request, who api.Wh
 		return asked(ctx, err)
 	}
 	cols := r.URL.Query()["col"]
-	if err := p.rows(ctx, c, q.Subject, s, r.URL.Query().Get("next"), cols[:min(8, len(cols))], fed); err != nil {
+	if err := p.rows(ctx, c, q, s, r.URL.Query().Get("next"), cols[:min(8, len(cols))], fed); err != nil {
 		return asked(ctx, err)
 	}
 	c.page(w, r, "subjectmore.html", p, http.StatusOK)

@@ -125,11 +125,13 @@ func (f *subjectFinder) part(ctx context.Context, w *newestWorker, part int, p *
 		return false, bypass(err)
 	}
 	kept := 0
+	texts := partTexts{view: f.q.view, part: part}
+	defer texts.close()
 	for i := range spots {
 		if kept == f.n {
 			break
 		}
-		yes, err := f.judge(ctx, rows, &spots[i])
+		yes, err := f.judge(ctx, rows, &texts, &spots[i])
 		if err != nil {
 			return false, bypass(err)
 		}
@@ -261,24 +263,40 @@ func (f *subjectFinder) spot(b *index.Reader, w *newestWorker, row, part int, p 
 	return x, f.after.seq == 0 || x.time != f.after.time || last < f.after.seq, err
 }
 
+// partTexts opens a part's strings when one is asked for.
+type partTexts struct {
+	view   *ledger.View
+	part   int
+	opened *ledger.Texts
+}
+
+func (t *partTexts) credential(col ledger.TextColumn, code uint32) (string, error) {
+	if col != ledger.TextCredential || code == 0 {
+		return "", nil
+	}
+	if t.opened == nil {
+		var err error
+		if t.opened, err = t.view.Texts(t.part); err != nil {
+			return "", err
+		}
+	}
+	return t.opened.At(col, code)
+}
+
+func (t *partTexts) close() {
+	if t.opened != nil {
+		_ = t.opened.Close() // of what was only read
+	}
+}
+
 // judge reports whether the access of a row matches one of the terms.
-func (f *subjectFinder) judge(ctx context.Context, rows *index.Reader, s *spot) (bool, error) {
+func (f *subjectFinder) judge(ctx context.Context, rows *index.Reader, texts *partTexts, s *spot) (bool, error) {
 	r := whosaw.Record{Time: s.time}
 	var err error
 	if f.reads.any {
 		text := func(ledger.TextColumn, uint32) (string, error) { return "", nil }
 		if f.reads.credential {
-			texts, err := f.q.view.Texts(s.part)
-			if err != nil {
-				return false, err
-			}
-			defer texts.Close()
-			text = func(col ledger.TextColumn, code uint32) (string, error) {
-				if col != ledger.TextCredential {
-					return "", nil
-				}
-				return texts.At(col, code)
-			}
+			text = texts.credential
 		}
 		if r, _, err = rows.Record(int(s.row), text); err != nil {
 			return false, err
@@ -339,15 +357,8 @@ func (q *question) accepts(ctx context.Context, t *term, r *whosaw.Record, all b
 	if err != nil {
 		return false, err
 	}
-	issued := r.Credential != "" && known.Issued(r.Realm, r.Credential, r.Key, r.Principal)
-	if t.issued != nil && *t.issued != issued || t.expl == nil {
-		return t.issued == nil || *t.issued == issued, nil
-	}
-	principal := known.Claimant(r.Realm, r.Credential, r.Principal, issued)
-	explained := principal != "" && !slices.ContainsFunc(r.Subjects, func(id string) bool {
-		return !known.Explained(r.Realm, principal, id, r.Time, issued)
-	})
-	return *t.expl == explained, nil
+	j := judged(known, r, r.Subjects)
+	return (t.issued == nil || *t.issued == j.Issued) && (t.expl == nil || *t.expl == j.Explained), nil
 }
 
 // keepsID reports whether a term keeps a subject.

@@ -1,0 +1,74 @@
+package scope
+
+import (
+	"context"
+	"slices"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/reference"
+)
+
+// Judgement is what the reference records say of an access: whether a log-in issued its credential, and whether everybody whose data it asked for explains it.
+type Judgement struct{ Issued, Explained bool }
+
+// Judge says, in order, of accesses that [Engine.Subject] gave what the members issued and explained of a filter find them to be, by all records of the
+// view. No access is read again.
+func (e *Engine) Judge(ctx context.Context, list []whosaw.Record) ([]Judgement, error) {
+	out := make([]Judgement, len(list))
+	if len(list) == 0 {
+		return out, nil
+	}
+	err := e.answer([]whosaw.Filter{{{}}}, func(q *question) error {
+		w, err := q.at(ctx, 0)
+		if err != nil {
+			return err
+		}
+		known, err := q.whole(ctx, w)
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			out[i] = judged(known, &list[i], q.subjectsOf(known, &list[i]))
+		}
+		return nil
+	})
+	return out, err
+}
+
+// judged judges an access that asked for the data of some subjects.
+func judged(known *reference.Index, r *whosaw.Record, subjects []string) (j Judgement) {
+	j.Issued = r.Credential != "" && known.Issued(r.Realm, r.Credential, r.Key, r.Principal)
+	principal := known.Claimant(r.Realm, r.Credential, r.Principal, j.Issued)
+	j.Explained = principal != "" && len(subjects) > 0 && !slices.ContainsFunc(subjects, func(id string) bool {
+		return !known.Explained(r.Realm, principal, id, r.Time, j.Issued)
+	})
+	return j
+}
+
+// subjectsOf gives the subjects that an access names, else the one that the catalog joins it to.
+func (q *question) subjectsOf(known *reference.Index, r *whosaw.Record) []string {
+	if len(r.Subjects) > 0 || q.cat == nil {
+		return r.Subjects
+	}
+	v := q.cat.At(r.Time)
+	if v == nil {
+		return nil
+	}
+	route := v.Route(r.Route)
+	if route == nil || route.Join == catalog.JoinNone {
+		return nil
+	}
+	subject, ok := "", false
+	if route.Join.Issued(r.Principal) {
+		if r.Credential != "" {
+			subject, ok = known.SubjectOf(r.Realm, r.Credential)
+		}
+	} else {
+		subject, ok = route.Join.Claimed(r.Principal)
+	}
+	if !ok || subject == "" {
+		return nil
+	}
+	return []string{subject}
+}
