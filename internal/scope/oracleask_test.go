@@ -219,7 +219,8 @@ type oAnswer struct {
 	Gaps                                    []oGap
 	List                                    []oRow
 	Top                                     []oTop
-	Of                                      []int // sequences of the accesses to the asked subject, newest first
+	Of                                      []int     // sequences of the accesses to the asked subject, newest first
+	Judged                                  [][2]bool // of these, by all records: issued, explained
 	Line                                    []oBucket
 	Matched                                 map[int]bool // sequences; of the counter only
 }
@@ -482,6 +483,8 @@ func (s *oSums) sort() {
 	})
 	for _, r := range s.of {
 		a.Of = append(a.Of, r.seq)
+		seen := s.see(r, len(s.records))
+		a.Judged = append(a.Judged, [2]bool{seen.issued, seen.explained})
 	}
 	fresh := map[int64]int64{}
 	for _, p := range s.people {

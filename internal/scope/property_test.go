@@ -300,7 +300,7 @@ func (b *built) ask(filter string, ask oAsk, indexed bool) (*oAnswer, error) {
 	if diff := cmp.Diff(rows[:min(limit, len(rows))], few); diff != "" {
 		return nil, fmt.Errorf("top %d by %s is not the beginning of all (-all +top):\n%s", limit, ask.by, diff)
 	}
-	if a.Of, err = b.subject(e, f, ask); err != nil {
+	if a.Of, a.Judged, err = b.subject(e, f, ask); err != nil {
 		return nil, fmt.Errorf("subject: %w", err)
 	}
 	bucket := time.Duration(ask.bucket) * time.Millisecond
@@ -323,8 +323,7 @@ func (b *built) ask(filter string, ask oAsk, indexed bool) (*oAnswer, error) {
 
 // subject reads every page and says which accesses they hold. Pages are asked of blocks and of segments in turn: a cursor of one is
 // good for the other.
-func (b *built) subject(e *scope.Engine, f whosaw.Filter, ask oAsk) ([]int, error) {
-	var of []int
+func (b *built) subject(e *scope.Engine, f whosaw.Filter, ask oAsk) (of []int, judged [][2]bool, err error) {
 	for cursor := ""; ; {
 		limit := 1 + b.pages.IntN(12)
 		if other := b.engines[engineOf{ask.zone, b.pages.in(50)}]; other != nil {
@@ -332,19 +331,26 @@ func (b *built) subject(e *scope.Engine, f whosaw.Filter, ask oAsk) ([]int, erro
 		}
 		page, err := e.Subject(context.Background(), ask.realm, ask.subject, f, limit, cursor)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if len(page.Accesses) > limit || page.Subject != ask.subject {
-			return nil, fmt.Errorf("a page of %d has %d accesses", limit, len(page.Accesses))
+			return nil, nil, fmt.Errorf("a page of %d has %d accesses", limit, len(page.Accesses))
 		}
 		for i := range page.Accesses {
 			of = append(of, b.sequence(&page.Accesses[i]))
 		}
+		list, err := e.Judge(context.Background(), page.Accesses)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, j := range list {
+			judged = append(judged, [2]bool{j.Issued, j.Explained})
+		}
 		if cursor = page.Next; cursor == "" {
-			return of, nil
+			return of, judged, nil
 		}
 		if len(page.Accesses) != limit {
-			return nil, fmt.Errorf("a page of %d with a next one has %d accesses", limit, len(page.Accesses))
+			return nil, nil, fmt.Errorf("a page of %d with a next one has %d accesses", limit, len(page.Accesses))
 		}
 	}
 }
