@@ -18,7 +18,7 @@ const (
 	maxTallies = 16
 	// maxUses is how many pairs of a credential and a principal all tallies together keep, of some 250 bytes each. A key with more is counted
 	// anew each time.
-	maxUses = 1 << 20
+	maxUses = 3 << 19
 	// maxTimes is how many times of accesses one tally keeps, of segments that began before its days.
 	maxTimes = 1 << 22
 	// maxIssued is how many hashes of issued credentials are kept. The issuances of segments beyond are read whenever some are asked for.
