@@ -159,7 +159,11 @@ func (e *Engine) issuedBy(at int64, feed reference.Feed) int64 {
 	if feed.Complete() {
 		return at + e.lag(feed)
 	}
-	due := max(at, min(e.sure, at+e.knobs.issuedSkew)) + e.lag(feed) // no clock that is ahead holds it up for longer
+	from := max(at, min(e.sure, at+e.knobs.issuedSkew)) // no clock that is ahead holds it up for longer
+	if at < e.sure-hour && !e.queue.full(unissued, e.cfg.MaxPending/2) {
+		from = e.sure // no clock is so far ahead: the access is late, and so may its issuance be
+	}
+	due := from + e.lag(feed)
 	if e.sorted() {
 		due += e.knobs.issuedSkew
 	}

@@ -181,11 +181,15 @@ func (e *Engine) unexplained(v *view) {
 	e.hold(v, unexplained, v.house)
 }
 
-// reasonBy is when the reason of an access is no longer expected.
+// reasonBy is when the reason of an access is no longer expected. The lag is counted from the clock: what comes hours late, as a branch office's
+// records may, has its reason in the same late stream. Half the queue is for what comes in time, however long the old log that somebody sends.
 func (e *Engine) reasonBy(at int64, feed reference.Feed) int64 {
 	lag := feed.Lag
 	if lag == 0 && !feed.Declared {
 		lag = e.knobs.reasonSkew
+	}
+	if at < e.sure && !e.queue.full(unexplained, e.cfg.MaxPending/2) {
+		at = e.sure
 	}
 	return at + lag
 }
