@@ -34,6 +34,7 @@ var (
 	descFree      = described("disk_free_bytes", "Free on the file system of the data directory.")
 	descLines     = described("source_lines_total", "Lines since the start, by what became of them.", "source", "result")
 	descLag       = described("source_lag_seconds", "Between the newest event of the source and now.", "source")
+	descSilent    = described("source_silent", "1 if the source is silent for longer than is usual for it, also since before the start.", "source")
 	descBehind    = described("input_behind", "Bytes or messages that a followed input has and the ledger does not yet.", "kind", "input", "source")
 	descInputBad  = described("input_failing", "1 if a followed input fails.", "kind", "input", "source")
 	descFindings  = described("findings", "Findings recorded, by state.", "state")
@@ -89,6 +90,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		counter(descLines, src.Duplicates, src.Source, "duplicate")
 		counter(descLines, src.Rejected, src.Source, "rejected")
 		gauge(descLag, src.Lag, src.Source)
+		gauge(descSilent, truth(src.Silent != nil), src.Source)
 	}
 	for i := range s.Inputs {
 		in := &s.Inputs[i]

@@ -64,6 +64,7 @@ type Source struct {
 	Received   *whosaw.Time `json:"received"` // when its last batch came
 	Newest     *whosaw.Time `json:"newest"`   // greatest event time
 	Lag        float64      `json:"lag"`      // seconds between that and now
+	Silent     *whosaw.Time `json:"silent"`   // when something new came last, of one that is silent for longer than usual; null: it is not
 }
 
 // Input is something that the server follows by itself.
@@ -129,7 +130,12 @@ func (a *API) Status(ctx context.Context) (Status, error) {
 		return s, err
 	}
 	for _, src := range a.cfg.Live.Sources() {
+		var silent *whosaw.Time
+		if since := src.SilentSince(now); !since.IsZero() {
+			silent = stamp(since.UnixMilli())
+		}
 		s.Sources = append(s.Sources, Source{
+			Silent: silent,
 			Source: src.Source, Lines: src.Lines, Accepted: src.Accepted, Duplicates: src.Duplicates, Rejected: src.Rejected,
 			Received: stamp(src.Received), Newest: stamp(src.Newest), Lag: src.Lag(now).Seconds(),
 		})
@@ -247,6 +253,7 @@ func (a *API) judgeStatus(s *Status) {
 	if len(s.Alarms.Channels) == 0 {
 		say("Nobody is told of findings: no channel is configured (alarm.channels in whosaw.yaml).")
 	}
+	a.saySilent(s, say)
 	for i := range s.Inputs {
 		if in := &s.Inputs[i]; in.Error != "" {
 			say("Input %s: %s.", in.Name, in.Error)
@@ -258,6 +265,26 @@ func (a *API) judgeStatus(s *Status) {
 		for _, d := range blind {
 			say("Detector %s judges nothing: %s.", d.Detector, d.Says)
 		}
+	}
+}
+
+// silentNamed is how many silent sources are named.
+const silentNamed = 5
+
+// saySilent says which sources send nothing any more: what happens there is not seen.
+func (a *API) saySilent(s *Status, say func(format string, args ...any)) {
+	n := 0
+	for i := range s.Sources {
+		src := &s.Sources[i]
+		if src.Silent == nil {
+			continue
+		}
+		if n++; n <= silentNamed {
+			say("Source %s has sent nothing new since %s, longer than is usual for it: what happens there is not seen.", src.Source, time.UnixMilli(int64(*src.Silent)).UTC().Format("2006-01-02 15:04:05 UTC"))
+		}
+	}
+	if n > silentNamed {
+		say("So have %d other sources.", n-silentNamed)
 	}
 }
 

@@ -97,7 +97,7 @@ func (c *Console) nowData(f *frame, s *state) *nowPage {
 		p.Budgets = append(p.Budgets, budgetLine{b.Unit, meterBar(float64(b.Fresh)/float64(max(1, b.Cap)), near(b.Fresh, b.Cap)), figure.Int(b.Fresh), figure.Int(b.Cap), !b.Set})
 	}
 	for _, src := range s.sources {
-		l := sourceLine{Name: src.Source.Source, Rejected: figure.Int(src.Rejected), Silent: src.Silent, Rate: figure.Int(int64(src.Rate + .5)), Lag: "–"}
+		l := sourceLine{Name: src.Source.Source, Rejected: figure.Int(src.Rejected), Silent: src.Silent != nil, Rate: figure.Int(int64(src.Rate + .5)), Lag: "–"}
 		if src.Newest != nil {
 			l.Lag = lag(src.Lag)
 		}

@@ -66,16 +66,12 @@ func (l *loss) going(now time.Time) bool {
 // sourceRow is a source with its pace.
 type sourceRow struct {
 	api.Source
-	Rate   float64 // accepted a second, over the last ten
-	Silent bool
+	Rate float64 // accepted a second, over the last ten
 }
 
 // pace is what the watch remembers of a source.
 type pace struct {
 	accepted []sample // of the last ten seconds
-	moved    time.Time
-	gap      time.Duration // the longest between two arrivals
-	arrivals int
 }
 
 // sample is how many records had been accepted at a time.
@@ -89,15 +85,6 @@ const paceOver = 10 * time.Second
 
 // note notes how many records have been accepted. It is not noted once a second: a look may be late, and a page may have one made.
 func (p *pace) note(at time.Time, accepted int64) {
-	if n := len(p.accepted); n == 0 || p.accepted[n-1].n != accepted {
-		if !p.moved.IsZero() {
-			p.gap = max(p.gap, at.Sub(p.moved))
-		}
-		if accepted > 0 {
-			p.moved = at
-			p.arrivals++
-		}
-	}
 	p.accepted = append(p.accepted, sample{at, accepted})
 	for len(p.accepted) > 2 && at.Sub(p.accepted[1].at) >= paceOver {
 		p.accepted = p.accepted[1:]
@@ -111,16 +98,6 @@ func (p *pace) rate() float64 {
 		return float64(last.n-first.n) / d.Seconds()
 	}
 	return 0
-}
-
-// quiet says whether a source has been silent for longer than its habit: three times its longest gap so far and at least two
-// minutes; ten minutes while little is known of it.
-func (p *pace) quiet(now time.Time) bool {
-	limit := 10 * time.Minute
-	if p.arrivals > 20 {
-		limit = max(2*time.Minute, 3*p.gap)
-	}
-	return !p.moved.IsZero() && now.Sub(p.moved) > limit
 }
 
 // watch works out what changes from second to second, once for everybody.
@@ -278,8 +255,8 @@ func (w *watch) pace(s *state) {
 			w.paces[src.Source] = p
 		}
 		p.note(s.at, src.Accepted)
-		row := sourceRow{Source: src, Silent: p.quiet(s.at), Rate: p.rate()}
-		if row.Silent {
+		row := sourceRow{Source: src, Rate: p.rate()}
+		if src.Silent != nil {
 			s.silent = append(s.silent, src.Source)
 		}
 		s.sources = append(s.sources, row)

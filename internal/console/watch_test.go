@@ -126,3 +126,18 @@ func TestStreamEnds(t *testing.T) {
 		t.Errorf("the stream goes on after its session: %v", err)
 	}
 }
+
+// TestSilentIsBlind: a source from which nothing comes any more makes the plate Blind, and is told by name.
+func TestSilentIsBlind(t *testing.T) {
+	s := newSite(t)
+	at := s.now()
+	s.take("gateway-1", []whosaw.Record{{ID: "1", Source: "gateway-1", Time: at.UnixMilli(), Route: "GET /customers/{id}", Subjects: []string{"7"}, Outcome: whosaw.OutcomeDisclosed}})
+	plate := func() string { level, word, says := s.console.Level("en"); return level + " " + word + " " + says }
+	if got := plate(); strings.Contains(got, "silent") {
+		t.Errorf("silent at once: %s", got)
+	}
+	s.mu.Lock()
+	s.started = s.started.Add(-11 * time.Minute)
+	s.mu.Unlock()
+	s.eventually("the silent source is Blind", func() bool { return strings.HasPrefix(plate(), "blind") && strings.Contains(plate(), "gateway-1 silent") })
+}

@@ -16,5 +16,5 @@
 // It trusts the packages it joins to keep their own promises.
 //
 // Read next: case.go (open, import), importer.go (the stages), feed.go (records in order of arrival), live.go and take.go
-// (the running ledger), investigate.go (the answer), attack.go (findings to scopes).
+// (the running ledger), habit.go (which sources fell silent), investigate.go (the answer), attack.go (findings to scopes).
 package pipeline

@@ -37,7 +37,8 @@ type LiveConfig struct {
 	// Appended is told of records that are on disk, before their sender is; of several calls at once in any order. It may not keep them.
 	// nil: nobody is.
 	Appended func(records []whosaw.Record, receipts []ledger.Receipt)
-	// StateDir is the data directory: the state of the detectors is written there now and then, and read at the start. "": neither.
+	// StateDir is the data directory: the state of the detectors, and how the sources send, is written there now and then, and read at the
+	// start. "": neither.
 	StateDir string
 	// Anew has the ledger replayed all the same: what Raise and Verdict keep is new, or gone.
 	Anew bool
@@ -125,6 +126,7 @@ func Start(cfg LiveConfig) (*Live, error) {
 	}
 	l.engine = l.newEngine()
 	l.position.Store(cfg.Now().UnixNano())
+	l.sources.began = cfg.Now().UnixMilli()
 	view, err := led.View(0)
 	if err == nil {
 		l.last = view.Last()
@@ -133,6 +135,9 @@ func Start(cfg LiveConfig) (*Live, error) {
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("look at the ledger: %w", err)
+	}
+	if err := l.sources.remember(l.habitsPath()); err != nil {
+		cfg.Logger.Warn("it is not known how the sources sent before the start", "error", err)
 	}
 	l.resume(ctx, view)
 	if past := l.judged.Load(); cfg.Watch != nil && cfg.WatchBack > 0 && past > 0 {
@@ -211,6 +216,7 @@ func (l *Live) Close(ctx context.Context) error {
 	<-l.built
 	<-l.shown
 	l.saveState(context.WithoutCancel(ctx), true)
+	l.keepSources()
 	return errors.Join(l.engine.Close(), l.asked.close(), l.ledger.Close())
 }
 

@@ -130,7 +130,9 @@ func (l *Live) Take(ctx context.Context, b *ingest.Batch, from Sender) (Outcome,
 		}
 	}
 	slices.SortStableFunc(out.Rejects, func(a, b ingest.RejectedLine) int { return cmp.Compare(a.Line, b.Line) })
-	l.sources.count(source, l.cfg.Now().UnixMilli(), newest, &out)
+	if l.sources.count(source, l.cfg.Now().UnixMilli(), newest, &out) {
+		l.keepSources()
+	}
 	if l.cfg.Rejects != nil {
 		if err := l.cfg.Rejects.Add(out.Rejects); err != nil {
 			return Outcome{}, fmt.Errorf("keep rejected lines: %w", err)
@@ -294,12 +296,19 @@ type SourceStatus struct {
 	Rejected   int64
 	Received   int64 // when its last batch came; 0: none since the start
 	Newest     int64 // greatest event time
+
+	habit habit
+	began int64 // the server
 }
 
 // sources counts what comes. The zero value is ready.
 type sources struct {
-	mu sync.Mutex
-	by map[string]*SourceStatus
+	mu    sync.Mutex
+	by    map[string]*SourceStatus
+	began int64
+	kept  int64 // when the habits were written last
+
+	writing sync.Mutex // held while they are
 }
 
 func (s *sources) get(name string) *SourceStatus {
@@ -308,13 +317,14 @@ func (s *sources) get(name string) *SourceStatus {
 	}
 	st := s.by[name]
 	if st == nil {
-		st = &SourceStatus{Source: strings.Clone(name)}
+		st = &SourceStatus{Source: strings.Clone(name), began: s.began}
 		s.by[st.Source] = st
 	}
 	return st
 }
 
-func (s *sources) count(name string, now, newest int64, out *Outcome) {
+// count reports whether the habits are to be written.
+func (s *sources) count(name string, now, newest int64, out *Outcome) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.get(name)
@@ -324,6 +334,15 @@ func (s *sources) count(name string, now, newest int64, out *Outcome) {
 	st.Rejected += int64(len(out.Rejects))
 	st.Received = now
 	st.Newest = max(st.Newest, newest)
+	if out.Accepted == 0 {
+		return false
+	}
+	first := st.habit.Moved == 0
+	if st.habit.came(now, s.began); !first && now-s.kept < habitsEvery {
+		return false
+	}
+	s.kept = now
+	return true
 }
 
 // recover finds the newest event time of the sources in the last part of the ledger.
