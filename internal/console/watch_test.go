@@ -139,5 +139,7 @@ func TestSilentIsBlind(t *testing.T) {
 	s.mu.Lock()
 	s.started = s.started.Add(-11 * time.Minute)
 	s.mu.Unlock()
-	s.eventually("the silent source is Blind", func() bool { return strings.HasPrefix(plate(), "blind") && strings.Contains(plate(), "gateway-1 silent") })
+	s.eventually("the silent source is Blind", func() bool {
+		return strings.HasPrefix(plate(), "blind") && strings.Contains(plate(), "gateway-1 silent")
+	})
 }
