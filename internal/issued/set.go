@@ -2,6 +2,7 @@ package issued
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -77,8 +78,7 @@ func (s *Set) spill() {
 
 // place gives the bits of the sieve that are a credential's.
 func (s *Set) place(x *entry) (block []uint64, bits [sieveProbes]uint) {
-	h := int(x[0]) | int(x[1])<<8 | int(x[2])<<16 | int(x[3])<<24
-	at := h % (len(s.sieve) / blockWords) * blockWords
+	at := binary.LittleEndian.Uint32(x[:]) % uint32(len(s.sieve)/blockWords) * blockWords
 	for i := range bits {
 		bits[i] = uint(x[4+2*i]) | uint(x[5+2*i]&1)<<8
 	}
