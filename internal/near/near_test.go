@@ -1,6 +1,7 @@
 package near_test
 
 import (
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -97,4 +98,26 @@ func cpu() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestLarge writes to the end of memory of several sizes, and past the collector.
+func TestLarge(t *testing.T) {
+	for _, n := range []int{0, 1, 500, 4096/8 + 1, 1 << 19, 1<<20 + 3} {
+		list := near.Large[uint64](n)
+		if len(list) != n {
+			t.Fatalf("%d values for %d", len(list), n)
+		}
+		for i := range list {
+			if list[i] != 0 {
+				t.Fatalf("value %d of %d is not 0", i, n)
+			}
+			list[i] = uint64(i)
+		}
+		runtime.GC()
+		for i := range list {
+			if list[i] != uint64(i) {
+				t.Fatalf("value %d of %d is %d", i, n, list[i])
+			}
+		}
+	}
 }

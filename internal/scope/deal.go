@@ -47,8 +47,8 @@ func (w *liner) dealer(to *lines, largest uint64) *deal {
 	return d
 }
 
-// hitRoom has what pieces keep hits in: a list is often one of many, and memory that was just used costs less.
-var hitRoom = sync.Pool{New: func() any { return new([dealMost]uint64) }}
+// hitRoom has what pieces keep hits in.
+var hitRoom sync.Pool
 
 // add deals a hit out. t is counted from the base, set is below 1<<index.HitSet.
 func (d *deal) add(w *liner, subject, t, set uint64) {
@@ -70,7 +70,7 @@ func (w *liner) full(d *deal, at uint64) {
 	w.budget.take(8 * d.room)
 	d.taken += 8 * d.room
 	if d.room == dealMost {
-		p.Hits = hitRoom.Get().(*[dealMost]uint64)[:]
+		p.Hits = w.hitRoom.get(&hitRoom)[:]
 	} else {
 		p.Hits = make([]uint64, d.room)
 	}

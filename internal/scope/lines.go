@@ -237,6 +237,9 @@ type liner struct {
 	byRealm map[uint32]*lines
 
 	batch rowBatch
+
+	lineRoom rooms[[linePage]line]
+	hitRoom  rooms[[dealMost]uint64]
 }
 
 func newLiner(l *lineup) *liner {
@@ -390,14 +393,14 @@ func (w *liner) page(to *lines, subject uint64) *[linePage]line {
 	p := to.pages[subject>>lineShift]
 	if p == nil {
 		w.budget.take(linePage * lineBytes)
-		p = pageRoom.Get().(*[linePage]line)
+		p = w.lineRoom.get(&pageRoom)
 		to.pages[subject>>lineShift] = p
 	}
 	return p
 }
 
-// pageRoom has pages without lines: memory that was just used costs less.
-var pageRoom = sync.Pool{New: func() any { return new([linePage]line) }}
+// pageRoom has pages without lines.
+var pageRoom sync.Pool
 
 // drop gives the memory of a page back, of which nobody needs the lines any more.
 func (l *lines) drop(page int) {

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/whosaw/whosaw"
 )
@@ -95,71 +94,103 @@ func (l *lister) cells() []lastCell {
 	return out
 }
 
-// printer writes lines: each worker makes the text of a page, then waits until the pages before are written.
+// printer writes lines: the workers make the texts of pages. The one that has the page whose turn it is writes it, and those behind it that are
+// made by then; nobody waits for it but who is far ahead.
 type printer struct {
 	*lister
 	lines *lines
 	w     io.Writer
 	cells []lastCell
 
-	next atomic.Int64 // page to be made
-	mu   sync.Mutex
-	cond sync.Cond
-	turn int // page to be written
-	err  error
+	mu    sync.Mutex
+	freed sync.Cond       // there is a free text, or the list is given up
+	free  []*[]byte       // texts that nobody uses
+	next  int             // page to be made
+	made  map[int]*[]byte // pages that wait for their turn
+	turn  int             // page to be written
+	busy  bool            // somebody writes
+	err   error
 }
 
+// textsAhead is how many texts there are for each worker: the more, the less who makes them waits for who writes them.
+const textsAhead = 4
+
 func (p *printer) print(ctx context.Context) error {
-	p.cond.L = &p.mu
+	p.freed.L = &p.mu
+	p.made = map[int]*[]byte{}
 	var pages []int
 	for at, page := range p.lines.pages {
 		if page != nil {
 			pages = append(pages, at)
 		}
 	}
+	workers := max(1, min(p.workers, len(pages)))
+	for range min(textsAhead*workers, len(pages)) {
+		p.free = append(p.free, textRoom.Get().(*[]byte))
+	}
 	var wg sync.WaitGroup
-	for range max(1, min(p.workers, len(pages))) {
+	for range workers {
 		wg.Go(func() {
-			room := textRoom.Get().(*[]byte)
-			defer textRoom.Put(room)
-			text := *room
 			var days dayTexts
 			for {
-				n := int(p.next.Add(1) - 1)
-				if n >= len(pages) {
+				n, text := p.take(len(pages))
+				if text == nil {
 					return
 				}
-				text = p.page(text[:0], pages[n], &days)
-				*room = text
+				*text = p.page((*text)[:0], pages[n], &days)
 				p.lines.drop(pages[n])
-				if !p.write(ctx, n, text) {
-					return
-				}
+				p.give(ctx, n, text)
 			}
 		})
 	}
 	wg.Wait()
+	for _, text := range p.free {
+		textRoom.Put(text)
+	}
 	return p.err
 }
 
-// write writes the text of a page when its turn has come. It reports false if the list is given up.
-func (p *printer) write(ctx context.Context, n int, text []byte) bool {
+// take gives the next of n pages and room for its text; nil if there is none, or the list is given up.
+func (p *printer) take(n int) (int, *[]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.turn != n && p.err == nil {
-		p.cond.Wait()
+	for p.err == nil && p.next < n && len(p.free) == 0 {
+		p.freed.Wait()
 	}
-	if p.err == nil && ctx.Err() != nil {
-		p.err = context.Cause(ctx)
+	if p.err != nil || p.next == n {
+		return 0, nil
 	}
-	if p.err == nil {
-		if _, err := p.w.Write(text); err != nil {
-			p.err = fmt.Errorf("write the list: %w", err)
+	last := len(p.free) - 1
+	text := p.free[last]
+	p.free = p.free[:last]
+	p.next++
+	return p.next - 1, text
+}
+
+// give hands over the text of a page, and writes what can be written unless somebody does.
+func (p *printer) give(ctx context.Context, n int, text *[]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.made[n] = text
+	if p.busy {
+		return
+	}
+	p.busy = true
+	for text := p.made[p.turn]; text != nil && p.err == nil; text = p.made[p.turn] {
+		delete(p.made, p.turn)
+		p.mu.Unlock()
+		err := context.Cause(ctx)
+		if err == nil {
+			if _, err = p.w.Write(*text); err != nil {
+				err = fmt.Errorf("write the list: %w", err)
+			}
 		}
+		p.mu.Lock()
+		p.err, p.free = err, append(p.free, text)
+		p.turn++
+		p.freed.Broadcast()
 	}
-	p.turn++
-	p.cond.Broadcast()
-	return p.err == nil
+	p.busy = false
 }
 
 // textRoom has room for the text of a page.
