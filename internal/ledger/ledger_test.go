@@ -144,6 +144,41 @@ func check(t fataler, v *ledger.View, want []whosaw.Record) {
 	if !slices.Equal(seqs, due) {
 		t.Fatalf("references came with sequences %v, want %v", seqs, due)
 	}
+	checkSome(t, v, want)
+}
+
+// checkSome asks for issuances of some credentials, and sees what it is asked about.
+func checkSome(t fataler, v *ledger.View, want []whosaw.Record) {
+	t.Helper()
+	wanted := func(kind whosaw.Type, realm, credential string) bool {
+		return kind == whosaw.TypeIssuance && (realm+credential == "shops1" || credential == "s2" || credential == "")
+	}
+	var seqs, due []uint64
+	for i := range v.Parts() {
+		err := v.SomeReferences(ctx, i, func(seq uint64, kind whosaw.Type, realm, credential string) bool {
+			if r := &want[seq-1]; r.Type != kind || r.Realm != realm || r.Credential != credential {
+				t.Fatalf("reference %d is asked for as %v of %q in %q", seq, kind, credential, realm)
+			}
+			return wanted(kind, realm, credential)
+		}, func(seq uint64, r *whosaw.Record) error {
+			seqs = append(seqs, seq)
+			if diff := cmp.Diff(want[seq-1], *r, same); diff != "" {
+				t.Fatalf("reference %d: %s", seq, diff)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range want {
+		if wanted(want[i].Type, want[i].Realm, want[i].Credential) {
+			due = append(due, uint64(i+1))
+		}
+	}
+	if !slices.Equal(seqs, due) {
+		t.Fatalf("some references came with sequences %v, want %v", seqs, due)
+	}
 }
 
 // checkParts compares what the parts say of themselves, and their columns.

@@ -39,3 +39,19 @@ func (k *Known) Kept() uint64 {
 	}
 	return k.asOf
 }
+
+// MaxFew sets how many credentials are kept of a ledger with many issuances.
+func MaxFew(n int) (before int) {
+	before, maxFew = maxFew, n
+	return before
+}
+
+// FewKept is the sequence as of which the records of few credentials are kept, 0 if none are.
+func (k *Known) FewKept() uint64 {
+	k.few.mu.Lock()
+	defer k.few.mu.Unlock()
+	if k.few.kept == nil {
+		return 0
+	}
+	return k.few.kept.asOf
+}

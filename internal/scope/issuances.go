@@ -103,7 +103,7 @@ type credentialSet struct {
 
 // credentials gives those of the chunk's accesses.
 func (c *chunk) credentials() *credentialSet {
-	s := &credentialSet{}
+	var hashes []uint64
 	realm := make([]uint32, len(c.Credential.Dict)) // in which a credential was noted last, and 1 more
 	for i := range c.N {
 		code := c.Credential.Codes[i]
@@ -111,10 +111,15 @@ func (c *chunk) credentials() *credentialSet {
 			continue
 		}
 		realm[code] = c.Realm.Codes[i] + 1
-		s.sorted = append(s.sorted, index.CredentialHash(c.Realm.At(i), c.Credential.Dict[code]))
+		hashes = append(hashes, index.CredentialHash(c.Realm.At(i), c.Credential.Dict[code]))
 	}
-	slices.Sort(s.sorted)
-	s.sorted = slices.Compact(s.sorted)
+	return newCredentialSet(hashes)
+}
+
+// newCredentialSet makes one of hashes, which it sorts.
+func newCredentialSet(hashes []uint64) *credentialSet {
+	slices.Sort(hashes)
+	s := &credentialSet{sorted: slices.Compact(hashes)}
 	words := 1
 	for words < len(s.sorted)/4 { // sixteen bits each
 		words *= 2

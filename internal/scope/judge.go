@@ -24,16 +24,30 @@ func (e *Engine) Judge(ctx context.Context, list []whosaw.Record) ([]Judgement, 
 		if err != nil {
 			return err
 		}
-		known, err := q.whole(ctx, w)
-		if err != nil {
-			return err
-		}
-		for i := range list {
-			out[i] = judged(known, &list[i], q.subjectsOf(known, &list[i]))
-		}
-		return nil
+		return q.judge(ctx, w, list, func(known *reference.Index) {
+			for i := range list {
+				out[i] = judged(known, &list[i], q.subjectsOf(known, &list[i]))
+			}
+		})
 	})
 	return out, err
+}
+
+// judge calls fn with what the records of a world say about some accesses.
+func (q *question) judge(ctx context.Context, w *world, list []whosaw.Record, fn func(known *reference.Index)) error {
+	if !w.kept() && w.many() {
+		known := &few{}
+		if q.known != nil {
+			known = &q.known.few
+		}
+		return known.judge(ctx, w, credentialsOf(list), fn)
+	}
+	known, err := q.whole(ctx, w)
+	if err != nil {
+		return err
+	}
+	fn(known)
+	return nil
 }
 
 // judged judges an access that asked for the data of some subjects.

@@ -22,6 +22,8 @@ type Known struct {
 	asOf  uint64
 	gone  uint64 // see index.Gone: what retention removes, nobody knows any more
 	users int
+
+	few few // instead, where there are too many issuances
 }
 
 // maxKnown is how many issuances are kept at most, of some 70 bytes each. What is more is read for each view.

@@ -1,0 +1,159 @@
+package scope_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/index"
+	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/scope"
+)
+
+// fewWorld is a growing ledger with more reference records than questions hold.
+type fewWorld struct {
+	*ledger.Ledger
+	g  *rand.Rand
+	at int64
+}
+
+// grow appends accesses, and records of all kinds that explain them.
+func (w *fewWorld) grow(t *rapid.T, n int) {
+	var rs []whosaw.Record
+	for range n {
+		w.at++
+		r := w.access()
+		r.Source, r.Position, r.Time = "web", w.at, start+w.at/8 // several at once
+		switch w.g.IntN(12) {
+		case 0, 1, 2:
+			r.Type, r.Ref, r.Fields, r.Status = whosaw.TypeIssuance, &whosaw.Reference{}, nil, 0
+			if w.g.IntN(3) == 0 {
+				r.Subjects = nil
+			}
+		case 3:
+			r.Type, r.Ref, r.Fields, r.Status = whosaw.TypeReason, &whosaw.Reference{Kind: "order", From: start + w.at/8 - 2, Until: start + w.at/8 + 2}, nil, 0
+		case 4:
+			a, b := strconv.Itoa(w.g.IntN(3)), strconv.Itoa(w.g.IntN(3))
+			r = whosaw.Record{
+				Type: whosaw.TypeSubject, Source: "web", Position: w.at, Time: start + w.at/8, Realm: r.Realm, Subjects: []string{a},
+				Ref: &whosaw.Reference{State: []string{"active", "deleted"}[w.g.IntN(2)], Contacts: []string{b}},
+			}
+		}
+		rs = append(rs, r)
+	}
+	if _, err := w.Append(context.Background(), rs); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// access makes one as a page has it.
+func (w *fewWorld) access() whosaw.Record {
+	r := whosaw.Record{
+		Realm: []string{"", "", "b"}[w.g.IntN(3)], Credential: "c" + strconv.Itoa(w.g.IntN(16)), Key: []string{"", "k", "k2"}[w.g.IntN(3)],
+		Principal: []string{"", "customer:1", "customer:2", "staff:kim"}[w.g.IntN(4)],
+		Time:      start + w.g.Int64N(w.at/8+1), Subjects: []string{strconv.Itoa(w.g.IntN(3))}, Fields: []string{"name"}, Status: 200,
+	}
+	if w.g.IntN(10) == 0 {
+		r.Credential = ""
+	}
+	return r
+}
+
+// TestFew judges accesses by views of a growing ledger, older ones too, with the issuances of few credentials kept between them: all that is said is what
+// each view says alone, with all its records.
+func TestFew(t *testing.T) {
+	defer scope.ManyReferences(scope.ManyReferences(14))
+	few, explained, older := 0, 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		ctx := context.Background()
+		defer scope.MaxFew(scope.MaxFew(rapid.SampledFrom([]int{9, 1000}).Draw(t, "kept")))
+		dir, err := os.MkdirTemp("", "whosaw-few-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		l, err := ledger.Open(ledger.Config{Dir: dir, SegmentRecords: 30, Throwaway: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks, known := index.Attach(l, true), &scope.Known{}
+		defer func() { _ = l.Close(); _ = blocks.Close() }()
+		w := &fewWorld{Ledger: l, g: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 2))}
+		var views []*ledger.View
+		forget := func() {
+			for _, v := range views {
+				if err := v.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			views = nil
+		}
+		defer forget()
+		for range rapid.IntRange(4, 24).Draw(t, "steps") {
+			switch rapid.IntRange(0, 11).Draw(t, "what") {
+			case 0:
+				if err := l.Seal(ctx); err != nil {
+					t.Fatal(err)
+				}
+			case 1:
+				if _, err := l.Purge(ctx, start+w.at/24, time.UnixMilli(start+w.at)); err != nil {
+					t.Fatal(err)
+				}
+				forget() // what retention removed can be read no more
+			case 2: // nothing but accesses
+				if _, err := l.Append(ctx, []whosaw.Record{{Source: "api", Position: w.at, Time: start + w.at, ID: fmt.Sprint(w.g.Uint64()), Subjects: []string{"1"}}}); err != nil {
+					t.Fatal(err)
+				}
+			default:
+				w.grow(t, rapid.SampledFrom([]int{1, 1, 2, 3, 40}).Draw(t, "records"))
+			}
+			v, err := l.View(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			views = append(views, v)
+			for range 5 {
+				i := len(views) - 1
+				if w.g.IntN(3) == 0 {
+					i = w.g.IntN(len(views))
+				}
+				var list []whosaw.Record
+				for range w.g.IntN(4) {
+					list = append(list, w.access())
+				}
+				before := known.FewKept()
+				got, err := scope.New(views[i], nil, scope.Config{Index: blocks, Known: known}).Judge(ctx, list)
+				want, err2 := scope.New(views[i], nil, scope.Config{}).Judge(ctx, list)
+				if err := errors.Join(err, err2); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Fatalf("view up to %d of %d (-alone +kept):\n%s", views[i].Last(), w.at, diff)
+				}
+				if known.FewKept() > 0 {
+					few++
+				}
+				if before > views[i].Last() {
+					older++
+				}
+				for _, j := range want {
+					if j.Explained {
+						explained++
+					}
+				}
+			}
+		}
+	})
+	if few == 0 || explained == 0 || older == 0 {
+		t.Errorf("%d lists were judged by few records, %d accesses are explained, %d views were older than what is kept", few, explained, older)
+	}
+}
