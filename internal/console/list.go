@@ -287,17 +287,20 @@ func inert(s string) string {
 	return s
 }
 
-// diff is how two lists differ.
-type diff struct {
-	added, removed, same int64
-	addedIDs, removedIDs []string
-}
-
 const diffIDs = 12
 
-// difference walks two lists side by side: both are in the same order.
-func difference(ctx context.Context, q *pipeline.Question, a, b whosaw.Filter) (diff, error) {
-	var d diff
+// difference compares two lists with what is kept.
+func (c *Console) difference(ctx context.Context, q *pipeline.Question, a, b whosaw.Filter) (scope.Difference, error) {
+	d, err := c.memo.Difference(ctx, q.Engine, a, b, diffIDs)
+	if errors.Is(err, scope.ErrNoMemo) {
+		return walk(ctx, q, a, b)
+	}
+	return d, err
+}
+
+// walk compares two lists side by side: both are in the same order.
+func walk(ctx context.Context, q *pipeline.Question, a, b whosaw.Filter) (scope.Difference, error) {
+	var d scope.Difference
 	var failed [2]error
 	open := func(f whosaw.Filter, at int) (func() (whosaw.ListRow, bool), func()) {
 		return iter.Pull(func(yield func(whosaw.ListRow) bool) {
@@ -321,17 +324,17 @@ func difference(ctx context.Context, q *pipeline.Question, a, b whosaw.Filter) (
 	for okA || okB {
 		switch order := compareRows(x, y); {
 		case okA && okB && order == 0:
-			d.same++
+			d.Same++
 			x, okA = nextA()
 			y, okB = nextB()
 		case okB && (!okA || order > 0):
-			if d.added++; len(d.addedIDs) < diffIDs {
-				d.addedIDs = append(d.addedIDs, y.Subject)
+			if d.Added++; len(d.AddedIDs) < diffIDs {
+				d.AddedIDs = append(d.AddedIDs, y.Subject)
 			}
 			y, okB = nextB()
 		default:
-			if d.removed++; len(d.removedIDs) < diffIDs {
-				d.removedIDs = append(d.removedIDs, x.Subject)
+			if d.Removed++; len(d.RemovedIDs) < diffIDs {
+				d.RemovedIDs = append(d.RemovedIDs, x.Subject)
 			}
 			x, okA = nextA()
 		}

@@ -503,12 +503,12 @@ func (c *Console) scopeCompare(w http.ResponseWriter, r *http.Request, who api.W
 		return err
 	}
 	defer end()
-	d, err := difference(ctx, q, fa, fb)
+	d, err := c.difference(ctx, q, fa, fb)
 	if err != nil {
 		return asked(ctx, err)
 	}
 	out := &comparison{
-		scopePage: p, Added: figure.Int(d.added), Removed: figure.Int(d.removed), Same: figure.Int(d.same), AddedIDs: d.addedIDs, GoneIDs: d.removedIDs,
+		scopePage: p, Added: figure.Int(d.Added), Removed: figure.Int(d.Removed), Same: figure.Int(d.Same), AddedIDs: d.AddedIDs, GoneIDs: d.RemovedIDs,
 		ChipsA: p.chips(fa), ChipsB: p.chips(fb),
 	}
 	for _, v := range p.Versions {

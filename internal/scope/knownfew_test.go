@@ -157,3 +157,52 @@ func TestFew(t *testing.T) {
 		t.Errorf("%d lists were judged by few records, %d accesses are explained, %d views were older than what is kept", few, explained, older)
 	}
 }
+
+// TestFewOlder asks an older view about a credential that was issued since, then a newer one.
+func TestFewOlder(t *testing.T) {
+	defer scope.ManyReferences(scope.ManyReferences(4))
+	l, err := ledger.Open(ledger.Config{Dir: t.TempDir(), SegmentRecords: 10, Throwaway: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks, known, at := index.Attach(l, true), &scope.Known{}, int64(0)
+	defer func() { _ = l.Close(); _ = blocks.Close() }()
+	issue := func(credentials ...string) *ledger.View {
+		t.Helper()
+		for _, c := range credentials {
+			at++
+			r := whosaw.Record{Type: whosaw.TypeIssuance, Source: "web", Position: at, Time: start + at, Credential: c, Ref: &whosaw.Reference{}}
+			if _, err := l.Append(t.Context(), []whosaw.Record{r}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		v, err := l.View(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = v.Close() })
+		return v
+	}
+	ask := func(v *ledger.View, credential string, want bool) {
+		t.Helper()
+		got, err := scope.New(v, nil, scope.Config{Index: blocks, Known: known}).Judge(t.Context(), []whosaw.Record{{Credential: credential, Time: start}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got[0].Issued != want {
+			t.Errorf("%s by the view up to %d: issued is %t, want %t", credential, v.Last(), got[0].Issued, want)
+		}
+	}
+	issue("a", "a", "a", "a", "a", "a", "a", "a", "a")
+	if err := l.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	older, newer := issue("b"), issue("c")
+	ask(newer, "b", true)
+	ask(older, "c", false)
+	ask(newer, "c", true)
+	ask(older, "c", false)
+	if known.FewKept() != newer.Last() {
+		t.Error("the test does not ask what is kept")
+	}
+}
