@@ -206,7 +206,9 @@ func (x *sample) subjects() {
 		return path
 	}
 	subject("subject", x.customer(1000))
-	subject("subject-first", x.customer(0)) // of bench/'s customers the one that is opened most
+	first := subject("subject-first", x.customer(0)) // of bench/'s customers the one that is opened most
+	x.plain("subject-first-only", first+"?only=unexplained")
+	subject("subject-another", x.customer(2000)) // its first look is that of a server that has shown others
 	// One with more accesses than a page has.
 	id := "bench-" + strconv.FormatInt(x.now().UnixMilli(), 10)
 	var list []whosaw.Record

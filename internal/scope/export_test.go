@@ -55,3 +55,9 @@ func (k *Known) FewKept() uint64 {
 	}
 	return k.few.kept.asOf
 }
+
+// JudgedAtOnce sets how many accesses are judged at once.
+func JudgedAtOnce(n int) (before int) {
+	before, judgedAtOnce = judgedAtOnce, n
+	return before
+}

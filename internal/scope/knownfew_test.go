@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/whosaw/whosaw"
@@ -72,7 +74,9 @@ func (w *fewWorld) access() whosaw.Record {
 // each view says alone, with all its records.
 func TestFew(t *testing.T) {
 	defer scope.ManyReferences(scope.ManyReferences(14))
-	few, explained, older := 0, 0, 0
+	defer scope.JudgedAtOnce(scope.JudgedAtOnce(3))
+	yes, no := true, false
+	few, explained, older, listed := 0, 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		ctx := context.Background()
 		defer scope.MaxFew(scope.MaxFew(rapid.SampledFrom([]int{9, 1000}).Draw(t, "kept")))
@@ -145,6 +149,17 @@ func TestFew(t *testing.T) {
 				if before > views[i].Last() {
 					older++
 				}
+				f := whosaw.Filter{{Explained: &yes}}
+				if w.g.IntN(2) == 0 {
+					f = whosaw.Filter{{Issued: &no, Key: []string{"k"}}}
+				}
+				f[0].AsOf = uint64(w.g.Int64N(2)) * views[i].Last() / 2
+				alone := subjectPages(t, scope.New(views[i], nil, scope.Config{}), f, 1000)
+				paged := subjectPages(t, scope.New(views[i], nil, scope.Config{Index: blocks, Known: known}), f, 1+w.g.IntN(6))
+				if diff := cmp.Diff(alone, paged, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+					t.Fatalf("accesses by the view up to %d of %d, %+v (-alone +kept):\n%s", views[i].Last(), w.at, f, diff)
+				}
+				listed += len(alone)
 				for _, j := range want {
 					if j.Explained {
 						explained++
@@ -153,8 +168,26 @@ func TestFew(t *testing.T) {
 			}
 		}
 	})
-	if few == 0 || explained == 0 || older == 0 {
-		t.Errorf("%d lists were judged by few records, %d accesses are explained, %d views were older than what is kept", few, explained, older)
+	if few == 0 || explained == 0 || older == 0 || listed == 0 {
+		t.Errorf("%d lists were judged by few records, %d accesses are explained, %d views were older than what is kept, %d accesses were listed", few, explained, older, listed)
+	}
+}
+
+// subjectPages gives all accesses to a customer that match, asked page by page.
+func subjectPages(t *rapid.T, e *scope.Engine, f whosaw.Filter, page int) (all []whosaw.Record) {
+	t.Helper()
+	for cursor := ""; ; {
+		a, err := e.Subject(context.Background(), nil, "1", f, page, cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cursor = a.Next; cursor == "" {
+			return append(all, a.Accesses...)
+		}
+		if len(a.Accesses) != page {
+			t.Fatalf("a page of %d accesses has %d", page, len(a.Accesses))
+		}
+		all = append(all, a.Accesses...)
 	}
 }
 

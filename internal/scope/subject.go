@@ -59,15 +59,7 @@ func (e *Engine) Subject(ctx context.Context, realm *string, id string, filter w
 // subject fills in a page of the accesses to one subject.
 func (q *question) subject(ctx context.Context, answer *whosaw.SubjectAnswer, after place, limit int) error {
 	for again := false; ; again = true {
-		found, err := q.newest(ctx, answer.Subject, after, limit+1)
-		if err != nil {
-			return err
-		}
-		more := len(found) > limit
-		if more {
-			found = found[:limit]
-		}
-		records, err := q.records(ctx, found)
+		found, records, more, err := q.page(ctx, answer.Subject, after, limit)
 		if errors.Is(err, errBlock) && !again {
 			continue // the block is not asked any more
 		}
@@ -82,6 +74,25 @@ func (q *question) subject(ctx context.Context, answer *whosaw.SubjectAnswer, af
 		answer.Accesses, answer.Gaps = records, q.purgedGaps()
 		return nil
 	}
+}
+
+// page finds and reads a page of the accesses, and tells whether there are more.
+func (q *question) page(ctx context.Context, id string, after place, limit int) (found []spot, records []whosaw.Record, more bool, err error) {
+	late, err := q.judgedLater(ctx)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	if late != nil {
+		return q.judgedPage(ctx, late, id, after, limit)
+	}
+	if found, err = q.newest(ctx, id, after, limit+1); err != nil {
+		return nil, nil, false, err
+	}
+	if more = len(found) > limit; more {
+		found = found[:limit]
+	}
+	records, err = q.records(ctx, found)
+	return found, records, more, err
 }
 
 // spot is an access by where it lies.
