@@ -19,11 +19,12 @@ import (
 
 var (
 	benchAccesses = flag.Int("console.accesses", 500_000, "accesses in the ledger of BenchmarkPages")
+	benchFresh    = flag.Int("console.fresh", 100, "accesses that come in before each look of BenchmarkPages, and log-ins with them")
 	benchLedger   = flag.String("console.ledger", "", "a directory with a ledger for BenchmarkPages: DIR/whosaw, as bench/ makes it with -dir DIR; the detectors stand still at their first finding")
 )
 
 // BenchmarkPages asks for every page and part that a console serves, over a ledger: how long the first look takes until it is whole (first-ms), and its
-// longest turn (turn-ms); then, warm, after some records more each time, milliseconds of wall time and of processor time each.
+// longest turn (turn-ms); then, warm, after some accesses and log-ins more each time, milliseconds of wall time and of processor time each.
 func BenchmarkPages(b *testing.B) {
 	s := newSite(b, guardedPages(b))
 	if *benchLedger == "" {
@@ -48,7 +49,7 @@ func BenchmarkPages(b *testing.B) {
 			before := processor()
 			for b.Loop() {
 				b.StopTimer()
-				_, err := s.ledger.Append(b.Context(), s.visits(100))
+				_, err := s.ledger.Append(b.Context(), s.logins(s.visits(*benchFresh)))
 				check(b, err)
 				b.StartTimer()
 				if _, next := x.get(a); next != "" {
@@ -70,6 +71,18 @@ func (s *site) visits(n int) (list []whosaw.Record) {
 		list = append(list, whosaw.Record{
 			Time: s.now().UnixMilli(), Source: "gateway-1", Position: s.visited, Route: "GET /me", Status: 200, Fields: meFields, Subjects: []string{id},
 			Principal: "customer:" + id, Credential: "c" + id, Key: "login-main", IP: netip.AddrFrom4([4]byte{100, 64, byte(s.visited % 40_000 >> 8), byte(s.visited)}),
+		})
+	}
+	return list
+}
+
+// logins adds the log-ins of some of those who make accesses.
+func (s *site) logins(list []whosaw.Record) []whosaw.Record {
+	n := len(list)
+	for i := 0; i < n; i += 20 {
+		r := list[i]
+		list = append(list, whosaw.Record{
+			Type: whosaw.TypeIssuance, Time: r.Time, Source: "login", Position: r.Position, Credential: r.Credential, Key: r.Key, Subjects: r.Subjects, Ref: &whosaw.Reference{},
 		})
 	}
 	return list

@@ -110,6 +110,7 @@ func (x *sample) scopes() {
 		for _, part := range []string{"/counts", "/course", "/list", "/list?at=20"} {
 			x.plain(f.name+part, at+part)
 		}
+		x.plain(f.name+"/list-then", at+"/list?at=20&seq="+strconv.FormatUint(x.live.Last()/2+12345, 10))
 		x.plain(f.name+"/list-end", at+"/list?at="+strconv.Itoa(1<<40))
 		for _, by := range members {
 			x.plain(f.name+"/narrow-"+by, at+"/narrow?by="+by)
