@@ -190,6 +190,21 @@ func MakeIssued(c *ledger.Chunk, asOf, gone uint64, own []uint64, issued func(i 
 	return (&sideMaker{c, b.accessOfRows(), issued}).make(asOf, gone, own)
 }
 
+// ByAccess gives what the table says of each access of its segment. c must have IssuedColumns; nil if it is of another segment.
+func (x *Issued) ByAccess(c *ledger.Chunk) []bool {
+	b := &builder{c: c}
+	b.readOrigins()
+	rows := b.accessOfRows()
+	if len(rows) != x.rows {
+		return nil
+	}
+	out := make([]bool, c.N)
+	for at, i := range rows {
+		out[i] = x.Row(at)
+	}
+	return out
+}
+
 // encode gives the bytes of a side table's file.
 func (x *Issued) encode(segment ledger.SegmentID, block uint32) []byte {
 	unissued, own := &x.unissued.steps, &x.own.steps

@@ -71,6 +71,26 @@ func (x *Index) Claimant(realm, credential, principal string, issued bool) strin
 	return ""
 }
 
+// Explains reports whether a record is one of those that Explained goes by, for accesses at event times from one on and before another.
+func Explains(r *whosaw.Record, from, to int64) bool {
+	switch r.Type {
+	case whosaw.TypeReason:
+		s, ok := stretch(r)
+		return ok && s.from < to && s.until > from
+	case whosaw.TypeSubject:
+		return r.Ref != nil && r.Ref.Contacts != nil // whatever the time: they hold until a record states others
+	}
+	return false
+}
+
+// Explaining is how many entries Explained may look at: pairs of subject and principal that have a reason, and subjects with a history.
+func (x *Index) Explaining() (n int) {
+	for _, g := range x.realms {
+		n += len(g.reasons) + len(g.histories)
+	}
+	return n
+}
+
 // Explained reports whether the principal's access to the subject at event time t is explained: by a reason
 // record that covers it, as the customer's own issued session, or by a household link. Without a principal
 // or a subject there is nothing to explain, and it is not.

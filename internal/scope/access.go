@@ -29,6 +29,7 @@ type chunk struct {
 	realms      []uint32 // the question's number + 1 of each entry of the realm dictionary
 	worlds      []*chunkWorld
 	one         [1]ledger.SubjectID
+	alone       bool  // no side table is asked
 	err         error // the first one met while judging; hits returns it
 }
 
@@ -64,6 +65,9 @@ type chunkWorld struct {
 	*world
 	known        *reference.Index // all records; nil: not asked for yet
 	some         *reference.Index // see issuances
+	why          *reference.Index // see reasons
+	table        []bool           // see there
+	looked       bool             // for the table
 	byCredential []ledger.SubjectID
 	realmOf      []uint32 // the realm code for which byCredential was looked up
 
@@ -216,7 +220,7 @@ func (c *chunk) issuedTo(row uint32, world int) ledger.SubjectID {
 		w.realmOf = make([]uint32, len(c.Credential.Dict))
 	}
 	if w.byCredential[code] == joinUnknown || w.realmOf[code] != realm {
-		subject, ok := c.whole(w).SubjectOf(c.Realm.Dict[realm], c.Credential.Dict[code])
+		subject, ok := c.issuances(w).SubjectOf(c.Realm.Dict[realm], c.Credential.Dict[code])
 		w.byCredential[code], w.realmOf[code] = c.number(subject, ok), realm
 	}
 	return w.byCredential[code]
@@ -366,6 +370,9 @@ func (c *chunk) issued(row uint32, world int) bool {
 		return false
 	}
 	w := c.world(world)
+	if table := c.table(w); table != nil {
+		return table[row]
+	}
 	if w.issued == nil {
 		w.issued = make([]issuedMemo, len(c.Credential.Dict))
 	}
@@ -384,9 +391,12 @@ func (c *chunk) explained(row uint32, world int, ids []ledger.SubjectID) bool {
 	if len(ids) == 0 {
 		return false
 	}
-	index, realm := c.whole(c.world(world)), c.Realm.At(int(row))
+	w, realm := c.world(world), c.Realm.At(int(row))
 	issued := c.issued(row, world)
-	principal := index.Claimant(realm, c.Credential.At(int(row)), c.Principal.At(int(row)), issued)
+	principal := c.Principal.At(int(row))
+	if principal == "" && issued {
+		principal = c.issuances(w).Claimant(realm, c.Credential.At(int(row)), "", true)
+	}
 	if principal == "" {
 		return false
 	}
@@ -397,7 +407,7 @@ func (c *chunk) explained(row uint32, world int, ids []ledger.SubjectID) bool {
 		} else {
 			subject = strconv.FormatUint(uint64(id), 10)
 		}
-		if !index.Explained(realm, principal, subject, c.Time[row], issued) {
+		if !c.reasons(w).Explained(realm, principal, subject, c.Time[row], issued) {
 			return false
 		}
 	}

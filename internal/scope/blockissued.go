@@ -223,6 +223,7 @@ func (q *question) issuedOf(ctx context.Context, part int, p *ledger.Part, b *in
 			return nil, fmt.Errorf("load part %d: %w", part, err)
 		}
 		judged := newChunk(ctx, q, part, c, nil)
+		judged.alone = true // it makes the table
 		x := index.MakeIssued(c, asOf, gone, own, func(i int) bool { return judged.issued(uint32(i), 0) })
 		return x, judged.err
 	})

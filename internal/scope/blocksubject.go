@@ -15,6 +15,7 @@ import (
 	"github.com/whosaw/whosaw/internal/catalog"
 	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/reference"
 )
 
 // subjectFinder finds the newest accesses of one subject in blocks: a hash gives the stretches of rows that can have it, and an
@@ -124,6 +125,10 @@ func (f *subjectFinder) part(ctx context.Context, w *newestWorker, part int, p *
 	if err != nil {
 		return false, bypass(err)
 	}
+	table, ok, err := f.tableOf(ctx, part, p, b, len(spots))
+	if err != nil || !ok {
+		return false, err
+	}
 	kept := 0
 	texts := partTexts{view: f.q.view, part: part}
 	defer texts.close()
@@ -131,7 +136,7 @@ func (f *subjectFinder) part(ctx context.Context, w *newestWorker, part int, p *
 		if kept == f.n {
 			break
 		}
-		yes, err := f.judge(ctx, rows, &texts, &spots[i])
+		yes, err := f.judge(ctx, rows, &texts, &spots[i], table)
 		if err != nil {
 			return false, bypass(err)
 		}
@@ -142,6 +147,23 @@ func (f *subjectFinder) part(ctx context.Context, w *newestWorker, part int, p *
 	}
 	w.cut()
 	return true, nil
+}
+
+// tableOf gives the side table of a part's block if the terms ask what it tells about some rows, and the issuances are too many to be held. ok is false if the
+// part must be read.
+func (f *subjectFinder) tableOf(ctx context.Context, part int, p *ledger.Part, b *index.Block, rows int) (x *index.Issued, ok bool, err error) {
+	if rows == 0 || !slices.ContainsFunc(f.q.terms, func(t *term) bool { return t.issued != nil || t.expl != nil }) {
+		return nil, true, nil
+	}
+	w, err := f.q.at(ctx, 0)
+	if err != nil || !w.many() {
+		return nil, true, err
+	}
+	if len(f.q.asOf) > 1 {
+		return nil, false, nil // a table holds as of one sequence
+	}
+	x, err = f.q.issuedOf(ctx, part, p, b, true)
+	return x, x != nil, err
 }
 
 // maxReaders is how many readers, an open file each, are kept between finding accesses and putting them together.
@@ -290,7 +312,7 @@ func (t *partTexts) close() {
 }
 
 // judge reports whether the access of a row matches one of the terms.
-func (f *subjectFinder) judge(ctx context.Context, rows *index.Reader, texts *partTexts, s *spot) (bool, error) {
+func (f *subjectFinder) judge(ctx context.Context, rows *index.Reader, texts *partTexts, s *spot, table *index.Issued) (bool, error) {
 	r := whosaw.Record{Time: s.time}
 	var err error
 	if f.reads.any {
@@ -304,12 +326,17 @@ func (f *subjectFinder) judge(ctx context.Context, rows *index.Reader, texts *pa
 	} else if r.Realm, err = rows.RealmOf(int(s.row)); err != nil {
 		return false, err
 	}
+	var issued *bool
+	if table != nil {
+		yes := table.Row(int(s.row))
+		issued = &yes
+	}
 	parts := f.q.parts
 	for _, t := range f.q.filters[0] {
 		if parts[s.part].First > t.asOf || r.Time < t.from || r.Time >= t.to {
 			continue
 		}
-		if yes, err := f.q.accepts(ctx, t, &r, f.reads.any); err != nil || yes {
+		if yes, err := f.q.accepts(ctx, t, &r, f.reads.any, issued); err != nil || yes {
 			return yes, err
 		}
 	}
@@ -317,8 +344,8 @@ func (f *subjectFinder) judge(ctx context.Context, rows *index.Reader, texts *pa
 }
 
 // accepts reports whether a term matches an access that names its subjects; times and sequences were looked at. Only the realm is
-// looked at if all is false.
-func (q *question) accepts(ctx context.Context, t *term, r *whosaw.Record, all bool) (bool, error) {
+// looked at if all is false. issued may say whether its credential was issued, which is looked up if it is nil.
+func (q *question) accepts(ctx context.Context, t *term, r *whosaw.Record, all bool, issued *bool) (bool, error) {
 	for _, m := range t.texts {
 		if !m.accept(textOf(r, m.col)) {
 			return false, nil
@@ -349,16 +376,34 @@ func (q *question) accepts(ctx context.Context, t *term, r *whosaw.Record, all b
 	if t.issued == nil && t.expl == nil {
 		return true, nil
 	}
+	return q.agrees(ctx, t, r, issued)
+}
+
+// agrees reports whether what reference records say of an access that names its subjects is what a term asks.
+func (q *question) agrees(ctx context.Context, t *term, r *whosaw.Record, issued *bool) (bool, error) {
 	w, err := q.at(ctx, t.world)
 	if err != nil {
 		return false, err
 	}
-	known, err := q.whole(ctx, w)
-	if err != nil {
-		return false, err
+	if issued == nil {
+		all, err := q.whole(ctx, w)
+		if err != nil {
+			return false, err
+		}
+		yes := r.Credential != "" && all.Issued(r.Realm, r.Credential, r.Key, r.Principal)
+		return (t.issued == nil || *t.issued == yes) && (t.expl == nil || *t.expl == (&told{all, all}).explained(r, r.Subjects, yes)), nil
 	}
-	j := judged(known, r, r.Subjects)
-	return (t.issued == nil || *t.issued == j.Issued) && (t.expl == nil || *t.expl == j.Explained), nil
+	if t.issued != nil && *t.issued != *issued || t.expl == nil {
+		return t.expl == nil && *t.issued == *issued, nil
+	}
+	if r.Principal != "" || !*issued { // nobody asks to whom
+		why, err := q.reasons(ctx, w)
+		known := told{reference.New(), why}
+		return err == nil && *t.expl == known.explained(r, r.Subjects, *issued), err
+	}
+	yes := false
+	err = q.judge(ctx, w, []whosaw.Record{*r}, func(known told) { yes = known.explained(r, r.Subjects, true) })
+	return err == nil && *t.expl == yes, err
 }
 
 // keepsID reports whether a term keeps a subject.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/whosaw/whosaw"
@@ -71,6 +72,8 @@ type world struct {
 	partial  bool   // some are: index knows of them what decides about feeds only
 	issuers  map[index.Issuer]struct{}
 	print    uint64 // of all that decides whether accesses have a feed: as long as it is the same, so is that
+
+	areMany atomic.Bool // see many
 
 	mu      sync.Mutex
 	all     *reference.Index // see whole
@@ -310,8 +313,9 @@ type question struct {
 	places  map[string]*index.Where
 	readers map[int]*index.Reader // by part, see keep
 
-	leased  *reference.Index // see Known
-	release func()
+	leased   *reference.Index // see Known
+	releases []func()
+	why      map[*world]*reference.Index // see reasons
 
 	witnesses map[witness]struct{} // what the answer stands on
 }

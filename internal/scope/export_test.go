@@ -15,6 +15,12 @@ func ManyReferences(n int64) (before int64) {
 	return before
 }
 
+// MostReasons sets how many reasons are kept.
+func MostReasons(n int) (before int) {
+	before, mostReasons = mostReasons, n
+	return before
+}
+
 // TopKept sets how many of the values with most a memo keeps in order.
 func TopKept(n int) { topKept = n }
 
@@ -32,12 +38,12 @@ func (k *Known) Lease(ctx context.Context, view *ledger.View) (release func(), e
 
 // Kept is the sequence as of which something is kept, 0 if nothing is.
 func (k *Known) Kept() uint64 {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.all == nil {
+	k.all.mu.Lock()
+	defer k.all.mu.Unlock()
+	if k.all.index == nil {
 		return 0
 	}
-	return k.asOf
+	return k.all.asOf
 }
 
 // MaxFew sets how many credentials are kept of a ledger with many issuances.

@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -14,11 +15,22 @@ import (
 // Tests set it lower.
 var manyReferences = int64(maxKnown)
 
+// references is how many records of the view are no accesses.
+func (e *Engine) references() (n int64) {
+	for _, p := range e.view.Parts() {
+		n += int64(p.References)
+	}
+	return n
+}
+
 // many reports whether there are too many issuances to hold them all, and side tables tell where those of a credential are: without these, all
 // would be read for each segment.
 func (w *world) many() bool {
 	if !w.partial {
 		return false // they are held
+	}
+	if w.areMany.Load() {
+		return true // for all of a question, whatever becomes of a side table meanwhile
 	}
 	all, untold := int64(0), int64(0)
 	for _, p := range w.engine.view.Parts() {
@@ -30,7 +42,11 @@ func (w *world) many() bool {
 			untold += int64(p.References)
 		}
 	}
-	return all > manyReferences && untold <= max(all/8, manyReferences)
+	yes := all > manyReferences && untold <= max(all/8, manyReferences)
+	if yes {
+		w.areMany.Store(true)
+	}
+	return yes
 }
 
 // tells gives the side table that says what a part issued as of the world, nil if there is none.
@@ -41,13 +57,42 @@ func (w *world) tells(p *ledger.Part) *index.Issued {
 	return w.engine.index.SideTable(p)
 }
 
-// issuances gives an index that knows which of the chunk's credentials were issued.
+// table gives what the side table of the chunk's segment says of each access, nil if the credentials' issuances must be looked up.
+func (c *chunk) table(w *chunkWorld) []bool {
+	if w.known != nil || w.looked {
+		return w.table
+	}
+	w.looked = true
+	p := &c.q.view.Parts()[c.part]
+	if c.alone || len(c.q.asOf) > 1 || !p.Whole() || p.Last > w.asOf || !w.many() {
+		return nil
+	}
+	err := index.Guarded(func() error {
+		b := c.q.index.Block(p)
+		if b == nil {
+			return nil
+		}
+		x, err := c.q.issuedOf(c.ctx, c.part, p, b, true)
+		if err != nil || x == nil {
+			return err
+		}
+		w.table = x.ByAccess(c.Chunk)
+		return nil
+	})
+	if err = bypass(err); err != nil && c.err == nil {
+		c.err = err
+	}
+	return w.table
+}
+
+// issuances gives an index that knows to whom the chunk's credentials were issued, where the accesses do not say by whom they are, and without a side table
+// also which were issued.
 func (c *chunk) issuances(w *chunkWorld) *reference.Index {
 	if w.known != nil {
 		return w.known
 	}
 	if w.some == nil && w.many() {
-		some, err := c.someIssuances(w.world)
+		some, err := w.someIssuances(c.ctx, c.credentials(c.table(w)))
 		if err != nil {
 			if c.err == nil {
 				c.err = err
@@ -62,10 +107,13 @@ func (c *chunk) issuances(w *chunkWorld) *reference.Index {
 	return c.whole(w)
 }
 
-// someIssuances reads the issuances of the chunk's credentials: in the segments whose side tables say that they may have some, and in those
+// someIssuances reads the issuances of some credentials: in the segments whose side tables say that they may have some, and in those
 // without one.
-func (c *chunk) someIssuances(w *world) (*reference.Index, error) {
-	want, out := c.credentials(), reference.New()
+func (w *world) someIssuances(ctx context.Context, want *credentialSet) (*reference.Index, error) {
+	out := reference.New()
+	if len(want.sorted) == 0 {
+		return out, nil
+	}
 	for i, p := range w.engine.view.Parts() {
 		if p.First > w.asOf {
 			break
@@ -73,22 +121,19 @@ func (c *chunk) someIssuances(w *world) (*reference.Index, error) {
 		if p.References == 0 {
 			continue
 		}
-		if err := c.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		if x := w.tells(&p); x != nil && !want.meets(x) {
 			continue // of one that is damaged the records say what it had
 		}
-		err := w.engine.view.PartReferences(c.ctx, i, func(seq uint64, r *whosaw.Record) error {
-			if seq > w.asOf {
-				return errEnd
-			}
-			if r.Type == whosaw.TypeIssuance && r.Credential != "" && want.has(index.CredentialHash(r.Realm, r.Credential)) {
-				out.Apply(seq, r)
-			}
+		err := w.engine.view.SomeReferences(ctx, i, func(seq uint64, kind whosaw.Type, realm, credential string) bool {
+			return kind == whosaw.TypeIssuance && seq <= w.asOf && credential != "" && want.has(index.CredentialHash(realm, credential))
+		}, func(seq uint64, r *whosaw.Record) error {
+			out.Apply(seq, r)
 			return nil
 		})
-		if err != nil && err != errEnd {
+		if err != nil {
 			return nil, fmt.Errorf("read reference records: %w", err)
 		}
 	}
@@ -101,17 +146,31 @@ type credentialSet struct {
 	sieve  []uint64 // by the low bits; a power of two long
 }
 
-// credentials gives those of the chunk's accesses.
-func (c *chunk) credentials() *credentialSet {
+// credentials gives those of the chunk's candidates whose issuances must be read. Where a side table says which were issued, that are those by nobody
+// that is named, and those about nobody.
+func (c *chunk) credentials(table []bool) *credentialSet {
 	var hashes []uint64
 	realm := make([]uint32, len(c.Credential.Dict)) // in which a credential was noted last, and 1 more
-	for i := range c.N {
+	add := func(i uint32) {
 		code := c.Credential.Codes[i]
 		if code == 0 || realm[code] == c.Realm.Codes[i]+1 {
-			continue
+			return
+		}
+		if table != nil && (!table[i] || c.Principal.Codes[i] != 0) && len(c.own(i)) > 0 {
+			return
 		}
 		realm[code] = c.Realm.Codes[i] + 1
-		hashes = append(hashes, index.CredentialHash(c.Realm.At(i), c.Credential.Dict[code]))
+		hashes = append(hashes, index.CredentialHash(c.Realm.At(int(i)), c.Credential.Dict[code]))
+	}
+	if c.rows == nil {
+		for i := range uint32(c.N) {
+			add(i)
+		}
+	}
+	for _, rows := range c.rows {
+		for _, i := range rows {
+			add(i)
+		}
 	}
 	return newCredentialSet(hashes)
 }

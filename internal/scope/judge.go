@@ -24,40 +24,49 @@ func (e *Engine) Judge(ctx context.Context, list []whosaw.Record) ([]Judgement, 
 		if err != nil {
 			return err
 		}
-		return q.judge(ctx, w, list, func(known *reference.Index) {
+		return q.judge(ctx, w, list, func(known told) {
 			for i := range list {
-				out[i] = judged(known, &list[i], q.subjectsOf(known, &list[i]))
+				r := &list[i]
+				issued := r.Credential != "" && known.issuances.Issued(r.Realm, r.Credential, r.Key, r.Principal)
+				out[i] = Judgement{issued, known.explained(r, q.subjectsOf(known.issuances, r), issued)}
 			}
 		})
 	})
 	return out, err
 }
 
-// judge calls fn with what the records of a world say about some accesses.
-func (q *question) judge(ctx context.Context, w *world, list []whosaw.Record, fn func(known *reference.Index)) error {
-	if !w.kept() && w.many() {
-		known := &few{}
-		if q.known != nil {
-			known = &q.known.few
+// told is what reference records say about some accesses.
+type told struct {
+	issuances *reference.Index // of their credentials at least
+	reasons   *reference.Index
+}
+
+// judge calls fn with what the records of a world say about some accesses. It must not be kept.
+func (q *question) judge(ctx context.Context, w *world, list []whosaw.Record, fn func(known told)) error {
+	if !w.many() {
+		all, err := q.whole(ctx, w)
+		if err == nil {
+			fn(told{all, all})
 		}
-		return known.judge(ctx, w, credentialsOf(list), fn)
+		return err
 	}
-	known, err := q.whole(ctx, w)
+	why, err := q.reasons(ctx, w)
 	if err != nil {
 		return err
 	}
-	fn(known)
-	return nil
+	known := &few{}
+	if q.known != nil {
+		known = &q.known.few
+	}
+	return known.judge(ctx, w, credentialsOf(list), func(some *reference.Index) { fn(told{some, why}) })
 }
 
-// judged judges an access that asked for the data of some subjects.
-func judged(known *reference.Index, r *whosaw.Record, subjects []string) (j Judgement) {
-	j.Issued = r.Credential != "" && known.Issued(r.Realm, r.Credential, r.Key, r.Principal)
-	principal := known.Claimant(r.Realm, r.Credential, r.Principal, j.Issued)
-	j.Explained = principal != "" && len(subjects) > 0 && !slices.ContainsFunc(subjects, func(id string) bool {
-		return !known.Explained(r.Realm, principal, id, r.Time, j.Issued)
+// explained reports whether what an access asked for about some subjects is explained.
+func (k *told) explained(r *whosaw.Record, subjects []string, issued bool) bool {
+	principal := k.issuances.Claimant(r.Realm, r.Credential, r.Principal, issued)
+	return principal != "" && len(subjects) > 0 && !slices.ContainsFunc(subjects, func(id string) bool {
+		return !k.reasons.Explained(r.Realm, principal, id, r.Time, issued)
 	})
-	return j
 }
 
 // subjectsOf gives the subjects that an access names, else the one that the catalog joins it to.

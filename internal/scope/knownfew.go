@@ -8,17 +8,14 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/index"
-	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/reference"
 )
 
-// few keeps, of a ledger with too many issuances to hold them all, what judging accesses one by one asks: the reasons and the states of subjects, and the
-// issuances of those credentials that were asked about. Segments whose side tables say that they issued none of them are not read. The zero value
-// works; it belongs to one ledger.
+// few keeps the issuances of those credentials that were asked about, of a ledger with too many to hold them all. Segments whose side tables say that they
+// issued none of them are not read. The zero value works; it belongs to one ledger.
 type few struct {
 	mu   sync.Mutex
 	kept *fewRecords
-	bare map[ledger.SegmentID]struct{} // segments that have issuances alone, of what is asked
 }
 
 // maxFew is how many credentials are kept at most. With more all are forgotten, and looked for again. Tests set it lower.
@@ -33,7 +30,7 @@ type fewRecords struct {
 	gone  uint64 // see index.Gone
 }
 
-// judge calls fn with what the records of a world say about some credentials, and about all that is no issuance. It must not be kept.
+// judge calls fn with the issuances of some credentials in a world. It must not be kept.
 func (k *few) judge(ctx context.Context, w *world, about *credentialSet, fn func(known *reference.Index)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -41,7 +38,7 @@ func (k *few) judge(ctx context.Context, w *world, about *credentialSet, fn func
 	if x != nil && x.gone == gone && w.asOf < x.asOf && (w.asOf < x.last || len(about.without(x.asked)) > 0) {
 		// It has what came after that world, or would miss it when it is asked about the next.
 		x = &fewRecords{index: reference.New(), asked: newCredentialSet(nil), gone: gone}
-		if err := k.read(ctx, w, x, about); err != nil {
+		if err := x.read(ctx, w, about); err != nil {
 			return err
 		}
 		fn(x.index)
@@ -51,7 +48,7 @@ func (k *few) judge(ctx context.Context, w *world, about *credentialSet, fn func
 		x = &fewRecords{index: reference.New(), asked: newCredentialSet(nil), gone: gone}
 	}
 	k.kept = nil // until it is whole again
-	if err := k.read(ctx, w, x, about); err != nil {
+	if err := x.read(ctx, w, about); err != nil {
 		return err
 	}
 	k.kept = x
@@ -59,15 +56,12 @@ func (k *few) judge(ctx context.Context, w *world, about *credentialSet, fn func
 	return nil
 }
 
-// read adds what a world knows of more credentials, and what came since.
-func (k *few) read(ctx context.Context, w *world, x *fewRecords, about *credentialSet) error {
+// read adds the issuances of more credentials in a world, and what came since of all.
+func (x *fewRecords) read(ctx context.Context, w *world, about *credentialSet) error {
 	fresh := newCredentialSet(about.without(x.asked))
 	all := x.asked
 	if len(fresh.sorted) > 0 {
 		all = newCredentialSet(slices.Concat(x.asked.sorted, fresh.sorted))
-	}
-	if k.bare == nil {
-		k.bare = map[ledger.SegmentID]struct{}{}
 	}
 	for i, p := range w.engine.view.Parts() {
 		if p.First > w.asOf {
@@ -77,55 +71,42 @@ func (k *few) read(ctx context.Context, w *world, x *fewRecords, about *credenti
 		if p.Last <= x.asOf {
 			of = fresh
 		}
-		_, bare := k.bare[p.Segment]
-		if p.References == 0 || p.Last <= x.asOf && len(fresh.sorted) == 0 {
+		if p.References == 0 || len(of.sorted) == 0 {
 			continue
 		}
-		if table := w.tells(&p); table != nil && (bare || p.Last <= x.asOf) && !of.meets(table) {
+		if table := w.tells(&p); table != nil && !of.meets(table) {
 			continue
 		}
-		bare, err := x.part(ctx, w, i, fresh, all)
-		if err != nil {
+		if err := x.part(ctx, w, i, fresh, all); err != nil {
 			return err
-		}
-		if bare && p.Whole() {
-			k.bare[p.Segment] = struct{}{}
 		}
 	}
 	x.asked, x.asOf = all, max(x.asOf, w.asOf)
 	return nil
 }
 
-// part adds the issuances of fresh credentials that a part has, and of what came since all that is asked. Of one credential records come in order: of what is
-// fresh there is none yet. It reports whether the part has issuances alone.
-func (x *fewRecords) part(ctx context.Context, w *world, part int, fresh, all *credentialSet) (bare bool, err error) {
-	bare = true
+// part adds the issuances of fresh credentials that a part has, and those that came since of all. Of one credential records come in order: of what is
+// fresh there is none yet.
+func (x *fewRecords) part(ctx context.Context, w *world, part int, fresh, all *credentialSet) error {
 	want := func(seq uint64, kind whosaw.Type, realm, credential string) bool {
-		switch kind {
-		case whosaw.TypeReason, whosaw.TypeSubject:
-			bare = false
-			return seq > x.asOf && seq <= w.asOf
-		case whosaw.TypeIssuance:
-			if credential == "" || seq > w.asOf {
-				return false
-			}
-			of := all
-			if seq <= x.asOf {
-				of = fresh
-			}
-			return len(of.sorted) > 0 && of.has(index.CredentialHash(realm, credential))
+		if kind != whosaw.TypeIssuance || credential == "" || seq > w.asOf {
+			return false
 		}
-		return false
+		of := all
+		if seq <= x.asOf {
+			of = fresh
+		}
+		return len(of.sorted) > 0 && of.has(index.CredentialHash(realm, credential))
 	}
-	err = w.engine.view.SomeReferences(ctx, part, want, func(seq uint64, r *whosaw.Record) error {
+	err := w.engine.view.SomeReferences(ctx, part, want, func(seq uint64, r *whosaw.Record) error {
 		x.index.Apply(seq, r)
 		x.last = max(x.last, seq)
 		return nil
 	})
 	if err != nil {
-		return false, fmt.Errorf("read reference records: %w", err)
+		return fmt.Errorf("read reference records: %w", err)
 	}
-	return bare, nil
+	return nil
 }
 
 // without gives those that another set does not have.

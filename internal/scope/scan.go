@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/whosaw/whosaw/internal/catalog"
+	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ledger"
 )
 
@@ -24,9 +25,10 @@ func (q *question) columns() ledger.Columns {
 	if joins(q.cat) {
 		cols |= ledger.ColCredential | ledger.ColPrincipal
 	}
-	for _, t := range q.terms {
-		if t.issued != nil || t.expl != nil {
-			cols |= ledger.ColCredential | ledger.ColKey | ledger.ColPrincipal
+	if slices.ContainsFunc(q.terms, func(t *term) bool { return t.issued != nil || t.expl != nil }) {
+		cols |= ledger.ColCredential | ledger.ColKey | ledger.ColPrincipal
+		if q.index != nil && q.references() > manyReferences {
+			cols |= index.IssuedColumns // see table
 		}
 	}
 	return cols
