@@ -26,9 +26,7 @@ func (e *Engine) Judge(ctx context.Context, list []whosaw.Record) ([]Judgement, 
 		}
 		return q.judge(ctx, w, list, func(known told) {
 			for i := range list {
-				r := &list[i]
-				issued := r.Credential != "" && known.issuances.Issued(r.Realm, r.Credential, r.Key, r.Principal)
-				out[i] = Judgement{issued, known.explained(r, q.subjectsOf(known.issuances, r), issued)}
+				out[i] = q.judged(&known, &list[i])
 			}
 		})
 	})
@@ -59,6 +57,12 @@ func (q *question) judge(ctx context.Context, w *world, list []whosaw.Record, fn
 		known = &q.known.few
 	}
 	return known.judge(ctx, w, credentialsOf(list), func(some *reference.Index) { fn(told{some, why}) })
+}
+
+// judged judges an access.
+func (q *question) judged(k *told, r *whosaw.Record) Judgement {
+	issued := r.Credential != "" && k.issuances.Issued(r.Realm, r.Credential, r.Key, r.Principal)
+	return Judgement{issued, k.explained(r, q.subjectsOf(k.issuances, r), issued)}
 }
 
 // explained reports whether what an access asked for about some subjects is explained.

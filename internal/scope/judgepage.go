@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/whosaw/whosaw"
-	"github.com/whosaw/whosaw/internal/reference"
 )
 
 // judgedAtOnce is how many accesses are read at once to see which of them are issued or explained. Tests set it lower.
@@ -42,9 +41,9 @@ func (q *question) judgedPage(ctx context.Context, t *term, id string, after pla
 			return nil, nil, false, err
 		}
 		keep := make([]bool, len(list))
-		err = q.judge(ctx, w, list, func(known *reference.Index) {
+		err = q.judge(ctx, w, list, func(known told) {
 			for i := range list {
-				j := judged(known, &list[i], q.subjectsOf(known, &list[i]))
+				j := q.judged(&known, &list[i])
 				keep[i] = (issued == nil || *issued == j.Issued) && (explained == nil || *explained == j.Explained)
 			}
 		})
