@@ -28,11 +28,12 @@ func (e *Engine) Count(ctx context.Context, filter whosaw.Filter) (whosaw.ScopeA
 	return answer, nil
 }
 
+// gapColumns are those that gaps need: no_feed looks at key, client and credential, and gaps name the source.
+const gapColumns = ledger.ColKey | ledger.ColClient | ledger.ColCredential | ledger.ColSource
+
 // counted answers from what blocks told and from the parts that are left.
 func (q *question) counted(ctx context.Context, filter whosaw.Filter, marks *marks, rest []int, people *table) (whosaw.ScopeAnswer, error) {
-	// no_feed looks at key, client and credential; gaps name the source.
-	late := q.columns() | ledger.ColKey | ledger.ColClient | ledger.ColCredential | ledger.ColSource
-	sum, err := q.sum(ctx, late, rest, people, true)
+	sum, err := q.sum(ctx, q.columns()|gapColumns, rest, people, true)
 	if err != nil {
 		return whosaw.ScopeAnswer{}, err
 	}

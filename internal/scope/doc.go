@@ -6,8 +6,8 @@
 //     tell is a gap in the answer, never silence.
 //  2. What an access showed (fields, outcome, subjects by join) and whether it was issued or explained is
 //     worked out when the question is asked, from the catalog and the reference records; nothing of
-//     it is stored, and an engine keeps no answer. Only a [Memo] keeps sums: of whole segments, under one catalog, with the
-//     reference records' part that decided them, and in bounded memory.
+//     it is stored, and an engine keeps no answer. Only a [Memo] keeps sums: of whole segments, and of one up to a
+//     sequence, under one catalog, with the reference records' part that decided them, and in bounded memory. A [Known] keeps records, not answers.
 //  3. Each term of a filter sees the accesses and reference records up to its own as_of. A union counts an
 //     access once; of its subjects it keeps those that any matching term keeps. If terms with
 //     different as_of see an access differently, it is disclosed if one of them sees it so.
@@ -23,5 +23,5 @@
 // read), access.go (what one access showed), hit.go (what a filter's terms make of it), table.go (the sums
 // per subject), gaps.go. Then the same from blocks: block.go, marker.go and marks.go (Count), lines.go (List), blocktop.go
 // (with topworker.go, blockdim.go, toprows.go, subjectset.go), blocksubject.go (judge.go), blockissued.go. What pages are made of: memo.go,
-// memocount.go, memopage.go, memocourse.go, memovalues.go.
+// memocount.go, memopage.go, memocourse.go, memovalues.go, memodiff.go, memocut.go. Accesses judged one by one: judge.go, knownfew.go.
 package scope

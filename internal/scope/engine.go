@@ -43,6 +43,7 @@ type Engine struct {
 
 	mu    sync.Mutex // held while one of these is worked out, so that it is done once
 	world *world
+	past  *world // of an earlier sequence, the one asked for last
 	quiet []silence
 }
 
@@ -108,22 +109,23 @@ func (r *rejects) all() (count, from, until int64) {
 	return count, min(r.from, r.sentFrom), max(r.until, r.sentUntil)
 }
 
-// worldAt gives the world as of a sequence. That of the whole view is kept, others are made anew for
-// each question.
+// worldAt gives the world as of a sequence. That of the whole view is kept, and of the others the one that was asked for last: a page asks several questions
+// about the same moment.
 func (e *Engine) worldAt(ctx context.Context, asOf uint64) (*world, error) {
-	if asOf != e.last {
-		return e.makeWorld(ctx, asOf)
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.world == nil {
+	at := &e.world
+	if asOf != e.last {
+		at = &e.past
+	}
+	if *at == nil || (*at).asOf != asOf {
 		w, err := e.makeWorld(ctx, asOf)
 		if err != nil {
 			return nil, err
 		}
-		e.world = w
+		*at = w
 	}
-	return e.world, nil
+	return *at, nil
 }
 
 // emptyWorld knows nothing.

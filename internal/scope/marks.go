@@ -98,6 +98,12 @@ func (m *marks) into(s *sum, people *table) {
 		m.unmark(people)
 		return
 	}
+	m.drain(people)
+	m.countUp()
+}
+
+// drain makes bits of a table's subjects that can be.
+func (m *marks) drain(people *table) {
 	own := map[kind]*bitmap{}
 	people.drain(func(e *entry) bool {
 		if uint64(e.key) >= markLimit {
@@ -111,7 +117,6 @@ func (m *marks) into(s *sum, people *table) {
 		own[k].add(uint64(e.key))
 		return true
 	})
-	m.countUp()
 }
 
 // many reports whether a table has so many kinds that bitmaps would take more than entries.

@@ -19,7 +19,8 @@ import (
 
 // Memo keeps what whole segments told about filters, so that whoever looks again reads only what came since: segments do not change, so
 // neither does what they told under the same catalog. What reference records decide is kept with what decided it, and not used when that
-// changed. Nothing of a part that is no whole segment, or that has no block, is kept. Safe for concurrent use.
+// changed. Nothing of a part that is no whole segment, or that has no block, is kept, but of the segment in which the sequence of a question lies ([Memo.cut]). Safe for
+// concurrent use.
 type Memo struct {
 	limit int64
 

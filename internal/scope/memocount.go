@@ -31,7 +31,7 @@ func countMore(ctx context.Context, q *question, old sums, blocks []int, until t
 	people := newTable(q.sets, q.budget)
 	m := &marks{q: q, kinds: map[kind][]*bitmap{}, sum: newSum()}
 	if old != nil {
-		m = old.(*countSums).into(q, people)
+		old.(*countSums).into(m, people)
 	}
 	more, done, missed, err := q.markBlocks(ctx, people, blocks, until)
 	if err != nil {
@@ -41,10 +41,16 @@ func countMore(ctx context.Context, q *question, old sums, blocks []int, until t
 		return nil, nil, nil, ErrMemory
 	}
 	m.sum.merge(more.sum)
-	s := &countSums{numbering: q.numbering(), sum: m.sum, kinds: make(map[kind]*bitmap, len(m.kinds))}
 	for k, own := range more.kinds {
 		m.kinds[k] = append(m.kinds[k], own...)
 	}
+	s, err := q.countSums(m, people)
+	return s, done, missed, err
+}
+
+// countSums makes of what was added up what can be kept.
+func (q *question) countSums(m *marks, people *table) (sums, error) {
+	s := &countSums{numbering: q.numbering(), sum: m.sum, kinds: make(map[kind]*bitmap, len(m.kinds))}
 	for k, own := range m.kinds {
 		s.kinds[k] = united(own)
 		s.size += int64(len(s.kinds[k].pages))*8 + 256
@@ -55,11 +61,11 @@ func countMore(ctx context.Context, q *question, old sums, blocks []int, until t
 		}
 	}
 	if people.len() > maxMemoPeople {
-		return nil, nil, nil, ErrNoMemo
+		return nil, ErrNoMemo
 	}
 	people.each(func(e *entry) { s.people = append(s.people, *e) })
 	s.size += int64(len(s.people))*(entryBytes+nameBytes) + int64(len(q.sets.list)+len(s.sum.gaps.noFeed)+len(s.sum.gaps.routes))*200
-	return s, done, missed, nil
+	return s, nil
 }
 
 // united gives the subjects of bitmaps, of which the first is not written: what only it has is shared.
@@ -85,10 +91,9 @@ func united(maps []*bitmap) *bitmap {
 	return out
 }
 
-// into gives what is kept to a question that has numbers of its own.
-func (s *countSums) into(q *question, people *table) *marks {
-	t := s.numbers(q)
-	m := &marks{q: q, kinds: make(map[kind][]*bitmap, len(s.kinds)), sum: newSum()}
+// into gives what is kept to the marks and people of a question that has numbers of its own.
+func (s *countSums) into(m *marks, people *table) {
+	t := s.numbers(m.q)
 	own := *s.sum
 	own.seen = nil
 	m.sum.merge(&own)
@@ -107,7 +112,6 @@ func (s *countSums) into(q *question, people *table) *marks {
 		w.add(update{key: t.key(e.key), time: e.first, others: e.others, set: t.sets[e.set], realm: t.realms[e.realm]})
 	}
 	w.flush()
-	return m
 }
 
 // numbering has the names that a question gave numbers to, without the rest of the question.
@@ -178,8 +182,12 @@ func (m *Memo) counted(ctx context.Context, e *Engine, filter whosaw.Filter, unt
 	defer q.done()
 	q.parts = q.view.Parts()
 	c := &counts{question: q, people: newTable(q.sets, q.budget), Progress: k.Progress}
+	c.marks = &marks{q: q, kinds: map[kind][]*bitmap{}, sum: newSum()}
 	if k.sums != nil {
-		c.marks = k.sums.(*countSums).into(q, c.people)
+		k.sums.(*countSums).into(c.marks, c.people)
+	}
+	if k.rest, err = m.cutCount(ctx, c, filter, k.rest); err != nil {
+		return nil, err
 	}
 	slices.Sort(k.rest)
 	c.answer, err = q.counted(ctx, filter, c.marks, k.rest, c.people)

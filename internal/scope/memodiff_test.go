@@ -87,6 +87,9 @@ func TestDifference(t *testing.T) {
 			}
 			for range 4 {
 				a, b, n := g.filter(view.Last()), g.filter(view.Last()), rng.IntN(5)
+				if rng.IntN(2) == 0 { // versions of one filter
+					a, b = whosaw.Filter{{AsOf: 1 + rng.Uint64N(view.Last())}}, whosaw.Filter{{AsOf: 1 + rng.Uint64N(view.Last())}}
+				}
 				got, err := memo.Difference(t.Context(), scope.New(view, nil, scope.Config{Index: blocks}), a, b, n)
 				if errors.Is(err, scope.ErrNoMemo) {
 					continue

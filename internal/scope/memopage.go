@@ -249,8 +249,21 @@ func (m *Memo) rows(ctx context.Context, c *counts, filter whosaw.Filter, who []
 	if k.sums != nil {
 		all.rows = maps.Clone(k.sums.(*rowSums).rows)
 	}
-	slices.Sort(k.rest)
-	if _, err := q.linesWith(ctx, only, nil, k.rest, all); err != nil {
+	cut, rest, err := m.cut(ctx, q, filter, kind.what, k.rest, func(q *question, part []int) (sums, error) {
+		s := &rowSums{rows: map[person]whosaw.ListRow{}}
+		_, err := q.linesWith(ctx, only, nil, part, s)
+		return s, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if cut != nil {
+		for _, row := range cut.(*rowSums).rows {
+			all.add(row)
+		}
+	}
+	slices.Sort(rest)
+	if _, err := q.linesWith(ctx, only, nil, rest, all); err != nil {
 		return nil, err
 	}
 	out := make([]whosaw.ListRow, len(who))
