@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/alarm"
+	"github.com/whosaw/whosaw/internal/ledger"
 )
 
 var (
@@ -32,6 +34,7 @@ func BenchmarkPages(b *testing.B) {
 		check(b, s.ledger.Seal(b.Context()))
 		check(b, s.live.CaughtUp(b.Context()))
 	}
+	s.visited = s.now().UnixMilli() * 1000 // behind what an earlier run appended to the ledger
 	s.signIn()
 	x := s.everyPage(b)
 	for _, a := range x.all {
@@ -49,8 +52,11 @@ func BenchmarkPages(b *testing.B) {
 			before := processor()
 			for b.Loop() {
 				b.StopTimer()
-				_, err := s.ledger.Append(b.Context(), s.logins(s.visits(*benchFresh)))
+				got, err := s.ledger.Append(b.Context(), s.logins(s.visits(*benchFresh)))
 				check(b, err)
+				if slices.ContainsFunc(got, func(r ledger.Receipt) bool { return r.Ack != ledger.Accepted }) {
+					b.Fatal("what should have come in anew was there before")
+				}
 				b.StartTimer()
 				if _, next := x.get(a); next != "" {
 					b.Fatal("a page that was whole is not any more")
