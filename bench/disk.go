@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,6 +34,27 @@ func forget(path string) error {
 			return err
 		}
 		return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	})
+}
+
+// remember reads the files below a path, so that the system has them in memory, unless they would take more than half of that.
+func remember(path string) error {
+	var all unix.Sysinfo_t
+	if err := unix.Sysinfo(&all); err != nil {
+		return fmt.Errorf("ask for the size of memory: %w", err)
+	}
+	n, err := sizeOf(path)
+	if err != nil || uint64(n) > uint64(all.Totalram)*uint64(all.Unit)/2 {
+		return err
+	}
+	return eachFile(path, func(name string, _ fs.FileInfo) error {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = io.Copy(io.Discard, f)
+		return err
 	})
 }
 

@@ -10,7 +10,8 @@
 //     issuances, as a product does, and finds out.
 //  2. No timed question has been asked before in its process: every run has other bounds of time, off the
 //     borders of days but where the question is about whole days, or another value.
-//  3. Each engine answers in processes of its own. Warm is the median of the runs behind a first one; cold is a
+//  3. Each engine answers in processes of its own. Warm is the median of the runs behind a first one, in a process before which the engine's
+//     files were read once (if half of the memory holds them: one engine reads everything at its first question, another only what is asked for); cold is a
 //     new process for each run, with the files' pages dropped from the system's cache, opening included.
 //  4. All answers of all runs are compared, lists by a hash over their rows. One that differs ends the run.
 //

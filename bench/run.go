@@ -106,6 +106,9 @@ func (o *options) warm(ctx context.Context, name string) (askedAll, error) {
 		if len(p.names) == 0 {
 			continue
 		}
+		if err := remember(o.files(name)); err != nil {
+			return all, err
+		}
 		var some askedAll
 		if err := o.process(ctx, &some, "ask", name, "-questions", strings.Join(p.names, ","), "-runs", strconv.Itoa(p.runs)); err != nil {
 			return all, err
