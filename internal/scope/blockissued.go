@@ -13,6 +13,7 @@ import (
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/index"
 	"github.com/whosaw/whosaw/internal/ledger"
+	"github.com/whosaw/whosaw/internal/near"
 )
 
 // journal has the issuances that side tables may not know yet, by the hashes of their credentials: of segments with a side table of their own
@@ -45,6 +46,9 @@ func (j *journal) touches(x *index.Issued) (yes bool) {
 		return true
 	}
 	read := j.read
+	if len(read) == 0 && j.listed.most <= first {
+		return false
+	}
 	x.Unissued(func(hash uint64) bool {
 		for len(read) > 0 && read[0].hash < hash {
 			read = read[1:]
@@ -63,8 +67,13 @@ func (j *journal) touches(x *index.Issued) (yes bool) {
 type lastParts struct {
 	slots []uint64 // hash << 16 | part + 1; 0: free. A power of two long
 	shift uint     // of a hash: its slot
+	sieve []uint64 // of the hashes that occur, sieveBits for each slot: most that are asked about do not
 	n     int
+	most  int // the last part that any is of, and 1 more
 }
+
+// sieveBits are eight for each slot, of which at most half are used.
+const sieveBits = 3
 
 const (
 	partBits = 16
@@ -87,15 +96,30 @@ func (l *lastParts) grow(n int) {
 	}
 	old := l.slots
 	size := uint(bits.Len(uint(2 * (l.n + n))))
-	l.slots, l.shift = make([]uint64, 1<<size), index.CredentialBits-min(size, index.CredentialBits)
+	l.sieve = near.Large[uint64](max(1, 1<<size>>(6-sieveBits)))
+	l.slots, l.shift = near.Large[uint64](1<<size), index.CredentialBits-min(size, index.CredentialBits)
 	for _, s := range old {
 		if s != 0 {
 			*l.slot(s >> partBits) = s
+			l.sift(s >> partBits)
 		}
 	}
 }
 
+// bit gives the place of a hash in the sieve.
+func (l *lastParts) bit(hash uint64) (word, bit uint64) {
+	at := hash << sieveBits >> l.shift
+	return at >> 6, 1 << (at & 63)
+}
+
+func (l *lastParts) sift(hash uint64) {
+	word, bit := l.bit(hash)
+	l.sieve[word] |= bit
+}
+
 func (l *lastParts) add(hash uint64, part int) {
+	l.most = max(l.most, part+1)
+	l.sift(hash)
 	s := l.slot(hash)
 	if *s == 0 {
 		l.n++
@@ -106,6 +130,9 @@ func (l *lastParts) add(hash uint64, part int) {
 // has reports whether a hash may be of one of the parts from first on.
 func (l *lastParts) has(hash uint64, first int) bool {
 	if len(l.slots) == 0 {
+		return false
+	}
+	if word, bit := l.bit(hash); l.sieve[word]&bit == 0 {
 		return false
 	}
 	return int(*l.slot(hash)&manyPart) > min(first, manyPart-1)
