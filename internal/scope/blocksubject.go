@@ -393,8 +393,11 @@ func (q *question) agrees(ctx context.Context, t *term, r *whosaw.Record, issued
 		yes := r.Credential != "" && all.Issued(r.Realm, r.Credential, r.Key, r.Principal)
 		return (t.issued == nil || *t.issued == yes) && (t.expl == nil || *t.expl == (&told{all, all}).explained(r, r.Subjects, yes)), nil
 	}
-	if t.issued != nil && *t.issued != *issued || t.expl == nil {
-		return t.expl == nil && *t.issued == *issued, nil
+	if t.issued != nil && *t.issued != *issued {
+		return false, nil
+	}
+	if t.expl == nil {
+		return true, nil
 	}
 	if r.Principal != "" || !*issued { // nobody asks to whom
 		why, err := q.reasons(ctx, w)

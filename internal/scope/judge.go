@@ -19,7 +19,11 @@ func (e *Engine) Judge(ctx context.Context, list []whosaw.Record) ([]Judgement, 
 	if len(list) == 0 {
 		return out, nil
 	}
-	err := e.answer([]whosaw.Filter{{{}}}, func(q *question) error {
+	span := whosaw.Term{From: whosaw.Time(list[0].Time), To: whosaw.Time(list[0].Time + 1)} // in which a reason may explain one
+	for i := range list {
+		span.From, span.To = min(span.From, whosaw.Time(list[i].Time)), max(span.To, whosaw.Time(list[i].Time+1))
+	}
+	err := e.answer([]whosaw.Filter{{span}}, func(q *question) error {
 		w, err := q.at(ctx, 0)
 		if err != nil {
 			return err

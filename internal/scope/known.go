@@ -3,6 +3,7 @@ package scope
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/whosaw/whosaw"
@@ -38,7 +39,7 @@ const maxKnown = 1 << 22
 
 // lease gives what all records say as of a view's end, nil if it cannot be had. release must be called when it is not used any more.
 func (k *Known) lease(ctx context.Context, view *ledger.View) (all *reference.Index, release func(), err error) {
-	all, release, err = k.all.lease(ctx, view, anyKind, nil)
+	all, release, err = k.all.lease(ctx, view, choice{kind: func(whosaw.Type) bool { return true }})
 	if all != nil && all.Held() > maxKnown {
 		k.all.drop()
 	}
@@ -47,16 +48,24 @@ func (k *Known) lease(ctx context.Context, view *ledger.View) (all *reference.In
 
 // leaseReasons is lease for reasons and contacts alone. What is too large to be kept cannot be had.
 func (k *Known) leaseReasons(ctx context.Context, view *ledger.View) (why *reference.Index, release func(), err error) {
-	return k.reasons.lease(ctx, view, explains, func(x *reference.Index) bool { return x.Explaining() > mostReasons })
+	return k.reasons.lease(ctx, view, choice{
+		explains, func(r *whosaw.Record) bool { return reference.Explains(r, math.MinInt64, math.MaxInt64) },
+		func(x *reference.Index) bool { return x.Explaining() > mostReasons },
+	})
+}
+
+// choice says what is kept.
+type choice struct {
+	kind   func(kind whosaw.Type) bool
+	record func(r *whosaw.Record) bool   // of those kinds; nil: all
+	large  func(x *reference.Index) bool // nothing at all, then; nil: never
 }
 
 // mostReasons is maxKnown for reasons. Tests set it lower.
 var mostReasons = maxKnown
 
-// lease gives what the records of the kinds that are taken say as of a view's end, but nothing once it is too large.
-func (k *kept) lease(
-	ctx context.Context, view *ledger.View, takes func(kind whosaw.Type) bool, large func(x *reference.Index) bool,
-) (all *reference.Index, release func(), err error) {
+// lease gives what the chosen records say as of a view's end, but nothing once that is too large.
+func (k *kept) lease(ctx context.Context, view *ledger.View, of choice) (all *reference.Index, release func(), err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	asOf, gone := view.Last(), index.Gone(view)
@@ -72,7 +81,7 @@ func (k *kept) lease(
 		case k.asOf > asOf:
 			return nil, nil, nil
 		}
-		if err := k.advance(ctx, view, takes, large); err != nil || k.large {
+		if err := k.advance(ctx, view, of); err != nil || k.large {
 			k.index = nil // it may have some of a part's records
 			return nil, nil, err
 		}
@@ -93,20 +102,22 @@ func (k *kept) drop() {
 }
 
 // advance adds the records of a view that are not known yet.
-func (k *kept) advance(ctx context.Context, view *ledger.View, takes func(kind whosaw.Type) bool, large func(x *reference.Index) bool) error {
+func (k *kept) advance(ctx context.Context, view *ledger.View, of choice) error {
 	for i, p := range view.Parts() {
 		if p.Last <= k.asOf {
 			continue
 		}
-		err := view.SomeReferences(ctx, i, func(seq uint64, kind whosaw.Type, _, _ string) bool { return seq > k.asOf && takes(kind) },
+		err := view.SomeReferences(ctx, i, func(seq uint64, kind whosaw.Type, _, _ string) bool { return seq > k.asOf && of.kind(kind) },
 			func(seq uint64, r *whosaw.Record) error {
-				k.index.Apply(seq, r)
+				if of.record == nil || of.record(r) {
+					k.index.Apply(seq, r)
+				}
 				return nil
 			})
 		if err != nil {
 			return fmt.Errorf("read reference records: %w", err)
 		}
-		if k.large = large != nil && large(k.index); k.large {
+		if k.large = of.large != nil && of.large(k.index); k.large {
 			return nil
 		}
 	}

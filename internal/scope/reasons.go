@@ -71,8 +71,6 @@ func (t *term) maybeBy(principal string) bool {
 	return true
 }
 
-func anyKind(whosaw.Type) bool { return true }
-
 // explains reports whether records of a kind may explain something.
 func explains(kind whosaw.Type) bool { return kind == whosaw.TypeReason || kind == whosaw.TypeSubject }
 
