@@ -22,6 +22,7 @@
 // Read next: engine.go (what can be asked), compile.go (a filter made ready), scan.go (how parts are
 // read), access.go (what one access showed), hit.go (what a filter's terms make of it), table.go (the sums
 // per subject), gaps.go. Then the same from blocks: block.go, marker.go and marks.go (Count), lines.go (List), blocktop.go
-// (with topworker.go, blockdim.go, toprows.go, subjectset.go), blocksubject.go (judge.go), blockissued.go. What pages are made of: memo.go,
-// memocount.go, memopage.go, memocourse.go, memovalues.go, memodiff.go, memocut.go. Accesses judged one by one: judge.go, knownfew.go.
+// (with topworker.go, blockdim.go, toprows.go, subjectset.go), blocksubject.go, blockissued.go; lists as text: listcsv.go. What reference records say, of how many there may be: known.go, issuances.go,
+// reasons.go. What pages are made of: memo.go,
+// memocount.go, memopage.go, memocourse.go, memovalues.go, memodiff.go, memocut.go. Accesses judged one by one: judge.go, judgepage.go, knownfew.go.
 package scope
