@@ -154,5 +154,8 @@ func FuzzDecode(f *testing.F) {
 		if !bytes.Equal(b, again) {
 			t.Fatalf("%x was read, and written as %x", b, again)
 		}
+		if kind, realm, credential, ok := ledger.Peek(string(b)); !ok || kind != r.Type || realm != r.Realm || credential != r.Credential {
+			t.Fatalf("%x was peeked at as %v, %q, %q, %t: it is %+v", b, kind, realm, credential, ok, r)
+		}
 	})
 }

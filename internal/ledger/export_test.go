@@ -242,3 +242,6 @@ func RunRoot(hashes [][32]byte, cuts []int) [32]byte {
 	}
 	return tree.root()
 }
+
+// Peek reads of a canonical record what it is of.
+var Peek = peek
