@@ -8,7 +8,7 @@ import (
 	"github.com/whosaw/whosaw"
 )
 
-// SomeReferences is [View.PartReferences] of those records that want asks for, by their sequence, type, realm and credential. The others are
+// SomeReferences is [View.PartReferences] of those records that want asks for, by their sequence, type, realm and credential; nil asks for all. The others are
 // not read beyond that: a segment has many issuances, of which most questions ask for few.
 func (v *View) SomeReferences(
 	ctx context.Context, part int, want func(seq uint64, kind whosaw.Type, realm, credential string) bool, fn func(seq uint64, r *whosaw.Record) error,
@@ -31,9 +31,11 @@ func (v *View) SomeReferences(
 		if j%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		kind, realm, credential, ok := peek(ref.bytes)
-		if ok && !want(ref.seq, kind, realm, credential) {
-			continue
+		if want != nil {
+			kind, realm, credential, ok := peek(ref.bytes)
+			if ok && !want(ref.seq, kind, realm, credential) {
+				continue
+			}
 		}
 		if err := p.give(ref, fn); err != nil { // of one that cannot be read it says why
 			return err

@@ -301,29 +301,7 @@ func (v *View) References(ctx context.Context, fn func(seq uint64, r *whosaw.Rec
 
 // PartReferences is References for one part.
 func (v *View) PartReferences(ctx context.Context, part int, fn func(seq uint64, r *whosaw.Record) error) error {
-	if part < 0 || part >= len(v.parts) {
-		return errors.New("read references: the view has no such part")
-	}
-	p := &v.parts[part]
-	if p.References == 0 {
-		return nil
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	refs, err := v.refs(p, false)
-	if err != nil {
-		return fmt.Errorf("read references of sequence %d: %w", p.First, err)
-	}
-	for j, ref := range refs[:p.References] {
-		if j%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err := p.give(ref, fn); err != nil {
-			return err
-		}
-	}
-	return nil
+	return v.SomeReferences(ctx, part, nil, fn)
 }
 
 // give calls fn with a record that is not an access.
