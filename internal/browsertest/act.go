@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -68,15 +69,23 @@ func (b *Tab) click(sel string) {
 	b.t.Helper()
 	var before place
 	b.until("click "+sel, func(ctx context.Context) (bool, string, error) {
-		// The mark tells whether the click came to the element as it is by then: its part may have been swapped with the
-		// button down.
+		// What the page moves or swaps before the click is there must not have it land on something else: that is kept from
+		// the page, and tried again.
 		at, err := js[place](ctx, b, locate+`
-			const hit = document.elementFromPoint(x, y), label = hit?.closest("label");
+			const hit = document.elementFromPoint(x, y);
+			const isFor = (n, el) => n === el || n.localName === "label" && (n.control === el || n.contains(el));
+			const reaches = path => [el, find(sel)].some(el => el && path.some(n => isFor(n, el)));
 			if (!hit) return {why: "it is outside the window"};
-			if (hit !== el && !el.contains(hit) && label?.control !== el && !label?.contains(el)) return {why: "it is covered by " + hit.outerHTML.slice(0, 120)};
+			const over = [];
+			for (let n = hit; n; n = n.parentElement) over.push(n);
+			if (!reaches(over)) return {why: "it is covered by " + hit.outerHTML.slice(0, 120)};
 			window.clicked?.stop.abort();
-			const mark = window.clicked = {got: false, stop: new AbortController()};
-			window.addEventListener("click", e => { if (e.composedPath().some(p => p === el || p === find(sel))) mark.got = true; }, {capture: true, signal: mark.stop.signal});
+			const mark = window.clicked = {done: false, got: false, stop: new AbortController()};
+			for (const type of ["pointerdown", "mousedown", "pointerup", "mouseup", "click"]) window.addEventListener(type, e => {
+				if (type === "pointerup") mark.done = true;
+				if (reaches(e.composedPath())) mark.got ||= type === "click";
+				else { e.preventDefault(); e.stopImmediatePropagation(); }
+			}, {capture: true, signal: mark.stop.signal});
 			return {x, y};
 		`, sel, "")
 		if err != nil || at.Why != "" {
@@ -90,9 +99,26 @@ func (b *Tab) click(sel string) {
 		if err := chromedp.Do(ctx, chromedp.MouseClickXY(at.X, at.Y)); err != nil {
 			b.fail("click "+sel, err.Error()) // whether it came there is not known
 		}
-		got, err := js[bool](ctx, b, `return window.clicked?.got ?? true`, "", "")
-		// A page that is not there any more, or has no mark, is the one that the click led away from.
-		return err != nil || got || !b.script, "it was swapped under the click", nil
+		for {
+			came, err := js[string](ctx, b, `
+				const mark = window.clicked;
+				if (mark && !mark.done) return "not yet";
+				mark?.stop.abort();
+				return mark?.got ?? true ? "yes" : "no";
+			`, "", "")
+			// A page that is not there any more, or has no mark, is the one that the click led away from.
+			if err != nil || came == "yes" || !b.script {
+				return true, "", nil
+			}
+			if came == "no" {
+				return false, "it was swapped under the click", nil
+			}
+			select {
+			case <-ctx.Done():
+				b.fail("click "+sel, "the click did not come")
+			case <-time.After(pause):
+			}
+		}
 	})
 }
 

@@ -63,6 +63,28 @@ func TestSwapped(t *testing.T) {
 	}
 }
 
+// TestMoved: what has come to where the element was, between the look at the page and the click, is not clicked.
+func TestMoved(t *testing.T) {
+	b := browsertest.Open(t, serve(t, `<div id="space"></div><p style="margin: 0; line-height: 40px"><button>Another</button></p><p style="margin: 0; line-height: 40px"><button id="go">Go</button></p><script>
+		let looks = 0, last, clicks = 0, missed = 0;
+		document.addEventListener("click", e => { document.title = e.target.id === "go" ? "clicked " + ++clicks + ", missed " + missed : "missed " + ++missed; });
+		const channel = new MessageChannel();
+		channel.port1.onmessage = () => {
+			if (window.clicked !== last) {
+				last = window.clicked;
+				if (++looks === 2) space.style.height = "40px"; // the second look at one place is followed by the click
+			}
+			channel.port2.postMessage(0);
+		};
+		channel.port2.postMessage(0);
+	</script>`))
+	b.Visit("/")
+	b.Click("#go")
+	if got := b.Eval("document.title"); got != "clicked 1, missed 0" {
+		t.Errorf("the page says %q", got)
+	}
+}
+
 // TestComing clicks on what is hidden, then covered, then on its way, and only where it is.
 func TestComing(t *testing.T) {
 	b := browsertest.Open(t, serve(t, `<style>#go {position: absolute; left: 900px; top: 10px; transition: left 200ms} #go.there {left: 200px} #cover {position: fixed; inset: 0; background: #fff}</style>

@@ -20,6 +20,9 @@ import (
 // patience is how long a condition may take to come true. Tests run beside each other on few cores.
 const patience = 90 * time.Second
 
+// pause is how long nothing is asked of the page between two looks at it.
+const pause = 25 * time.Millisecond
+
 // Tab is a tab of the browser, with cookies of its own.
 type Tab struct {
 	t      testing.TB
@@ -177,7 +180,7 @@ func (b *Tab) until(what string, try func(ctx context.Context) (done bool, why s
 	b.t.Helper()
 	ctx, cancel := b.limit()
 	defer cancel()
-	tick := time.NewTicker(25 * time.Millisecond)
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for last := "nothing was seen"; ; {
 		done, why, err := try(ctx)
