@@ -179,3 +179,39 @@ func TestAnotherLook(t *testing.T) {
 		t.Errorf("a look of twenty minutes is on record %d times, want 2", n)
 	}
 }
+
+// moved is JavaScript that tells which of the sections before the list of a scope, or before the statistic of a finding, have
+// changed their place since the page came.
+const moved = `(async () => {
+	const all = [], still = "#figures, #counts, #course, section:has(> .sh > :is(#h-list, #h-sure))";
+	const watch = new PerformanceObserver(l => {
+		for (const e of l.getEntries()) for (const s of e.sources) {
+			const by = s.currentRect.y - s.previousRect.y;
+			if (s.node?.matches?.(still) && Math.abs(by) > 1) all.push((s.node.id || s.node.getAttribute("aria-labelledby")) + " by " + by);
+		}
+	});
+	watch.observe({type: "layout-shift", buffered: true});
+	await new Promise(r => setTimeout(r, 200));
+	return all.join(", ");
+})()`
+
+// TestStill: parts that come behind do not move what a hand may be on its way to.
+func TestStill(t *testing.T) {
+	s := newSite(t)
+	s.tell(story{days: 2, busy: 3, theft: 21 * time.Minute, pace: 280 * time.Millisecond})
+	b := s.open()
+	for _, width := range []int64{1440, 400} {
+		b.look(width, false)
+		b.Visit("/findings/1")
+		b.Wait(`document.querySelector("#figures .fields")`)
+		if at := b.Eval(moved); at != "" {
+			t.Errorf("%d wide, on the finding's page there moved: %s", width, at)
+		}
+		b.Key("s")
+		b.Shows("1 – 20 of")
+		b.Wait(`document.querySelector("#course svg") && !document.querySelector("#counts .counting")`)
+		if at := b.Eval(moved); at != "" {
+			t.Errorf("%d wide, on the scope's page there moved: %s", width, at)
+		}
+	}
+}
