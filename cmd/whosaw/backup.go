@@ -34,8 +34,8 @@ func (m *Main) backupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup",
 		Short: "Copy a data directory, live, and only what is new",
-		Long: `Copies the ledger, the server's state, catalog.yaml, rules.yaml and whosaw.yaml of a data directory, consistent as of one sequence, while
-the server goes on. A second backup to the same directory copies only what is new; the one before stays whole until the new one
+		Long: `Copies the ledger, the server's state, catalog.yaml, rules.yaml, whosaw.yaml and sources.json of a data directory, consistent as of one
+sequence, while the server goes on. A second backup to the same directory copies only what is new; the one before stays whole until the new one
 is, whenever this is broken off. Rejected lines are not copied: they may hold what nobody wanted to keep.
 
 Where a server runs, it makes the backup: its account must be able to write the directory.`,

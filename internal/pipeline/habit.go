@@ -35,8 +35,10 @@ const (
 	silentLeast   = 2 * 60 * 1000
 	// habitsEvery is how long what is written of the sources may be behind.
 	habitsEvery = 60 * 1000
-	habitsFile  = "sources.json"
 )
+
+// SourcesName is the file of a data directory that says how the sources send.
+const SourcesName = "sources.json"
 
 // came notes that something new came. A gap in which the server was down, wholly or in part, is not the source's.
 func (h *habit) came(now, began int64) {
@@ -158,7 +160,7 @@ func (l *Live) habitsPath() string {
 	if l.cfg.StateDir == "" {
 		return ""
 	}
-	return filepath.Join(l.cfg.StateDir, habitsFile)
+	return filepath.Join(l.cfg.StateDir, SourcesName)
 }
 
 // keepSources writes how the sources send, if that is wanted. Without it silence is found later after a restart, and nothing else is lost.

@@ -14,6 +14,7 @@ import (
 	"github.com/whosaw/whosaw/internal/incident"
 	"github.com/whosaw/whosaw/internal/ledger"
 	"github.com/whosaw/whosaw/internal/notice"
+	"github.com/whosaw/whosaw/internal/pipeline"
 	"github.com/whosaw/whosaw/internal/public"
 	"github.com/whosaw/whosaw/internal/store/sqlite"
 )
@@ -35,7 +36,7 @@ type BackupConfig struct {
 // Backup copies an open ledger and what lies beside it.
 func Backup(ctx context.Context, c BackupConfig) (ledger.Backup, error) {
 	cfg := ledger.BackupConfig{To: c.To, Whosaw: c.Version, When: c.Now(), Progress: c.Progress}
-	names := []string{CatalogName, RulesName, "whosaw.yaml"}
+	names := []string{CatalogName, RulesName, "whosaw.yaml", pipeline.SourcesName}
 	if c.DB != nil {
 		cfg.Extra = append(cfg.Extra, ledger.Extra{Name: StateName, Write: c.DB.Backup})
 	} else {
