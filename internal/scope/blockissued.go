@@ -106,10 +106,10 @@ func (l *lastParts) grow(n int) {
 	}
 }
 
-// bit gives the place of a hash in the sieve.
+// bit gives the place of a hash in the sieve. What a damaged table gives may be greater than any hash.
 func (l *lastParts) bit(hash uint64) (word, bit uint64) {
 	at := hash << sieveBits >> l.shift
-	return at >> 6, 1 << (at & 63)
+	return at >> 6 & uint64(len(l.sieve)-1), 1 << (at & 63)
 }
 
 func (l *lastParts) sift(hash uint64) {
