@@ -7,8 +7,6 @@
 //
 //  2. A gathered address keeps nothing alive, and is not gone through: what lay there may be gone.
 //
-//  3. Memory that Large gives is the collector's like any other.
-//
 //  3. What Large gives is memory of the collector like any other, whether or not the system has large pages for it.
 //
 // Fetching is written for amd64 and arm64. Elsewhere it does nothing, and programs wait.
