@@ -41,10 +41,19 @@ type Engine struct {
 	known   *Known
 	last    uint64
 
-	mu    sync.Mutex // held while one of these is worked out, so that it is done once
-	world *world
-	past  *world // of an earlier sequence, the one asked for last
-	quiet []silence
+	mu    sync.Mutex
+	world *making
+	past  *making // of an earlier sequence, the one asked for last
+
+	listening sync.Mutex // held while quiet is worked out, so that it is done once
+	quiet     []silence
+}
+
+// making is a world that is made, or that a question makes: others wait if they need the same, so that it is made once.
+type making struct {
+	asOf  uint64
+	over  chan struct{} // closed when it is made, or given up
+	world *world        // nil until then, and if it was given up
 }
 
 // New gives an engine for a view. cat may be nil: then no route is known.
@@ -110,22 +119,56 @@ func (r *rejects) all() (count, from, until int64) {
 }
 
 // worldAt gives the world as of a sequence. That of the whole view is kept, and of the others the one that was asked for last: a page asks several questions
-// about the same moment.
+// about the same moment. Nobody waits for another moment's.
 func (e *Engine) worldAt(ctx context.Context, asOf uint64) (*world, error) {
+	for {
+		m, mine := e.making(asOf)
+		if mine {
+			return e.makeFor(ctx, m)
+		}
+		select {
+		case <-m.over:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if m.world != nil {
+			return m.world, nil
+		}
+	}
+}
+
+// making gives the making of a world; if it is mine, the caller is to make it.
+func (e *Engine) making(asOf uint64) (m *making, mine bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	at := &e.world
-	if asOf != e.last {
-		at = &e.past
-	}
+	at := e.place(asOf)
 	if *at == nil || (*at).asOf != asOf {
-		w, err := e.makeWorld(ctx, asOf)
-		if err != nil {
-			return nil, err
-		}
-		*at = w
+		*at, mine = &making{asOf: asOf, over: make(chan struct{})}, true
 	}
-	return *at, nil
+	return *at, mine
+}
+
+// place is where the world as of a sequence is kept. mu must be held.
+func (e *Engine) place(asOf uint64) **making {
+	if asOf == e.last {
+		return &e.world
+	}
+	return &e.past
+}
+
+// makeFor makes a world for all who wait for it. If it cannot, whoever needs it makes it anew.
+func (e *Engine) makeFor(ctx context.Context, m *making) (*world, error) {
+	defer func() { // also when a file that it reads is damaged, see [index.Guarded]
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if at := e.place(m.asOf); m.world == nil && *at == m {
+			*at = nil
+		}
+		close(m.over)
+	}()
+	var err error
+	m.world, err = e.makeWorld(ctx, m.asOf)
+	return m.world, err
 }
 
 // emptyWorld knows nothing.

@@ -125,8 +125,8 @@ func (e *Engine) silences(ctx context.Context, w *world, asOf uint64) ([]silence
 	if asOf != e.last {
 		return e.findSilences(ctx, w, asOf)
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.listening.Lock()
+	defer e.listening.Unlock()
 	if e.quiet == nil {
 		quiet, err := e.findSilences(ctx, w, asOf)
 		if err != nil {
