@@ -65,7 +65,7 @@ type TopRow struct {
 type Finding struct {
 	ID        string  `json:"id"`       // from detector, unit and raising record
 	Time      Time    `json:"time"`     // event time of the record that raised it
-	Seen      Time    `json:"seen"`     // when it could be raised: no record after it was needed
+	Seen      Time    `json:"seen"`     // when it could be raised, by clocks that may be right: no record after it was needed
 	Detector  string  `json:"detector"` // unissued, nonexistent, traversal, canary, key_state
 	Unit      string  `json:"unit"`     // kind and value, as in "key:login-2024-b"
 	Filter    Filter  `json:"filter"`   // what it accuses: more than half of what the filter matches

@@ -479,7 +479,7 @@ func (e *Engine) raise(a *accusation, v *view) (raised bool) {
 	e.findings = append(e.findings, whosaw.Finding{
 		ID:        id,
 		Time:      whosaw.Time(v.r.Time),
-		Seen:      whosaw.Time(e.seen),
+		Seen:      e.seenBy(v),
 		Detector:  detectorNames[a.d],
 		Unit:      a.unit,
 		Filter:    whosaw.Filter{a.toldTerm()},

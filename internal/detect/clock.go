@@ -1,5 +1,7 @@
 package detect
 
+import "github.com/whosaw/whosaw"
+
 // aheadAgree is how many records in a row move the clock by more than a stride: one machine's wrong clock must not make everybody's issuance
 // overdue, nor close a day for everybody.
 const aheadAgree = 8
@@ -34,7 +36,21 @@ func (e *Engine) tick(t int64) {
 	if e.sure != before {
 		e.advance(before)
 	}
+	e.see(t)
 }
+
+// see notes the event time of a record. What lay farther beyond the clock than one record may is forgotten with the next one that does not agree, so
+// that a wrong clock of a machine, or at the beginning of the log, dates no finding of others.
+func (e *Engine) see(t int64) {
+	if e.sure != 0 && e.ahead <= 0 && e.seen > e.sure+e.stride() {
+		e.seen = e.sure
+	}
+	e.seen = max(e.seen, e.around(t))
+}
+
+// seenBy is when a finding could be raised that an access raises: the greatest event time so far that may be right. That access may have waited, and what
+// it says of itself counts as long as it may be right.
+func (e *Engine) seenBy(v *view) whosaw.Time { return whosaw.Time(max(e.seen, e.around(v.r.Time))) }
 
 // stride is how far one record alone may move the sure clock: where few come, as far as so many of them do, for a log with an access every six hours
 // has no eight in a row within an hour.

@@ -2,6 +2,7 @@ package detect_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -61,6 +62,23 @@ func TestSparseClock(t *testing.T) {
 				t.Errorf("found %v, want %v", found, want)
 			}
 		})
+	}
+}
+
+// seenByRight expects of findings that they are seen at the greatest event time of all records by then but one, whose clock is wrong. A finding that this
+// one raises may say its time.
+func seenByRight(t *testing.T, where string, log []whosaw.Record, wrong int, fs []raised) {
+	t.Helper()
+	for _, f := range fs {
+		want := int64(0)
+		for i := range f.at + 1 {
+			if i != wrong {
+				want = max(want, log[i].Time)
+			}
+		}
+		if f.at != wrong && int64(f.Seen) != want {
+			t.Errorf("%s: %s %s is seen at %d, and the greatest time by then is %d", where, f.Detector, f.Unit, f.Seen, want)
+		}
 	}
 }
 
@@ -136,11 +154,70 @@ func TestWrongClocks(t *testing.T) {
 				}
 				r := rs[c.like]
 				r.Time = at
-				_, fs := run(detect.Config{}, slices.Insert(slices.Clone(rs), c.i, r))
+				log := slices.Insert(slices.Clone(rs), c.i, r)
+				_, fs := run(detect.Config{}, log)
+				seenByRight(t, name+", with one "+c.place+" from "+clock, log, c.i, fs)
 				if got := keysOf(fs); !slices.Equal(got, want) {
 					t.Errorf("%s, with one %s from %s:\n got %q\nwant %q", name, c.place, clock, got, want)
 				}
 			}
+		}
+	}
+}
+
+// wrongClocks gives the log with some more records, at places by chance, whose clocks are wrong.
+func wrongClocks(rng *rand.Rand, log []whosaw.Record) []whosaw.Record {
+	for range 6 {
+		at := 1 + rng.IntN(len(log)-1)
+		r := log[at]
+		if r.Type > whosaw.TypeVerdict {
+			continue
+		}
+		r.Time, r.Position = start+[]int64{74 * 365 * day, 400 * day, 20*day + 7*hour, -20_000 * day}[rng.IntN(4)], 1<<40+int64(at)
+		log = slices.Insert(log, at, r)
+	}
+	return log
+}
+
+// TestSeenOfWrongClock: a finding keeps the time that its record claims, and is seen now by the clock of the others; so is what is found after it. A hole in
+// the log is none.
+func TestSeenOfWrongClock(t *testing.T) {
+	far := start + 74*365*day
+	opens := func(at int64, c int) whosaw.Record {
+		r := get(at, c, true)
+		r.IP, r.Agent, r.Key, r.Principal = ip(c<<12), fmt.Sprintf("tool%d/1.0", c), fmt.Sprint("key", c), ""
+		return r
+	}
+	now := start + 500*minute
+	for name, c := range map[string]struct {
+		more []whosaw.Record // behind the others, the last of which is of now
+		seen []int64
+	}{
+		"right":          {[]whosaw.Record{opens(now+minute, 100_000)}, []int64{now + minute}},
+		"of 2099":        {[]whosaw.Record{opens(far, 100_000), opens(now+minute, 100_001)}, []int64{now, now + minute}},
+		"20 days ahead":  {[]whosaw.Record{opens(now+20*day, 100_000), opens(now+minute, 100_001)}, []int64{now + 20*day, now + minute}},
+		"late":           {[]whosaw.Record{opens(now-2*hour, 100_000)}, []int64{now}},
+		"after a hole":   {[]whosaw.Record{opens(now+20*day, 100_000), opens(now+20*day+minute, 100_001)}, []int64{now + 20*day, now + 20*day + minute}},
+		"behind a fact":  {[]whosaw.Record{{Type: whosaw.TypeSubject, Time: now + 30*minute, Subjects: []string{"5"}}, opens(now+minute, 100_000)}, []int64{now + 30*minute}},
+		"of wrong facts": {[]whosaw.Record{{Type: whosaw.TypeSubject, Time: far, Subjects: []string{"5"}}, opens(now+minute, 100_000)}, []int64{now + minute}},
+	} {
+		// Whoever tells of customers may have a wrong clock too, before anybody else speaks.
+		log := []whosaw.Record{canaryRecord(100_000), canaryRecord(100_001), {Type: whosaw.TypeSubject, Time: far, Subjects: []string{"6"}}}
+		for i := range 501 {
+			log = append(log, visit(start+int64(i)*minute, 1+i))
+		}
+		log = append(log, c.more...)
+		_, fs := run(detect.Config{}, log)
+		fs = by(fs, "canary")
+		var seen []int64
+		for _, f := range fs {
+			seen = append(seen, int64(f.Seen))
+			if f.Time != whosaw.Time(log[f.at].Time) {
+				t.Errorf("%s: the finding's time is %d, not what the record claims", name, f.Time)
+			}
+		}
+		if !slices.Equal(seen, c.seen) {
+			t.Errorf("%s: seen at %d, want %d", name, seen, c.seen)
 		}
 	}
 }

@@ -9,7 +9,7 @@
 // Invariants:
 //
 //  1. Causal: a finding depends only on the records up to the one that raised it, and on the catalog. Records
-//     after Finding.Seen do not change it.
+//     after Finding.Seen do not change it, where no clock is wrong; the time of one that is does not make Seen later.
 //
 //  2. Deterministic: no clock, no chance (but the seed of a cache that changes no answer), no order of a map. Equal records in equal order give equal findings, however
 //     they are batched.

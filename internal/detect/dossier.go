@@ -129,7 +129,7 @@ const maxGrowthSteps = 1 << 12
 
 func (e *Engine) step(f *dossier, kind string, v *view, a *accusation) {
 	s := GrowthStep{Sequence: e.seq, Kind: kind, Finding: whosaw.Finding{
-		ID: f.id, Time: whosaw.Time(v.r.Time), Seen: whosaw.Time(e.seen), Detector: detectorNames[f.d], Unit: f.unit,
+		ID: f.id, Time: whosaw.Time(v.r.Time), Seen: e.seenBy(v), Detector: detectorNames[f.d], Unit: f.unit,
 		Accesses: f.accesses, Subjects: f.subjects, Technique: e.rule[f.d].technique,
 	}}
 	if a != nil {
@@ -142,7 +142,7 @@ func (e *Engine) step(f *dossier, kind string, v *view, a *accusation) {
 // stepOf is a step by which a finding grew without another test: it names more of what it covers.
 func (e *Engine) stepOf(f *dossier, kind string, v *view, filter whosaw.Filter) {
 	e.keepStep(GrowthStep{Sequence: e.seq, Kind: kind, Finding: whosaw.Finding{
-		ID: f.id, Time: whosaw.Time(v.r.Time), Seen: whosaw.Time(e.seen), Detector: detectorNames[f.d], Unit: f.unit, Filter: filter,
+		ID: f.id, Time: whosaw.Time(v.r.Time), Seen: e.seenBy(v), Detector: detectorNames[f.d], Unit: f.unit, Filter: filter,
 		Accesses: f.accesses, Subjects: f.subjects, Technique: e.rule[f.d].technique,
 	}})
 }

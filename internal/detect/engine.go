@@ -22,7 +22,7 @@ type Engine struct {
 	ref   *reference.Index
 
 	count uint64 // records observed
-	seen  int64  // greatest event time of any record: Finding.Seen
+	seen  int64  // greatest event time of any record that may be right: see seenBy
 	clock int64  // greatest event time of accesses and issuances that may be right, which says how long the log lasts
 	began int64  // the clock's first value
 	today int32  // day number of the sure clock
@@ -225,7 +225,6 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 		}
 		return e.findings // else what whosaw itself wrote, by the machine's clock, is no news of the shop
 	}
-	e.seen = max(e.seen, r.Time)
 	if r.Type == whosaw.TypeAccess {
 		e.tick(r.Time)
 		e.judgeDue()
@@ -247,6 +246,9 @@ func (e *Engine) observe(seq uint64, r *whosaw.Record, x *expected) []whosaw.Fin
 		return e.findings
 	}
 	e.ref.Apply(seq, r)
+	if r.Type != whosaw.TypeIssuance { // which moves the clock first
+		e.see(r.Time)
+	}
 	switch r.Type {
 	case whosaw.TypeIssuance:
 		e.known.begin()

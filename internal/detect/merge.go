@@ -22,13 +22,14 @@ func (e *Engine) Pass(seq uint64, r *whosaw.Record) []whosaw.Finding {
 	if r.Type >= whosaw.TypeVerdict {
 		return nil
 	}
-	e.seen = max(e.seen, r.Time)
-	if r.Type == whosaw.TypeAccess || r.Type == whosaw.TypeIssuance {
-		e.tick(r.Time)
-		e.judgeDue()
-		if r.Type == whosaw.TypeAccess {
-			e.keyPolicyDue()
-		}
+	if r.Type != whosaw.TypeAccess && r.Type != whosaw.TypeIssuance {
+		e.see(r.Time)
+		return nil
+	}
+	e.tick(r.Time)
+	e.judgeDue()
+	if r.Type == whosaw.TypeAccess {
+		e.keyPolicyDue()
 	}
 	return e.findings
 }

@@ -28,6 +28,7 @@ func TestMerge(t *testing.T) {
 			}
 		}
 		slices.SortStableFunc(all, func(a, b whosaw.Record) int { return cmp.Compare(a.Time, b.Time) })
+		all = wrongClocks(rng, all)
 		one, want := run(detect.Config{}, all)
 		cut := rng.IntN(len(all))
 		parts := []*detect.Engine{detect.New(detect.Config{}, nil), detect.New(detect.Config{}, nil)}

@@ -169,6 +169,7 @@ func TestStateIsWhole(t *testing.T) {
 			late++
 		}
 		records[late], records[late+1] = records[late+1], records[late]
+		records = wrongClocks(rng, records)
 		whole := detect.New(cfg, nil)
 		var broken *detect.Engine
 		cut := rng.IntN(len(records))

@@ -20,7 +20,7 @@ func (e *Engine) turnedAway(seq uint64, r *whosaw.Record) {
 		Outcome: whosaw.OutcomeAbsent, Principal: r.Principal, Credential: r.Credential, Key: r.Key, Client: r.Client, IP: r.IP, Country: r.Country,
 		ASN: r.ASN, Agent: r.Agent, TLS: r.TLS,
 	}
-	e.seen = max(e.seen, r.Time)
+	e.see(r.Time)
 	v := &e.now
 	e.look(v, &e.away, nil)
 	v.seq = seq
