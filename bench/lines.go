@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -136,10 +137,20 @@ func intoLedger(ctx context.Context, path, dir string) error {
 	if err != nil {
 		return errors.Join(err, plan.Close())
 	}
+	var last *ledger.Pending
 	sum, err := ingest.Read(ctx, plan, opts, func(records []whosaw.Record) error {
-		_, err := led.Append(ctx, records)
+		next, err := led.Begin(ctx, slices.Clone(records), last)
+		if last != nil {
+			_, e := last.Wait()
+			err = errors.Join(err, e)
+		}
+		last = next
 		return err
 	})
+	if last != nil {
+		_, e := last.Wait()
+		err = errors.Join(err, e)
+	}
 	if err == nil && sum.Rejected > 0 {
 		err = fmt.Errorf("%d lines were rejected", sum.Rejected)
 	}

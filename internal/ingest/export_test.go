@@ -92,3 +92,8 @@ func Split(r io.Reader, elements bool) []Piece {
 
 // ErrStop is an error that is not io.EOF.
 var ErrStop = errors.New("stop")
+
+// SortBeside sorts by that many goroutines.
+func SortBeside[E any](all []E, goroutines int, compare func(a, b E) int) {
+	sortBeside(all, goroutines, compare)
+}

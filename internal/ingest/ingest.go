@@ -43,7 +43,7 @@ type Options struct {
 
 	// TempDir holds what does not fit in memory; "": the system's.
 	TempDir string
-	// MemoryRecords and MemoryBytes bound what is sorted in memory; 0: a million records, 512 MiB.
+	// MemoryRecords and MemoryBytes bound what is sorted in memory; 0: four million records, 512 MiB.
 	MemoryRecords int
 	MemoryBytes   int64
 	// Workers decode in parallel; 0: one for each processor.
@@ -79,7 +79,7 @@ func (o *Options) setDefaults() {
 		o.RejectBytes = 64 << 20
 	}
 	if o.MemoryRecords <= 0 {
-		o.MemoryRecords = 1 << 20
+		o.MemoryRecords = 4 << 20
 	}
 	if o.MemoryBytes <= 0 {
 		o.MemoryBytes = 512 << 20

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/whosaw/whosaw"
 )
@@ -18,6 +19,7 @@ const (
 	batchRecords = 2048
 	batchBytes   = 1 << 20
 	maxRuns      = 64 // merged at once
+	ahead        = 3  // batches between who makes and who takes them
 )
 
 // A key is what records are sorted by. Records that agree in it are sorted by their encoded bytes, so the order does
@@ -50,6 +52,7 @@ type sorter struct {
 	maxRecords int
 	maxBytes   int64
 	tempDir    string
+	workers    int
 
 	sources []string          // sorted; a rank is an index, plus len(sources) for accesses
 	ranks   map[string]uint32 // by source
@@ -66,7 +69,7 @@ type sorter struct {
 
 // newSorter makes a sorter for about that many records.
 func newSorter(o *Options, sources []string, about int64) *sorter {
-	s := &sorter{maxRecords: o.MemoryRecords, maxBytes: o.MemoryBytes, tempDir: o.TempDir, ranks: map[string]uint32{}}
+	s := &sorter{maxRecords: o.MemoryRecords, maxBytes: o.MemoryBytes, tempDir: o.TempDir, workers: o.Workers, ranks: map[string]uint32{}}
 	s.entries = make([]entry, 0, max(64, min(about, int64(o.MemoryRecords))))
 	s.sources = slices.Compact(slices.Sorted(slices.Values(sources)))
 	for i, name := range s.sources {
@@ -113,12 +116,40 @@ func (s *sorter) nextArena() {
 func (s *sorter) payload(e *entry) []byte { return s.arenas[e.arena][e.off : e.off+e.n] }
 
 func (s *sorter) sort() {
-	slices.SortFunc(s.entries, func(a, b entry) int {
+	sortBeside(s.entries, s.workers, func(a, b entry) int {
 		if c := a.compare(b.key); c != 0 {
 			return c
 		}
 		return bytes.Compare(s.payload(&a), s.payload(&b))
 	})
+}
+
+// fewToSort is of how many a part is sorted by one goroutine.
+const fewToSort = 8192
+
+// sortBeside sorts by that many goroutines. Logs are mostly in order already, so that parts seldom reach into each other.
+func sortBeside[E any](all []E, goroutines int, compare func(a, b E) int) {
+	if goroutines < 2 || len(all) < fewToSort {
+		slices.SortFunc(all, compare)
+		return
+	}
+	half := len(all) / 2
+	var other sync.WaitGroup
+	other.Go(func() { sortBeside(all[:half], goroutines/2, compare) })
+	sortBeside(all[half:], goroutines-goroutines/2, compare)
+	other.Wait()
+	// What is before the other half as a whole is in its place.
+	at, _ := slices.BinarySearchFunc(all[:half], all[half], func(a, b E) int { return cmp.Or(compare(a, b), -1) })
+	first, second := slices.Clone(all[at:half]), all[half:]
+	for len(first) > 0 && len(second) > 0 {
+		if compare(second[0], first[0]) < 0 {
+			all[at], second = second[0], second[1:]
+		} else {
+			all[at], first = first[0], first[1:]
+		}
+		at++
+	}
+	copy(all[at:], first)
 }
 
 // spill writes what is in memory as a sorted run.
@@ -173,9 +204,34 @@ func (s *sorter) close() error {
 	return nil
 }
 
-// emit hands everything over in order.
+// emit hands everything over in order. The next batch is made while fn has one.
 func (s *sorter) emit(ctx context.Context, fn func([]whosaw.Record) error) error {
-	b := &batch{s: s, ctx: ctx, fn: fn}
+	ctx, cancel := context.WithCancel(ctx)
+	b := &batch{s: s, ctx: ctx, free: make(chan []whosaw.Record, ahead), made: make(chan []whosaw.Record, ahead)}
+	for range ahead {
+		b.free <- nil
+	}
+	var made error
+	go func() {
+		defer close(b.made)
+		made = s.sorted(ctx, b)
+	}()
+	var err error
+	for records := range b.made {
+		if err != nil {
+			continue
+		}
+		if err = fn(records); err != nil {
+			cancel() // what is on its way is not made
+		}
+		b.free <- records
+	}
+	cancel()
+	return cmp.Or(err, made)
+}
+
+// sorted gives everything to b in order.
+func (s *sorter) sorted(ctx context.Context, b *batch) error {
 	s.sort()
 	if len(s.runs) == 0 {
 		for i := range s.entries {
@@ -323,13 +379,13 @@ func (h runHeap) Less(i, j int) bool {
 
 // batch gathers records to be emitted.
 type batch struct {
-	s       *sorter
-	ctx     context.Context
-	fn      func([]whosaw.Record) error
-	bytes   []byte
-	keys    []key
-	ends    []int
-	records []whosaw.Record
+	s     *sorter
+	ctx   context.Context
+	free  chan []whosaw.Record // that nobody uses any more
+	made  chan []whosaw.Record
+	bytes []byte
+	keys  []key
+	ends  []int
 }
 
 func (b *batch) add(k key, payload []byte) error {
@@ -346,18 +402,18 @@ func (b *batch) flush() error {
 	if len(b.keys) == 0 {
 		return nil
 	}
-	if err := b.ctx.Err(); err != nil {
-		return err
+	var records []whosaw.Record
+	select {
+	case records = <-b.free:
+	case <-b.ctx.Done():
+		return b.ctx.Err()
 	}
 	text := string(b.bytes) // the memory that the records' strings share
 	var d recordDecoder
-	if cap(b.records) < len(b.keys) {
-		b.records = make([]whosaw.Record, len(b.keys), batchRecords)
-	}
-	b.records = b.records[:len(b.keys)]
+	records = slices.Grow(records[:0], batchRecords)[:len(b.keys)]
 	start := 0
 	for i, k := range b.keys {
-		r := &b.records[i]
+		r := &records[i]
 		if !d.decode(text[start:b.ends[i]], r) {
 			return errSpill
 		}
@@ -366,5 +422,6 @@ func (b *batch) flush() error {
 		start = b.ends[i]
 	}
 	b.bytes, b.keys, b.ends = b.bytes[:0], b.keys[:0], b.ends[:0]
-	return b.fn(b.records)
+	b.made <- records // there is room for all of them
+	return nil
 }

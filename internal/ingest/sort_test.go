@@ -177,3 +177,35 @@ func TestSameFileTwice(t *testing.T) {
 		}
 	}
 }
+
+// TestSortBeside: however many goroutines sort, the order is the one that one of them makes, of logs that are in order, that are
+// mostly so, that are several after each other, and that are in none. Values that are equal stay equal.
+func TestSortBeside(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, n := range []int{0, 1, 2, 8191, 8192, 8193, 40_000} {
+		for name, at := range map[string]func(i int) int{
+			"in order":         func(i int) int { return i },
+			"mostly":           func(i int) int { return i + rng.IntN(50) },
+			"several":          func(i int) int { return i % (n/3 + 1) },
+			"in none":          func(int) int { return rng.IntN(n + 1) },
+			"the other way":    func(i int) int { return -i },
+			"all the same":     func(int) int { return 7 },
+			"few, many times":  func(int) int { return rng.IntN(3) },
+			"one at its start": func(i int) int { return i % max(n-1, 1) },
+		} {
+			all := make([]int, n)
+			for i := range all {
+				all[i] = at(i)
+			}
+			want := slices.Clone(all)
+			slices.Sort(want)
+			for _, goroutines := range []int{1, 2, 3, 8} {
+				got := slices.Clone(all)
+				ingest.SortBeside(got, goroutines, func(a, b int) int { return a - b })
+				if !slices.Equal(got, want) {
+					t.Errorf("%d, %s, by %d goroutines: not in order", n, name, goroutines)
+				}
+			}
+		}
+	}
+}

@@ -31,6 +31,7 @@ type request struct {
 	ends     []int  // of each record in encoded
 	receipts []Receipt
 	seal     bool
+	after    *request     // what must not have failed
 	hold     *held        // for a backup: to be filled
 	act      func() error // what the writer does between appends
 	err      error
@@ -56,30 +57,69 @@ const (
 // in writing none of the records is acknowledged, though some may be found when the ledger is opened
 // again, and the ledger takes no more. A call that ends with ctx's error did nothing.
 func (l *Ledger) Append(ctx context.Context, records []whosaw.Record) ([]Receipt, error) {
+	p, err := l.Begin(ctx, records, nil)
+	if err != nil {
+		return nil, err
+	}
+	return p.Wait()
+}
+
+// Pending is an append under way.
+type Pending struct {
+	l     *Ledger
+	r     *request // nil: of no record
+	space *[]byte
+}
+
+// Begin does the first half of an [Ledger.Append], and gives what waits for the rest: the next batch can be encoded
+// meanwhile. The records may not be changed until then. If the append that this one comes after fails, none of
+// these records is appended, and they fail with the same error; nil: it comes after none.
+func (l *Ledger) Begin(ctx context.Context, records []whosaw.Record, after *Pending) (*Pending, error) {
 	if len(records) == 0 {
-		return nil, nil
+		return &Pending{}, nil
 	}
 	r := &request{records: records, ends: make([]int, len(records)), done: make(chan struct{})}
-	space := l.encoded.Get().(*[]byte)
-	defer func() {
-		*space = r.encoded[:0] // the writer has copied what it keeps
-		l.encoded.Put(space)
-	}()
-	r.encoded = *space
+	if after != nil {
+		r.after = after.r
+	}
+	p := &Pending{l: l, r: r, space: l.encoded.Get().(*[]byte)}
+	r.encoded = *p.space
 	for i := range records {
 		start := len(r.encoded)
 		b, err := Encode(append(r.encoded, 0, 0, 0, 0), &records[i])
 		if err != nil {
+			p.free()
 			return nil, fmt.Errorf("append record %d of %d: %w", i+1, len(records), err)
 		}
 		binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-4))
 		r.encoded, r.ends[i] = b, len(b)
 	}
 	r.receipts = make([]Receipt, len(records))
-	if err := l.send(ctx, r); err != nil {
+	if err := l.give(ctx, r); err != nil {
+		p.free()
 		return nil, fmt.Errorf("append: %w", err)
 	}
-	return r.receipts, nil
+	return p, nil
+}
+
+// Wait returns once the records are on disk, as [Ledger.Append] does. It is called once.
+func (p *Pending) Wait() ([]Receipt, error) {
+	if p.r == nil {
+		return nil, nil
+	}
+	<-p.r.done
+	p.free()
+	if p.r.err != nil {
+		return nil, fmt.Errorf("append: %w", p.r.err)
+	}
+	return p.r.receipts, nil
+}
+
+// free gives the memory of the encoded records back: the writer has copied what it keeps.
+func (p *Pending) free() {
+	*p.space = p.r.encoded[:0]
+	p.l.encoded.Put(p.space)
+	p.r.encoded = nil
 }
 
 // Seal seals what the open log holds and waits until that is done: for the end of an import.
@@ -90,9 +130,18 @@ func (l *Ledger) Seal(ctx context.Context) error {
 	return nil
 }
 
-// send gives the writer a request and waits for its answer. Once the writer has taken it, ctx is
-// of no use: what is on its way to disk cannot be called back.
+// send gives the writer a request and waits for its answer.
 func (l *Ledger) send(ctx context.Context, r *request) error {
+	if err := l.give(ctx, r); err != nil {
+		return err
+	}
+	<-r.done
+	return r.err
+}
+
+// give gives the writer a request. Once the writer has taken it, ctx is of no use: what is on its way to disk cannot
+// be called back.
+func (l *Ledger) give(ctx context.Context, r *request) error {
 	if l.cfg.ReadOnly {
 		return ErrReadOnly
 	}
@@ -103,13 +152,12 @@ func (l *Ledger) send(ctx context.Context, r *request) error {
 	}
 	select {
 	case l.requests <- r:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-l.stop:
 		return ErrClosed
 	}
-	<-r.done
-	return r.err
 }
 
 // write is the writer: it alone changes the ledger, but for the seal that it waits for.
@@ -177,6 +225,19 @@ func (l *Ledger) answer(group []*request) {
 			settle(i+1, nil)
 			continue
 		}
+		if r.after != nil {
+			// It came before this one, and not with it: those of a group fail together.
+			if err := r.after.settled(); err != nil {
+				if err := l.commit(); err != nil {
+					refuse(err)
+					return
+				}
+				settle(i, nil)
+				settle(i+1, err)
+				continue
+			}
+			r.after = nil // or each would hold all before it
+		}
 		if r.act != nil {
 			err := l.commit()
 			if err == nil {
@@ -207,6 +268,16 @@ func (l *Ledger) answer(group []*request) {
 		return
 	}
 	settle(len(group), nil)
+}
+
+// settled gives the error of a request that was answered; nil also where it is not.
+func (r *request) settled() error {
+	select {
+	case <-r.done:
+		return r.err
+	default:
+		return nil
+	}
 }
 
 func stopped(err error) error {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -11,13 +12,14 @@ import (
 )
 
 // importer joins reading, appending and detecting, so that they go on side by side: while a batch is judged, the
-// next is made durable and the one after that is read. Each stage has one goroutine and handles batches in order.
+// next is made durable, the one after that is encoded and another is read. Each stage has one goroutine and handles batches in order.
 type importer struct {
 	c            *Case
 	acknowledged func(lines int64)
 
 	batch  []whosaw.Record // being gathered
 	append chan []whosaw.Record
+	wait   chan appended // on their way to the disk
 	judge  chan appended
 	done   sync.WaitGroup
 
@@ -28,9 +30,10 @@ type importer struct {
 	safe int64
 }
 
-// appended is a batch that is on disk.
+// appended is a batch that is on disk, or on its way there.
 type appended struct {
 	records  []whosaw.Record
+	pending  *ledger.Pending
 	receipts []ledger.Receipt
 }
 
@@ -41,9 +44,10 @@ const appendRecords = 8192
 func newImporter(ctx context.Context, c *Case, acknowledged func(int64)) *importer {
 	im := &importer{
 		c: c, acknowledged: acknowledged,
-		append: make(chan []whosaw.Record, 1), judge: make(chan appended, 1),
+		append: make(chan []whosaw.Record, 1), wait: make(chan appended, 1), judge: make(chan appended, 1),
 	}
 	im.done.Go(func() { im.appendAll(ctx) })
+	im.done.Go(im.waitAll)
 	im.done.Go(im.judgeAll)
 	return im
 }
@@ -85,28 +89,47 @@ func (im *importer) failed() error {
 	return im.err
 }
 
+func (im *importer) fail(err error) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.err = cmp.Or(im.err, fmt.Errorf("append to the ledger: %w", err))
+}
+
 func (im *importer) appendAll(ctx context.Context) {
-	defer close(im.judge)
+	defer close(im.wait)
+	var last *ledger.Pending
 	for records := range im.append {
 		if im.failed() != nil {
 			continue
 		}
-		receipts, err := im.c.ledger.Append(ctx, records)
+		p, err := im.c.ledger.Begin(ctx, records, last)
 		if err != nil {
-			im.mu.Lock()
-			im.err = fmt.Errorf("append to the ledger: %w", err)
-			im.mu.Unlock()
+			im.fail(err)
 			continue
 		}
-		for i := range records {
-			if !ingest.Derived(&records[i]) {
+		last = p
+		im.wait <- appended{records: records, pending: p}
+	}
+}
+
+func (im *importer) waitAll() {
+	defer close(im.judge)
+	for batch := range im.wait {
+		receipts, err := batch.pending.Wait()
+		if err != nil {
+			im.fail(err)
+			continue
+		}
+		for i := range batch.records {
+			if !ingest.Derived(&batch.records[i]) {
 				im.safe++
 			}
 		}
 		if im.acknowledged != nil {
 			im.acknowledged(im.safe)
 		}
-		im.judge <- appended{records, receipts}
+		batch.receipts = receipts
+		im.judge <- batch
 	}
 }
 

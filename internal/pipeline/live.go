@@ -341,7 +341,7 @@ func (l *Live) append(ctx context.Context, records []whosaw.Record) ([]ledger.Re
 	if first != 0 {
 		l.last = max(l.last, last)
 		if l.held < 2*l.cfg.Backlog {
-			l.waiting[first] = appended{records, receipts}
+			l.waiting[first] = appended{records: records, receipts: receipts}
 			l.held += len(records)
 		} else {
 			l.missed = true
