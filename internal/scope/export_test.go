@@ -62,6 +62,16 @@ func (k *Known) FewKept() uint64 {
 	return k.few.kept.asOf
 }
 
+// FewCredentials is of how many credentials the records are kept.
+func (k *Known) FewCredentials() int {
+	k.few.mu.Lock()
+	defer k.few.mu.Unlock()
+	if k.few.kept == nil {
+		return 0
+	}
+	return len(k.few.kept.asked.sorted)
+}
+
 // JudgedAtOnce sets how many accesses are judged at once.
 func JudgedAtOnce(n int) (before int) {
 	before, judgedAtOnce = judgedAtOnce, n

@@ -191,51 +191,149 @@ func subjectPages(t *rapid.T, e *scope.Engine, f whosaw.Filter, page int) (all [
 	}
 }
 
-// TestFewOlder asks an older view about a credential that was issued since, then a newer one.
-func TestFewOlder(t *testing.T) {
-	defer scope.ManyReferences(scope.ManyReferences(4))
+// issuing is a ledger of issuances alone, and what is kept of it.
+type issuing struct {
+	*testing.T
+	ledger *ledger.Ledger
+	blocks *index.Store
+	known  *scope.Known
+	at     int64
+}
+
+func newIssuing(t *testing.T) *issuing {
 	l, err := ledger.Open(ledger.Config{Dir: t.TempDir(), SegmentRecords: 10, Throwaway: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks, known, at := index.Attach(l, true), &scope.Known{}, int64(0)
-	defer func() { _ = l.Close(); _ = blocks.Close() }()
-	issue := func(credentials ...string) *ledger.View {
-		t.Helper()
-		for _, c := range credentials {
-			at++
-			r := whosaw.Record{Type: whosaw.TypeIssuance, Source: "web", Position: at, Time: start + at, Credential: c, Ref: &whosaw.Reference{}}
-			if _, err := l.Append(t.Context(), []whosaw.Record{r}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		v, err := l.View(0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = v.Close() })
-		return v
-	}
-	ask := func(v *ledger.View, credential string, want bool) {
-		t.Helper()
-		got, err := scope.New(v, nil, scope.Config{Index: blocks, Known: known}).Judge(t.Context(), []whosaw.Record{{Credential: credential, Time: start}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got[0].Issued != want {
-			t.Errorf("%s by the view up to %d: issued is %t, want %t", credential, v.Last(), got[0].Issued, want)
-		}
-	}
-	issue("a", "a", "a", "a", "a", "a", "a", "a", "a")
+	w := &issuing{T: t, ledger: l, blocks: index.Attach(l, true), known: &scope.Known{}}
+	t.Cleanup(func() { _ = l.Close(); _ = w.blocks.Close() })
+	w.issue("a", "a", "a", "a", "a", "a", "a", "a", "a")
 	if err := l.Seal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	older, newer := issue("b"), issue("c")
-	ask(newer, "b", true)
-	ask(older, "c", false)
-	ask(newer, "c", true)
-	ask(older, "c", false)
-	if known.FewKept() != newer.Last() {
+	return w
+}
+
+// issue issues credentials, and gives a view up to these.
+func (w *issuing) issue(credentials ...string) *ledger.View {
+	w.Helper()
+	for _, c := range credentials {
+		w.at++
+		r := whosaw.Record{Type: whosaw.TypeIssuance, Source: "web", Position: w.at, Time: start + w.at, Credential: c, Ref: &whosaw.Reference{}}
+		if _, err := w.ledger.Append(w.Context(), []whosaw.Record{r}); err != nil {
+			w.Fatal(err)
+		}
+	}
+	v, err := w.ledger.View(0)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { _ = v.Close() })
+	return v
+}
+
+// judge says whether credentials were issued, by a view.
+func (w *issuing) judge(ctx context.Context, v *ledger.View, credentials ...string) (issued []bool, err error) {
+	var list []whosaw.Record
+	for _, c := range credentials {
+		list = append(list, whosaw.Record{Credential: c, Time: start})
+	}
+	got, err := scope.New(v, nil, scope.Config{Index: w.blocks, Known: w.known}).Judge(ctx, list)
+	for _, j := range got {
+		issued = append(issued, j.Issued)
+	}
+	return issued, err
+}
+
+func (w *issuing) ask(v *ledger.View, credential string, want bool) {
+	w.Helper()
+	got, err := w.judge(w.Context(), v, credential)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if got[0] != want {
+		w.Errorf("%s by the view up to %d: issued is %t, want %t", credential, v.Last(), got[0], want)
+	}
+}
+
+// TestFewOlder asks an older view about a credential that was issued since, then a newer one.
+func TestFewOlder(t *testing.T) {
+	defer scope.ManyReferences(scope.ManyReferences(4))
+	w := newIssuing(t)
+	older, newer := w.issue("b"), w.issue("c")
+	w.ask(newer, "b", true)
+	w.ask(older, "c", false)
+	w.ask(newer, "c", true)
+	w.ask(older, "c", false)
+	if w.known.FewKept() != newer.Last() {
 		t.Error("the test does not ask what is kept")
+	}
+}
+
+// briefContext is over once it was asked some times.
+type briefContext struct {
+	context.Context
+	left int
+}
+
+func (c *briefContext) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestFewGivenUp has questions given up wherever they ask whether to go on: older views do not see what these have read by then.
+func TestFewGivenUp(t *testing.T) {
+	defer scope.ManyReferences(scope.ManyReferences(4))
+	given := 0
+	for asked := 0; ; asked++ {
+		w := newIssuing(t)
+		older := w.issue("b")
+		w.ask(older, "b", true)
+		w.ask(older, "d", false)
+		w.issue("d", "a", "b", "a", "a", "a", "a", "a")
+		if err := w.ledger.Seal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		newer := w.issue("c", "d")
+		_, err := w.judge(&briefContext{t.Context(), asked}, newer, "c", "d")
+		w.ask(older, "d", false)
+		w.ask(older, "c", false)
+		w.ask(newer, "c", true)
+		w.ask(newer, "d", true)
+		if err == nil {
+			if w.known.FewKept() != newer.Last() {
+				t.Error("the test does not ask what is kept")
+			}
+			break
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		given++
+	}
+	if given < 4 {
+		t.Errorf("only %d questions were given up", given)
+	}
+}
+
+// TestFewBound asks about more credentials than are kept: those asked for last are, and of the same view no other ones are forgotten before.
+func TestFewBound(t *testing.T) {
+	defer scope.ManyReferences(scope.ManyReferences(4))
+	defer scope.MaxFew(scope.MaxFew(5))
+	w := newIssuing(t)
+	v := w.issue("b", "c")
+	for i, x := range []struct {
+		credential string
+		issued     bool
+		kept       int
+	}{
+		{"a", true, 1}, {"b", true, 2}, {"b", true, 2}, {"x", false, 3}, {"c", true, 4}, {"y", false, 5}, {"z", false, 1}, {"a", true, 2},
+	} {
+		w.ask(v, x.credential, x.issued)
+		if got := w.known.FewCredentials(); got != x.kept {
+			t.Errorf("after question %d, about %s, the records of %d credentials are kept, want %d", i, x.credential, got, x.kept)
+		}
 	}
 }
