@@ -1,7 +1,7 @@
 // Package guard puts whosaw's guard in front of a Go service: each request is judged before it is answered, and each answer before
 // it leaves.
 //
-//	g, err := guard.New(guard.Config{Server: "http://127.0.0.1:7117", Token: token, Door: "shop", Source: "shop"})
+//	g, err := guard.New(guard.Config{Server: "http://127.0.0.1:8470", Token: token, Door: "shop", Source: "shop"})
 //	http.ListenAndServe(addr, g.Wrap(mux))
 //
 // A handler says whom and what its answer shows before it writes the first byte:

@@ -347,7 +347,7 @@ func (m *Main) incidentQuestions() *cobra.Command {
 var incidentVerbs = []incidentVerb{
 	{use: "mark NUMBER MOMENT", short: "A moment came: suspected, aware, confirmed, contained, material, notified, found", kind: incident.Marked, arg: "MOMENT",
 		set: func(b *incident.Body, v string) error { b.Moment = regime.Moment(v); return nil }, when: true, person: "who says so (default: you)",
-		example: `  whosaw incident mark 1 aware --note "the responder read the finding" --when 2026-11-17T16:00:00+09:00`},
+		example: `  whosaw incident mark 1 aware --note "the responder read the finding" --when 2026-11-17T16:00:00+09:00 --data ./data`},
 	{use: "withdraw NUMBER EVENT", example: `  whosaw incident withdraw 1 7 --note "the mail was of another finding" --data ./data`,
 		short: "Say that a mark, an answer or a statement was wrong; it stays in sight", kind: incident.Withdrawn, arg: "EVENT", set: setOf},
 	{use: "join NUMBER FINDING", example: `  whosaw incident join 1 7b1f… --data ./data`,
@@ -368,7 +368,7 @@ var incidentVerbs = []incidentVerb{
 			fact, answer, _ := strings.Cut(v, "=")
 			b.Fact, b.Answer = fact, regime.Answer(answer)
 			return nil
-		}, example: `  whosaw incident answer 1 intrusion=yes --note "forged tokens"`},
+		}, example: `  whosaw incident answer 1 intrusion=yes --note "forged tokens" --data ./data`},
 	{use: "residents NUMBER WHERE=COUNT", example: `  whosaw incident residents 1 US-CA=600 --data ./data`,
 		short: "How many of the people live somewhere, as in US-CA=600", kind: incident.Counted, arg: "WHERE=COUNT",
 		set: func(b *incident.Body, v string) error {
@@ -384,7 +384,7 @@ var incidentVerbs = []incidentVerb{
 		short: "Write something down", kind: incident.Noted, arg: "TEXT", set: func(b *incident.Body, v string) error { b.Note = v; return nil }},
 	{use: "told NUMBER LAW/DUTY", short: "A duty was fulfilled: whosaw clock names them", kind: incident.Told, arg: "LAW/DUTY",
 		set: func(b *incident.Body, v string) error { b.Law, b.Duty, _ = strings.Cut(v, "/"); return nil }, when: true,
-		example: `  whosaw incident told 1 kr-network-act-48-3/authority --when 2026-11-19T21:35:00+09:00`},
+		example: `  whosaw incident told 1 kr-network-act-48-3/authority --when 2026-11-19T21:35:00+09:00 --data ./data`},
 	{use: "link NUMBER EARLIER", example: `  whosaw incident link 2 1 --note "the same key" --data ./data`,
 		short: "An earlier incident belongs to this one", kind: incident.Linked, arg: "EARLIER",
 		set: func(b *incident.Body, v string) (err error) {

@@ -38,7 +38,7 @@ func (m *Main) proxyCommand() *cobra.Command {
 		Long: `A reverse proxy for a service in any language. Each request is judged by a running whosaw server (guard in whosaw.yaml, a door of kind proxy). Of
 routes whose catalog entry says where a JSON answer has what (answer), the answer is looked into before it leaves: whose data it shows is counted
 against budgets, fields are masked, and with hold its record is durable first. Everything else streams through untouched.`,
-		Example: `  whosaw proxy --listen 127.0.0.1:8080 --upstream http://127.0.0.1:3000 --server http://127.0.0.1:7117 \
+		Example: `  whosaw proxy --listen 127.0.0.1:8080 --upstream http://127.0.0.1:3000 --server http://127.0.0.1:8470 \
       --token-file proxy.token --door api --catalog catalog.yaml
   whosaw proxy … --fail-open "GET /products/*"      requests that pass while the server cannot be asked; others are refused`,
 		Args: cobra.NoArgs,

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"html/template"
 	"maps"
 	"slices"
 	"time"
@@ -40,6 +41,15 @@ func PaceOf(at []time.Time, accepted []int64) float64 {
 		p.note(at[i], accepted[i])
 	}
 	return p.rate()
+}
+
+// Minutes draws a bar plot with a column for each minute.
+func Minutes(at ...int64) template.HTML {
+	p := columns{Step: 60_000, Times: func(ms int64) string { return time.UnixMilli(ms).UTC().Format("15:04") }}
+	for _, ms := range at {
+		p.Cols = append(p.Cols, column{At: ms, All: 1})
+	}
+	return p.svg()
 }
 
 // Impatient makes a turn as short as can be: one block a worker.

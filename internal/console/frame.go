@@ -101,6 +101,14 @@ func (f *frame) Clock() string { return f.At.In(f.Zone).Format("15:04:05") }
 // ZoneName is the zone's short name.
 func (f *frame) ZoneName() string { return f.At.In(f.Zone).Format("MST") }
 
+// ZoneSays is what the zone is called; the machine's own zone has only its short name.
+func (f *frame) ZoneSays() string {
+	if f.Zone == time.Local {
+		return f.ZoneName()
+	}
+	return f.Zone.String()
+}
+
 // Date writes the day as the language does.
 func (f *frame) Date() string { return f.day(f.At) }
 
@@ -112,13 +120,15 @@ func (f *frame) day(t time.Time) string {
 	return t.Format("Mon 2 Jan 2006")
 }
 
-// Short writes a time today as the clock, and another day with it.
+// Short writes a time today as the clock, one of another day with the day, and one of another year with that too.
 func (f *frame) Short(ms int64) string {
 	t := time.UnixMilli(ms).In(f.Zone)
 	now := f.At.In(f.Zone)
 	switch {
 	case t.Format(time.DateOnly) == now.Format(time.DateOnly):
 		return t.Format("15:04:05")
+	case t.Year() != now.Year():
+		return f.Day(ms) + t.Format(" 15:04:05")
 	case f.lang == "ko":
 		return t.Format("1월 2일 15:04:05")
 	}

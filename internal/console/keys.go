@@ -191,7 +191,11 @@ func (c *Console) key(w http.ResponseWriter, r *http.Request, who api.Who) error
 	p.Sub = p.Rich("key.sub", p.Row.State, safe(k.Use))
 	for _, e := range k.History {
 		var parts []string
-		for _, part := range []string{e.State, e.Kind, strings.Join(e.Readers, ", "), e.Who, e.Into, e.Note, e.Source} {
+		readers := ""
+		if len(e.Readers) > 0 {
+			readers = p.T("key.couldread", strings.Join(e.Readers, ", "))
+		}
+		for _, part := range []string{e.State, e.Kind, readers, e.Who, e.Into, e.Note, e.Source} {
 			if part != "" {
 				parts = append(parts, safe(part))
 			}

@@ -1,10 +1,12 @@
 package console_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/console"
 )
 
 // TestKeys: who could read which key, whom its end would log out, the end itself, and what a leaver still has.
@@ -63,4 +65,28 @@ func TestKeysEmpty(t *testing.T) {
 	b.look(1440, true)
 	b.Visit("/server")
 	b.clean("server-dark")
+}
+
+// TestKeyHistory: what was of another year says of which, and a reader is called one.
+func TestKeyHistory(t *testing.T) {
+	s := newSite(t)
+	s.signIn()
+	at := s.now().AddDate(-2, 0, 0)
+	s.take("vault", []whosaw.Record{{Type: whosaw.TypeKey, Time: at.UnixMilli(), Source: "vault", Position: 1, Key: "old", Ref: &whosaw.Reference{State: "active", Readers: []string{"lee"}}}})
+	_, text := s.page("GET", "/keys/key?id=old", nil)
+	_, text, _ = strings.Cut(text, `id="h-h"`)
+	for _, want := range []string{at.In(seoul(t)).Format("2 Jan 2006 15:04:05"), "could read it: lee"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the history has no %q:\n%s", want, text)
+		}
+	}
+}
+
+// TestZoneOfTheMachine: the machine's own zone has a name that people know.
+func TestZoneOfTheMachine(t *testing.T) {
+	s := newSite(t, func(c *console.Config) { c.Zone = time.Local })
+	s.signIn()
+	if _, text := s.page("GET", "/settings", nil); strings.Contains(text, "shown in Local") || !strings.Contains(text, "shown in "+s.now().Format("MST")) {
+		t.Errorf("the zone is called:\n%s", text)
+	}
 }

@@ -41,6 +41,7 @@ type nowPage struct {
 type harm struct {
 	Sign, N, Rate, Lasting string
 	Since                  string
+	Last, Ago              string // of the last customer, once no other has come for a minute
 	Sentence               template.HTML
 	Number                 int64
 	Contain, Shadow        bool
@@ -201,11 +202,11 @@ func (p *nowPage) head(c *Console, s *state) {
 		h := &harm{Sign: sign(len(l.answer.Gaps) > 0), N: figure.Int(l.answer.Subjects), Rate: figure.Int(l.recent), Number: l.number, Contain: c.cfg.Contain != nil}
 		h.Shadow = h.Contain && c.cfg.Contain.Shadow()
 		first := time.UnixMilli(int64(*l.answer.First))
-		h.Since = first.In(f.Zone).Format("15:04:05")
-		if d := s.at.Sub(first); d < time.Hour {
-			h.Lasting = strconv.Itoa(int(d.Minutes())) + ":" + two(int(d.Seconds())%60)
-		} else {
-			h.Lasting = strconv.Itoa(int(d.Hours())) + ":" + two(int(d.Minutes())%60) + ":" + two(int(d.Seconds())%60)
+		h.Since, h.Lasting = first.In(f.Zone).Format("15:04:05"), stopwatch(s.at.Sub(first))
+		// A pace over minutes would go on where nobody is shown any more.
+		last := time.UnixMilli(int64(*l.answer.Last))
+		if d := l.at.Sub(last); d >= time.Minute {
+			h.Last, h.Ago = last.In(f.Zone).Format("15:04:05"), stopwatch(d)
 		}
 		for i := range s.findings {
 			if s.findings[i].ID == l.id {
@@ -234,6 +235,15 @@ func (p *nowPage) head(c *Console, s *state) {
 	if s.status.Ledger.To != nil {
 		p.Below = f.N("now.below", s.measure.Accesses, figure.Int(fresh), f.Short(min(int64(*s.status.Ledger.To), s.at.UnixMilli())))
 	}
+}
+
+// stopwatch writes how long something has lasted up to the second.
+func stopwatch(d time.Duration) string {
+	clock := two(int(d.Minutes())%60) + ":" + two(int(d.Seconds())%60)
+	if h := int(d.Hours()); h > 0 {
+		return strconv.Itoa(h) + ":" + clock
+	}
+	return strings.TrimPrefix(clock, "0")
 }
 
 func (p *nowPage) seasonless(s *state) bool {

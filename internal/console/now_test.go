@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -46,6 +47,25 @@ func TestNowHarvest(t *testing.T) {
 		b.Wait(`document.title.startsWith("■ Harvest")`)
 		b.Wait(`document.body.dataset.level === "harvest"`)
 		b.clean("now-harvest-"+l.name, "id:10479912", "forged-")
+	}
+}
+
+// TestHarvestRests: where nobody was shown for a minute, Now says since when, and no pace.
+func TestHarvestRests(t *testing.T) {
+	s := newSite(t)
+	s.tell(story{days: 1, busy: 1, theft: 3 * time.Minute, pace: 500 * time.Millisecond})
+	s.signIn()
+	now := func() string { _, text := s.page("GET", "/", nil); return text }
+	s.eventually("Now tells the pace", func() bool { return strings.Contains(now(), "more every minute") })
+	s.mu.Lock()
+	s.started = s.started.Add(-2 * time.Minute)
+	s.mu.Unlock()
+	s.eventually("Now tells since when there are none", func() bool {
+		text := now()
+		return strings.Contains(text, "none since") && !strings.Contains(text, "more every minute")
+	})
+	if text := now(); !strings.Contains(text, "customers shown so far") {
+		t.Errorf("the customers are told of no more:\n%s", text)
 	}
 }
 

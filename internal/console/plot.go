@@ -349,7 +349,7 @@ func (p *columns) svg() template.HTML {
 		}
 		last = text
 		anchor, at := "middle", x(p.Cols[part].At)+w/2
-		if part == 0 {
+		if part == 0 && w < 8 { // a time in the middle of it would stand out at the left
 			anchor, at = "start", 0
 		} else if at > 88 {
 			anchor, at = "end", 94

@@ -546,6 +546,9 @@ type whyPage struct {
 	More    bool
 }
 
+// Many is how many accesses are shown.
+func (p *whyPage) Many() int64 { return int64(len(p.Hits)) }
+
 // scopeWhy says why a customer is in the list, or is not: the accesses that match.
 func (c *Console) scopeWhy(w http.ResponseWriter, r *http.Request, who api.Who) error {
 	p, f, err := c.scoped(r, who)
@@ -571,7 +574,15 @@ func (c *Console) scopeWhy(w http.ResponseWriter, r *http.Request, who api.Who) 
 		return asked(ctx, err)
 	}
 	out.More = hits.Next != ""
-	out.Fields, out.Hits = p.accessRows(hits.Accesses, nil, nil, nil)
+	fed, err := isFed(ctx, q, subjectRef{Subject: subject})
+	if err != nil {
+		return asked(ctx, err)
+	}
+	_, never, err := judge(ctx, q, hits.Accesses, fed)
+	if err != nil {
+		return asked(ctx, err)
+	}
+	out.Fields, out.Hits = p.accessRows(hits.Accesses, nil, never, nil)
 	count, err := q.Count(ctx, act)
 	if err != nil {
 		return asked(ctx, err)

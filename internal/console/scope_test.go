@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/console"
 )
 
 // TestScope builds a filter by clicks, reads what it disclosed, saves versions, compares them, and asks why a customer is there.
@@ -314,6 +315,33 @@ func TestWhyMany(t *testing.T) {
 	res, _ = s.page("POST", res.Request.URL.Path+"/edit", url.Values{"member": {"route"}, "value": {"GET /b"}})
 	if _, text := s.page("POST", res.Request.URL.Path+"/why", url.Values{"subject": {"79"}}); !strings.Contains(text, "None of its ≥ 200 accesses") {
 		t.Errorf("230 accesses that do not match are told as:\n%s", text)
+	}
+}
+
+// TestFewColumns: where columns are few and wide, a time stands under the middle of its own.
+func TestFewColumns(t *testing.T) {
+	svg := string(console.Minutes(0, 60_000))
+	for _, want := range []string{`<text x="23.5%" y="146" text-anchor="middle">00:00</text>`, `<text x="70.5%" y="146" text-anchor="middle">00:01</text>`} {
+		if !strings.Contains(svg, want) {
+			t.Errorf("there is no %s in\n%s", want, svg)
+		}
+	}
+}
+
+// TestWhyClaims: whom a token that was never issued names is only claimed, there too.
+func TestWhyClaims(t *testing.T) {
+	s := newSite(t)
+	s.signIn()
+	forged := shown(s, "78", "GET /a", "name", 1, time.Hour)
+	forged[0].Principal, forged[0].Credential, forged[0].Key = "customer:78", "forged-78", "login-main"
+	feed := whosaw.Record{Type: whosaw.TypeFeed, Source: "a", Position: 1_000_000, Time: forged[0].Time - 1000, Key: "login-main", Ref: &whosaw.Reference{Of: "issuance", HasLost: true}}
+	s.take("a", append([]whosaw.Record{feed}, forged...))
+	res, _ := s.page("GET", "/scope", nil)
+	_, text := s.page("POST", res.Request.URL.Path+"/why", url.Values{"subject": {"78"}})
+	for _, want := range []string{"One access to this customer meets the conditions", "somebody with a token that was never issued, key login-main", "claims to be customer:78"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it is not said %q:\n%s", want, text)
+		}
 	}
 }
 

@@ -131,6 +131,13 @@ type keyed struct {
 	at      time.Time
 }
 
+// killed reports whether the visitor has ended the key.
+func (w *world) killed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.keyed != nil && w.keyed.did == "kill"
+}
+
 // previewDays is how far back the preview looks.
 const previewDays = 7
 

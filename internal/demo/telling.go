@@ -121,7 +121,11 @@ func (w *world) rightReport(ctx context.Context) error {
 		return text
 	})
 	if err == nil {
-		err = w.state(ctx, "measures", w.said("said.measures"))
+		measures := "said.measures"
+		if w.killed() {
+			measures = "said.measures.killed" // nobody is told of what was not done
+		}
+		err = w.state(ctx, "measures", w.said(measures))
 	}
 	if err != nil {
 		return err
