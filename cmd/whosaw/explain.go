@@ -124,7 +124,7 @@ func (m *Main) explainCommand() *cobra.Command {
 		Use:   "explain RECORD",
 		Short: "What one record added to which statistic of the detectors, and why to no other",
 		Long: `RECORD is a sequence (as whosaw finding show prints it), the id that the sender gave a record (id:ITS-ID where it looks like a number),
-or a finding's id: then the access that raised it.
+or a finding's id, as whosaw investigate and whosaw finding list print it: then the access that raised it. No server needs to run, or to have run.
 
 For each detector: whether the access answered its question, for which units, with which honest rate p0, and where each statistic S stood
 before and after; or why it was not judged, what explains it, or which finding covers it. An access whose issuance or reason was
@@ -156,6 +156,11 @@ It replays the ledger up to the record, so it takes as long as the detectors too
 	return cmd
 }
 
+// errNamed says how what can be explained is named.
+func errNamed(err error) error {
+	return fmt.Errorf("%w; a record is named by its sequence, or by the id that its sender gave it (id: before it where it looks like a number), a finding by its id as whosaw investigate and whosaw finding list print it (finding: and its first characters do)", err)
+}
+
 func (m *Main) explain(ctx context.Context, f *replayFlags, which pipeline.Which) (*pipeline.Explained, error) {
 	r, err := m.serverOf(ctx, f.data)
 	if err != nil {
@@ -163,7 +168,11 @@ func (m *Main) explain(ctx context.Context, f *replayFlags, which pipeline.Which
 	}
 	if r != nil {
 		var x pipeline.Explained
-		return &x, errors.Join(r.call(ctx, "POST", "/v1/explain", which, &x), r.close())
+		err := r.call(ctx, "POST", "/v1/explain", which, &x)
+		if e := (*api.Error)(nil); errors.As(err, &e) && e.Code == api.CodeNotFound {
+			err = errNamed(errors.New(e.Says))
+		}
+		return &x, errors.Join(err, r.close())
 	}
 	act := pipeline.AskedRecord("staff:"+operator(), which)
 	replay, end, err := m.offline(ctx, f, &act)
@@ -171,6 +180,9 @@ func (m *Main) explain(ctx context.Context, f *replayFlags, which pipeline.Which
 		return nil, err
 	}
 	x, err := replay.Explain(ctx, which)
+	if errors.Is(err, pipeline.ErrNoRecord) {
+		err = errNamed(err)
+	}
 	return x, errors.Join(err, end())
 }
 

@@ -57,7 +57,11 @@ func (m *Main) findingList() *cobra.Command {
 				return writeJSON(m.Stdout, answer)
 			}
 			if len(answer.Findings) == 0 {
-				fmt.Fprintln(m.Stderr, "whosaw: no finding; whosaw status says which detectors could judge")
+				says := "no finding; whosaw status says which detectors could judge"
+				if r.quiet != nil && state+detector+owner == "" {
+					says = "it had none, or none ran. What whosaw investigate --data found is recorded, and told, by the first whosaw serve --data " + quote(r.dir) + "; until then whosaw explain ID says what raised it"
+				}
+				fmt.Fprintln(m.Stderr, "whosaw: "+report.Safe(says))
 				return nil
 			}
 			t := report.NewTable("id", "time (UTC)", "age", "detector", "unit", "customers", "accesses", "state", "owner")

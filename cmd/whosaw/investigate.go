@@ -358,6 +358,9 @@ func next(s *study, logs []string, f *investigateFlags) []report.Command {
 		add("the list of people to tell", "whosaw scope --data "+quote(dir)+flags+" --list csv > affected.csv")
 		break
 	}
+	if len(s.result.Findings) > 0 && f.data != "" {
+		add("what raised the first finding, step by step", "whosaw explain "+s.result.Findings[0].ID+" --data "+quote(dir))
+	}
 	if len(s.result.Scopes) == 0 && s.result.All.Scope.Disclosures > 0 {
 		add("who saw most", "whosaw top --data "+quote(dir)+" --by ip")
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -143,8 +144,19 @@ func (m *Main) over(data *dirFlag, fn func(ctx context.Context, r *remote, args 
 			return err
 		}
 		defer func() { err = errors.Join(err, r.close()) }()
-		return fn(cmd.Context(), r, args)
+		return r.unrecorded(fn(cmd.Context(), r, args))
 	})
+}
+
+// unrecorded says of a finding that no server has recorded what can be done about it. A finding on record counts as told, so only who tells records it:
+// the server, once for each, with its own rules and channels.
+func (r *remote) unrecorded(err error) error {
+	e := (*api.Error)(nil)
+	if r.quiet == nil || !errors.As(err, &e) || e.Code != api.CodeNotFound || !strings.HasPrefix(e.Says, "finding:") {
+		return err
+	}
+	return fmt.Errorf("finding: not known: no server that ran on %s has recorded it. whosaw explain ID --data %s says what raised one that whosaw investigate found; whosaw serve --data %s records and tells what it finds there, each once",
+		r.dir, quote(r.dir), quote(r.dir))
 }
 
 func (q *quiet) close() error {

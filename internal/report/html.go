@@ -99,7 +99,7 @@ type findingView struct {
 	Detector, Unit, UnitFull, Says string
 	Raised, RaisedFull             string
 	Evidence                       string
-	Technique                      string
+	Technique, ID                  string
 	Statistic, Threshold           string // "" where there is no test
 	Width, At                      string // of the bar, of the threshold; per cent
 	Over                           bool
@@ -310,7 +310,7 @@ func findingViews(found []whosaw.Finding, room *int, zone *time.Location) []find
 		*room--
 		v := findingView{
 			Detector: word(f.Detector), Unit: value(f.Unit), Says: cut(f.Says, 600),
-			Raised: clock(f.Seen, zone), RaisedFull: rfc(f.Seen), Technique: value(f.Technique),
+			Raised: clock(f.Seen, zone), RaisedFull: rfc(f.Seen), Technique: value(f.Technique), ID: value(f.ID),
 			Evidence: figure.Of(f.Accesses, "access", "accesses") + " and " + figure.Of(f.Subjects, "customer", "customers") + " until then",
 		}
 		if onRecord(&f) {

@@ -263,6 +263,9 @@ func (t *text) findings(found []whosaw.Finding) {
 		if f.Technique != "" {
 			detail += "; " + value(f.Technique)
 		}
+		if f.ID != "" {
+			detail += "; finding " + value(f.ID) // whosaw explain is asked by it
+		}
 		t.painted(strings.Repeat(" ", columns(mark)), detail, faint)
 	}
 	if n := len(found) - len(shown); n > 0 {
