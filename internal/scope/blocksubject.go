@@ -461,31 +461,55 @@ func (q *question) recordsOfBlocks(ctx context.Context, spots []spot, out []whos
 	slices.SortFunc(order, func(a, b int) int {
 		return cmp.Or(cmp.Compare(spots[a].part, spots[b].part), cmp.Compare(spots[a].row, spots[b].row))
 	})
+	var parts [][]int
 	for len(order) > 0 {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		n := 1
+		for n < len(order) && spots[order[n]].part == spots[order[0]].part {
+			n++
 		}
-		part := spots[order[0]].part
-		texts, err := q.view.Texts(part)
+		parts, order = append(parts, order[:n]), order[n:]
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(q.workers, len(parts)) {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(parts) {
+					return
+				}
+				err := index.Guarded(func() error { return q.recordsOfBlock(spots, parts[i], out, done) })
+				var damage *index.DamageError
+				switch {
+				case errors.As(err, &damage):
+					cancel(errBlock)
+				case err != nil:
+					cancel(fmt.Errorf("read part %d: %w", spots[parts[i][0]].part, err))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// recordsOfBlock fills in the records of the spots, some of all, that are rows of one block.
+func (q *question) recordsOfBlock(spots []spot, some []int, out []whosaw.Record, done []bool) (err error) {
+	first := &spots[some[0]]
+	texts, err := q.view.Texts(first.part)
+	if err != nil {
+		return err
+	}
+	rows := q.reader(first.part, first.block)
+	defer func() { err = errors.Join(err, rows.Close(), texts.Close()) }()
+	for _, i := range some {
+		r, _, err := rows.Record(int(spots[i].row), texts.At)
 		if err != nil {
-			return fmt.Errorf("read part %d: %w", part, err)
+			return err
 		}
-		rows := q.reader(part, spots[order[0]].block)
-		for len(order) > 0 && spots[order[0]].part == part && err == nil {
-			s := &spots[order[0]]
-			var r whosaw.Record
-			if r, _, err = rows.Record(int(s.row), texts.At); err == nil {
-				out[order[0]], done[order[0]] = r.Clone(), true
-			}
-			order = order[1:]
-		}
-		if err = errors.Join(err, rows.Close(), texts.Close()); err != nil {
-			var damage *index.DamageError
-			if errors.As(err, &damage) {
-				return errBlock
-			}
-			return fmt.Errorf("read part %d: %w", part, err)
-		}
+		out[i], done[i] = r.Clone(), true
 	}
 	return nil
 }
