@@ -408,7 +408,11 @@ func (m *Main) suppressLift() *cobra.Command {
 		Short:   "End a suppression now",
 		Args:    needOne("the suppression's number"),
 		RunE: m.over(&data, func(ctx context.Context, r *remote, args []string) error {
-			return r.call(ctx, "DELETE", "/v1/suppressions/"+url.PathEscape(args[0]), nil, nil)
+			if err := r.call(ctx, "DELETE", "/v1/suppressions/"+url.PathEscape(args[0]), nil, nil); err != nil {
+				return err
+			}
+			fmt.Fprintf(m.Stderr, "whosaw: suppression %s is lifted: findings are told again from now on\n", args[0])
+			return nil
 		}),
 	}
 	data.add(cmd.Flags())

@@ -287,7 +287,7 @@ func (f *frame) HasPage(id string) bool {
 // Keys are those beside the menu's: the key, and what it does.
 func (f *frame) Keys() [][2]string {
 	return [][2]string{
-		{"j k", "key.rows"}, {"↵", "key.open"}, {"t", "key.take"}, {"c", "key.contain"}, {"y", "key.copy"}, {"/", "key.filter"}, {"g", "key.goto"}, {"v", "key.save"}, {"d", "key.compare"}, {"x", "key.unexplained"}, {"Ctrl ↵", "key.act"}, {"?", "key.help"},
+		{"j k", "key.rows"}, {"↵", "key.open"}, {"t", "key.take"}, {"c", "key.contain"}, {"y", "key.copy"}, {"/", "key.filter"}, {"g", "key.goto"}, {"v", "key.save"}, {"d", "key.compare"}, {"x", "key.unexplained"}, {"[ ]", "key.pages"}, {"p", "key.print"}, {"Ctrl ↵", "key.act"}, {"?", "key.help"},
 	}
 }
 

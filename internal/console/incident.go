@@ -166,6 +166,9 @@ func (c *Console) when(text string) (*time.Time, error) {
 	return nil, api.Invalid("the time cannot be read", "write it as 2026-11-21 03:12")
 }
 
+// openDeeds is how many of the things that happened stand open: a document's texts alone are dozens.
+const openDeeds = 20
+
 // incidentPage is what incident.html shows.
 type incidentPage struct {
 	*frame
@@ -181,7 +184,8 @@ type incidentPage struct {
 	Findings  []incidentFinding
 	Earlier   []int64
 	Holds     string
-	Timeline  []deed
+	Timeline  []deed // the newest
+	Older     []deed
 	Moments   []string
 	Questions []questionView
 	Notices   []noticeRow
@@ -278,6 +282,9 @@ func (c *Console) incidentShown(w http.ResponseWriter, r *http.Request, who api.
 		p.Timeline = append(p.Timeline, deed{p.Short(e.At.UnixMilli()), p.eventSays(e)})
 	}
 	slices.Reverse(p.Timeline)
+	if len(p.Timeline) > openDeeds+1 {
+		p.Timeline, p.Older = p.Timeline[:openDeeds], p.Timeline[openDeeds:]
+	}
 	for _, name := range regime.QuestionNames() {
 		p.Questions = append(p.Questions, questionView{name, regime.Questions[name].In(p.lang), string(in.Answers[name])})
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -183,4 +184,20 @@ func TestIncidentBadForms(t *testing.T) {
 func plain(page string) string {
 	_, page, _ = strings.Cut(page, "<main")
 	return page
+}
+
+// TestTimelineLong: of much that happened the newest stands open, and all the rest is behind one line.
+func TestTimelineLong(t *testing.T) {
+	s := newSite(t)
+	s.signIn()
+	s.page("POST", "/incidents", url.Values{"title": {"a complaint"}, "note": {"a customer called"}})
+	for i := range 30 {
+		s.page("POST", "/incidents/1/event", url.Values{"kind": {"noted"}, "note": {fmt.Sprintf("note-%02d", i)}})
+	}
+	_, text := s.page("GET", "/incidents/1", nil)
+	_, text, _ = strings.Cut(text, `id="h-time"`)
+	open, folded, found := strings.Cut(text, "older ones</summary>")
+	if !found || strings.Count(open, "<tr>") != 1+20 || !strings.Contains(open, "note-29") || !strings.Contains(open, "note-10") || !strings.Contains(folded, "note-09") || !strings.Contains(folded, "note-00") {
+		t.Errorf("what happened stands as\n%s", text)
+	}
 }

@@ -149,7 +149,13 @@ func (c *Console) keysShown(w http.ResponseWriter, r *http.Request, who api.Who)
 	for _, o := range offs {
 		p.Off = append(p.Off, offRow{ID: o.ID, Person: o.Person, State: p.T("off." + o.State), Left: p.Day(int64(o.Left)), Open: o.Open, Overdue: o.Overdue})
 	}
-	p.Sub = p.NRich("keys.sub", int64(len(list)), figure.Int(int64(bad)))
+	policy, _, err := c.cfg.Keys.Policy(ctx)
+	if err != nil {
+		return keyFault(err)
+	}
+	if p.Sub = p.NRich("keys.sub", int64(len(list)), figure.Int(int64(bad))); !policy.Asks() {
+		p.Sub = p.NRich("keys.subnone", int64(len(list)))
+	}
 	c.page(w, r, "keys.html", p, http.StatusOK)
 	return nil
 }

@@ -1,6 +1,10 @@
 package console_test
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +83,43 @@ func TestKeyHistory(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the history has no %q:\n%s", want, text)
 		}
+	}
+}
+
+// TestNoPolicy: where nothing is asked of keys, none is said to keep to it.
+func TestNoPolicy(t *testing.T) {
+	s := newSite(t)
+	s.signIn()
+	s.take("vault", []whosaw.Record{{Type: whosaw.TypeKey, Time: s.now().UnixMilli(), Source: "vault", Position: 1, Key: "old", Ref: &whosaw.Reference{State: "active", Readers: []string{"lee"}}}})
+	if _, text := s.page("GET", "/keys", nil); !strings.Contains(text, "1 key. Nothing is asked of it") || strings.Contains(text, "break what the house asks") {
+		t.Errorf("the head says:\n%s", text)
+	}
+}
+
+// TestLettersTold: each key that does something on some page stands among those that ? shows.
+func TestLettersTold(t *testing.T) {
+	s := newSite(t)
+	s.signIn()
+	_, text := s.page("GET", "/", nil)
+	var told []string
+	for _, m := range regexp.MustCompile(`<dt><kbd>([^<]+)</kbd>`).FindAllStringSubmatch(text, -1) {
+		told = append(told, strings.Fields(m[1])...)
+	}
+	names, err := filepath.Glob("templates/*.html")
+	check(t, err)
+	seen := 0
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		check(t, err)
+		for _, m := range regexp.MustCompile(`data-key="([^"{]+)"`).FindAllStringSubmatch(string(data), -1) {
+			key := strings.ReplaceAll(m[1], "Enter", "↵")
+			if seen++; !slices.Contains(told, key) {
+				t.Errorf("%s has the key %s, which ? does not tell of: %q", name, key, told)
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("the pages have %d keys", seen)
 	}
 }
 

@@ -546,9 +546,6 @@ type whyPage struct {
 	More    bool
 }
 
-// Many is how many accesses are shown.
-func (p *whyPage) Many() int64 { return int64(len(p.Hits)) }
-
 // scopeWhy says why a customer is in the list, or is not: the accesses that match.
 func (c *Console) scopeWhy(w http.ResponseWriter, r *http.Request, who api.Who) error {
 	p, f, err := c.scoped(r, who)

@@ -17,6 +17,9 @@ type KeyPolicy struct {
 	DisposeWithin  int64 `json:"dispose_within_hours,omitempty"` // after it was retired or revoked
 }
 
+// Asks reports whether anything is asked of keys.
+func (p KeyPolicy) Asks() bool { return p != KeyPolicy{} }
+
 // maxPolicyHours is a hundred years.
 const maxPolicyHours = 876_600
 
