@@ -152,7 +152,7 @@ func (f *subjectFinder) part(ctx context.Context, w *newestWorker, part int, p *
 // tableOf gives the side table of a part's block if the terms ask what it tells about some rows, and the issuances are too many to be held. ok is false if the
 // part must be read.
 func (f *subjectFinder) tableOf(ctx context.Context, part int, p *ledger.Part, b *index.Block, rows int) (x *index.Issued, ok bool, err error) {
-	if rows == 0 || !slices.ContainsFunc(f.q.terms, func(t *term) bool { return t.issued != nil || t.expl != nil }) {
+	if rows == 0 || !f.q.judges() {
 		return nil, true, nil
 	}
 	w, err := f.q.at(ctx, 0)

@@ -57,14 +57,15 @@ func (w *world) tells(p *ledger.Part) *index.Issued {
 	return w.engine.index.SideTable(p)
 }
 
-// table gives what the side table of the chunk's segment says of each access, nil if the credentials' issuances must be looked up.
+// table gives what the side table of the chunk's segment says of each access, nil if the credentials' issuances must be looked up: also where no term asks
+// what was issued, for then the chunk lacks columns that it takes to tell rows from accesses.
 func (c *chunk) table(w *chunkWorld) []bool {
 	if w.known != nil || w.looked {
 		return w.table
 	}
 	w.looked = true
 	p := &c.q.view.Parts()[c.part]
-	if c.alone || len(c.q.asOf) > 1 || !p.Whole() || p.Last > w.asOf || !w.many() {
+	if c.alone || !c.q.judges() || len(c.q.asOf) > 1 || !p.Whole() || p.Last > w.asOf || !w.many() {
 		return nil
 	}
 	err := index.Guarded(func() error {
@@ -147,16 +148,17 @@ type credentialSet struct {
 }
 
 // credentials gives those of the chunk's candidates whose issuances must be read. Where a side table says which were issued, that are those by nobody
-// that is named, and those about nobody.
+// that is named, and those about nobody; where nobody asks what was issued, those about nobody.
 func (c *chunk) credentials(table []bool) *credentialSet {
 	var hashes []uint64
+	judged := c.alone || c.q.judges()
 	realm := make([]uint32, len(c.Credential.Dict)) // in which a credential was noted last, and 1 more
 	add := func(i uint32) {
 		code := c.Credential.Codes[i]
 		if code == 0 || realm[code] == c.Realm.Codes[i]+1 {
 			return
 		}
-		if table != nil && (!table[i] || c.Principal.Codes[i] != 0) && len(c.own(i)) > 0 {
+		if (!judged || table != nil && (!table[i] || c.Principal.Codes[i] != 0)) && len(c.own(i)) > 0 {
 			return
 		}
 		realm[code] = c.Realm.Codes[i] + 1

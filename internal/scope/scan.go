@@ -25,13 +25,18 @@ func (q *question) columns() ledger.Columns {
 	if joins(q.cat) {
 		cols |= ledger.ColCredential | ledger.ColPrincipal
 	}
-	if slices.ContainsFunc(q.terms, func(t *term) bool { return t.issued != nil || t.expl != nil }) {
+	if q.judges() {
 		cols |= ledger.ColCredential | ledger.ColKey | ledger.ColPrincipal
 		if q.index != nil && q.references() > manyReferences {
 			cols |= index.IssuedColumns // see table
 		}
 	}
 	return cols
+}
+
+// judges reports whether a term asks what was issued or explained.
+func (q *question) judges() bool {
+	return slices.ContainsFunc(q.terms, func(t *term) bool { return t.issued != nil || t.expl != nil })
 }
 
 // joins reports whether a catalog has routes whose subject is joined. The rules know routes that nobody
