@@ -22,10 +22,10 @@ type Container interface {
 	Preview(ctx context.Context, q *pipeline.Question, f *whosaw.Finding) ([]Cut, error)
 	// Apply does one of them in somebody's name: cut is [Cut.Chosen] of what a preview showed, and that is done, not what a new look would find.
 	Apply(ctx context.Context, q *pipeline.Question, f *whosaw.Finding, cut, who string) error
-	// Undo ends what is in force.
+	// Undo ends what stands.
 	Undo(ctx context.Context, f *whosaw.Finding, who string) error
-	// InForce says since when something is, and until when; zero: nothing is.
-	InForce(ctx context.Context, f *whosaw.Finding) (since, until time.Time, err error)
+	// Stands says since when a decision of the finding stands, and until when; zero: none does. In shadow it stops nothing.
+	Stands(ctx context.Context, f *whosaw.Finding) (since, until time.Time, err error)
 	// Shadow reports whether it only records what it would do.
 	Shadow() bool
 }
@@ -268,11 +268,8 @@ func (g *guarding) Undo(ctx context.Context, f *whosaw.Finding, who string) erro
 	return nil
 }
 
-// InForce gives the first decision of the finding that holds. In shadow nothing is in force.
-func (g *guarding) InForce(_ context.Context, f *whosaw.Finding) (since, until time.Time, err error) {
-	if g.Shadow() {
-		return since, until, nil
-	}
+// Stands gives the first decision of the finding that holds.
+func (g *guarding) Stands(_ context.Context, f *whosaw.Finding) (since, until time.Time, err error) {
 	for _, s := range g.guard.Book().Holding() {
 		if s.Finding == f.ID {
 			since, until = time.UnixMilli(s.Made), time.UnixMilli(s.Expires)

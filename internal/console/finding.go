@@ -128,10 +128,10 @@ type agreeing struct {
 type deed struct{ When, Says string }
 
 type containView struct {
-	None    bool
-	Shadow  bool
-	InForce string
-	Cuts    []cutView
+	None   bool
+	Shadow bool
+	Stands string
+	Cuts   []cutView
 }
 
 type cutView struct {
@@ -403,9 +403,13 @@ func (c *Console) containing(ctx context.Context, f *frame, x *api.Found) (*cont
 		return v, nil
 	}
 	v.Shadow = c.cfg.Contain.Shadow()
-	since, until, err := c.cfg.Contain.InForce(ctx, &x.Finding)
+	since, until, err := c.cfg.Contain.Stands(ctx, &x.Finding)
 	if err == nil && !since.IsZero() {
-		v.InForce = f.T("contain.inforce", f.Short(since.UnixMilli()), f.Short(until.UnixMilli()))
+		key := "contain.inforce"
+		if v.Shadow {
+			key = "contain.recorded"
+		}
+		v.Stands = f.T(key, f.Short(since.UnixMilli()), f.Short(until.UnixMilli()))
 	}
 	return v, err
 }
@@ -433,11 +437,15 @@ func (c *Console) findingContain(w http.ResponseWriter, r *http.Request, who api
 	if err != nil {
 		return asked(ctx, err)
 	}
+	button, where := "contain.button", "contain.where"
+	if p.Contain.Shadow {
+		button, where = "contain.buttonshadow", "contain.whereshadow"
+	}
 	for i, cut := range cuts {
 		says := p.T("contain.cut."+cut.ID, safe(cut.Name))
 		p.Contain.Cuts = append(p.Contain.Cuts, cutView{
-			Cut: cut, Says: says, First: i == 0, Button: p.T("contain.button", says, figure.Int(cut.Forged), figure.Int(cut.Honest)),
-			Where:     p.T("contain.where", safe(strings.Join(cut.Doors, ", "))),
+			Cut: cut, Says: says, First: i == 0, Button: p.T(button, says, figure.Int(cut.Forged), figure.Int(cut.Honest)),
+			Where:     p.T(where, safe(strings.Join(cut.Doors, ", "))),
 			ForgedBar: meterBar(share(cut.Forged, cut.ForgedOf), "held"), HonestBar: meterBar(share(cut.Honest, cut.HonestOf), "hatchbar"),
 		})
 	}

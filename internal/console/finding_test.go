@@ -45,7 +45,7 @@ func (s *stopper) Undo(context.Context, *whosaw.Finding, string) error {
 	return nil
 }
 
-func (s *stopper) InForce(context.Context, *whosaw.Finding) (since, until time.Time, err error) {
+func (s *stopper) Stands(context.Context, *whosaw.Finding) (since, until time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.since, s.since.Add(24 * time.Hour), nil

@@ -3,6 +3,8 @@ package console_test
 import (
 	"log/slog"
 	"net/netip"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +91,32 @@ func TestGuarded(t *testing.T) {
 	check(t, stop.Apply(t.Context(), q, &later, chosen["networks"], "staff:kim"))
 	if held := g.Book().Holding(); len(held) != 1 || len(held[0].Filter) != 1 || !slices.Contains(held[0].Filter[0].IP, "203.0.113.0/24") {
 		t.Errorf("the guard holds %+v, not what was previewed", held)
+	}
+}
+
+// TestGuardInShadow: a decision that is made in shadow is seen on the page of the finding, is said to stop nothing, and can be undone there.
+func TestGuardInShadow(t *testing.T) {
+	s := newSite(t, func(c *console.Config) {
+		cfg := guard.Config{Mode: guard.ModeShadow, Doors: []guard.DoorConfig{{Name: "gateway-1", Kind: guard.KindDecide}}}
+		g, err := guard.New(t.Context(), guard.Options{Config: cfg, DB: c.State, Now: c.Now, Logger: slog.New(slog.DiscardHandler)})
+		check(t, err)
+		c.Contain = console.Guarded(g, c.Now)
+	})
+	s.tell(story{days: 1, busy: 3, theft: 10 * time.Minute, pace: 500 * time.Millisecond})
+	s.signIn()
+	_, text := s.page("GET", "/findings/1/contain", nil)
+	m := regexp.MustCompile(`name="cut" value="(unissued[^"]*)"`).FindStringSubmatch(text)
+	if m == nil || !strings.Contains(text, "in shadow: would stop") || strings.Contains(text, "In force at") {
+		t.Fatalf("the preview in shadow is\n%s", text)
+	}
+	if _, text := s.page("POST", "/findings/1/contain", url.Values{"cut": {m[1]}}); !strings.Contains(text, "It stops nothing until the guard enforces") || strings.Contains(text, "In force since") || !strings.Contains(text, `name="undo"`) {
+		t.Errorf("after the decision the page of the finding is\n%s", text)
+	}
+	if level, _, _ := s.console.Level("en"); level == "contained" {
+		t.Error("what everything passes is called contained")
+	}
+	if _, text := s.page("POST", "/findings/1/contain", url.Values{"undo": {"1"}}); strings.Contains(text, "It stops nothing until the guard enforces") {
+		t.Error("after the undo the decision stands still")
 	}
 }
 

@@ -191,10 +191,10 @@ func (w *watch) look(ctx context.Context) *state {
 		}
 		w.mu.Unlock()
 	}
-	if cfg.Contain != nil {
+	if cfg.Contain != nil && !cfg.Contain.Shadow() {
 		for i := range s.findings {
 			f := &s.findings[i]
-			if since, _, err := cfg.Contain.InForce(ctx, &f.Finding); err == nil && !since.IsZero() {
+			if since, _, err := cfg.Contain.Stands(ctx, &f.Finding); err == nil && !since.IsZero() {
 				s.contained[f.ID] = since
 			}
 		}
