@@ -65,7 +65,7 @@ func (m *Main) noticeMake() *cobra.Command {
 	}
 	data.add(cmd.Flags())
 	cmd.Flags().IntVar(&in.Version, "scope-version", 0, "which one (default: the last)")
-	cmd.Flags().IntVar(&in.Since, "since", 0, "leave out whoever was in this earlier scope version with the same fields")
+	cmd.Flags().IntVar(&in.Since, "since", 0, "leave out whoever was in this earlier scope version with the same fields, and with --books whoever a notice of it told of the same")
 	cmd.Flags().BoolVar(&in.Books, "books", false, "tell people in the address books that were shown too: the shop says who they are")
 	cmd.Flags().BoolVar(&in.Masked, "masked", false, "tell people too of whom masked values only were shown (default: they are counted, and not notified)")
 	cmd.Flags().StringArrayVar(&in.Routes, "route", nil, "with --books: a route that shows address books (repeatable; default: by the catalog)")

@@ -48,7 +48,7 @@ func noticeNumber(r *http.Request) (int64, error) {
 // NoticeSpec says who is to get a notice.
 type NoticeSpec struct {
 	Version int  `json:"version,omitempty"` // of the scope; missing: the last
-	Since   int  `json:"since,omitempty"`   // leaves out whoever was in this earlier version with the same fields
+	Since   int  `json:"since,omitempty"`   // leaves out whoever was in this earlier version with the same fields, or in an address book and told of the same
 	Books   bool `json:"books,omitempty"`   // people in the address books that were shown are told too
 	// Routes are those that show address books; missing: what the catalog says others for.
 	Routes []string `json:"routes,omitempty"`

@@ -1,6 +1,7 @@
 package notice_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -216,6 +217,9 @@ func TestSince(t *testing.T) {
 		if err != nil || !slices.Equal(p.Fields, fields) {
 			t.Errorf("%s: %v %+v", id, err, p)
 		}
+	}
+	if _, err := w.book.Make(t.Context(), first.Incident, "staff:kim", notice.Spec{Since: 2}); !errors.Is(err, notice.ErrInvalid) || !strings.Contains(err.Error(), "was in the earlier one with the same fields") {
+		t.Errorf("a notice to nobody new: %v", err)
 	}
 	// A notice of one is not one of the other.
 	if _, err := w.book.Genuine(t.Context(), "0000-0000-0000-0000-0000-0000-0000"); err == nil {

@@ -335,7 +335,8 @@ func (b *Book) path(number int64) string {
 // Spec is who is to get a notice.
 type Spec struct {
 	Version int // of the scope; 0: the last
-	// Since leaves out whoever was in this earlier version with the same fields, as a notice after that one told them. 0: nobody.
+	// Since leaves out whoever was in this earlier version with the same fields, as a notice after that one told them; and of people in address books,
+	// who are in no version, whom a notice of that version or of one before it did tell of the same. 0: nobody.
 	Since int
 	// Books are the customers of whose address books something was shown, with the fields. nil: nobody of them is told.
 	Books List
@@ -344,7 +345,7 @@ type Spec struct {
 }
 
 // Make fixes who gets a notice.
-func (b *Book) Make(ctx context.Context, inc int64, who string, spec Spec) (*Notice, error) {
+func (b *Book) Make(ctx context.Context, inc int64, by string, spec Spec) (*Notice, error) {
 	in, err := b.cfg.Incidents.Incident(ctx, inc)
 	if err != nil {
 		return nil, err
@@ -353,19 +354,28 @@ func (b *Book) Make(ctx context.Context, inc int64, who string, spec Spec) (*Not
 	if err != nil {
 		return nil, err
 	}
-	list := func(yield func(whosaw.ListRow) error) error { return b.cfg.Incidents.List(ctx, inc, v, yield) }
+	who := whom{books: spec.Books, masked: spec.Masked && len(v.Answer.Masked) > 0}
+	who.customers = func(yield func(was, is *whosaw.ListRow) error) error {
+		return b.cfg.Incidents.List(ctx, inc, v, func(row whosaw.ListRow) error { return yield(nil, &row) })
+	}
 	if spec.Since != 0 {
 		old, err := in.Version(spec.Since)
 		if err != nil {
 			return nil, err
 		}
-		list = func(yield func(whosaw.ListRow) error) error {
+		who.since = true
+		who.customers = func(yield func(was, is *whosaw.ListRow) error) error {
 			return b.cfg.Incidents.Compare(ctx, inc, old, v, func(was, is *whosaw.ListRow) error {
-				if is == nil || was != nil && slices.Equal(was.Fields, is.Fields) {
+				if is == nil {
 					return nil
 				}
-				return yield(*is)
+				return yield(was, is)
 			})
+		}
+	}
+	if spec.Since != 0 && spec.Books != nil {
+		if who.earlier, err = b.upTo(ctx, inc, spec.Since); err != nil {
+			return nil, err
 		}
 	}
 	// One at a time: the number is the next one.
@@ -379,7 +389,7 @@ func (b *Book) Make(ctx context.Context, inc int64, who string, spec Spec) (*Not
 	if number > maxNumber {
 		return nil, refuse("there can be %d notices, and there are", maxNumber)
 	}
-	r, err := b.newRoster(ctx, number, list, spec.Books, spec.Masked && len(v.Answer.Masked) > 0)
+	r, err := b.newRoster(ctx, number, &who)
 	if err != nil {
 		return nil, err
 	}
@@ -389,9 +399,9 @@ func (b *Book) Make(ctx context.Context, inc int64, who string, spec Spec) (*Not
 	}
 	total := int64(r.total)
 	body := incident.Body{Notice: number, Title: DeedMade, Version: v.Number, Count: &total, Note: maskedSays(int64(r.masked), r.told != 0)}
-	err = b.cfg.Incidents.Notice(ctx, inc, who, body, func(tx *sql.Tx) error {
+	err = b.cfg.Incidents.Notice(ctx, inc, by, body, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO notice (number, incident, version, since, state, why, made_at, made_by, hash, letter, approved_by, quota, rate, secret)
-			VALUES (?, ?, ?, ?, ?, '', ?, ?, '', '', '', 0, 0, ?)`, number, inc, v.Number, spec.Since, Made, b.cfg.Now().UnixMilli(), who, secret)
+			VALUES (?, ?, ?, ?, ?, '', ?, ?, '', '', '', 0, 0, ?)`, number, inc, v.Number, spec.Since, Made, b.cfg.Now().UnixMilli(), by, secret)
 		return err
 	})
 	if err != nil {
@@ -403,8 +413,32 @@ func (b *Book) Make(ctx context.Context, inc int64, who string, spec Spec) (*Not
 	return b.Notice(ctx, number)
 }
 
+// upTo gives the people of an incident's notices that were made from a scope version or one before it.
+func (b *Book) upTo(ctx context.Context, inc int64, version int) ([]*roster, error) {
+	numbers, err := b.numbers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []*roster
+	for _, number := range numbers {
+		n, err := b.read(ctx, number)
+		if err != nil {
+			return nil, err
+		}
+		if n.Incident != inc || n.Version > version {
+			continue
+		}
+		r, err := b.roster(ctx, number)
+		if err != nil {
+			return nil, fmt.Errorf("look for whom of the address books notice %d told, which since leaves out: %w; without since all are told", number, err)
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
 // newRoster makes the file of a notice that is not recorded yet: what lies there is of one that never was.
-func (b *Book) newRoster(ctx context.Context, number int64, list, books List, masked bool) (_ *roster, err error) {
+func (b *Book) newRoster(ctx context.Context, number int64, who *whom) (_ *roster, err error) {
 	if err := os.MkdirAll(b.cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make roster: %w", err)
 	}
@@ -429,7 +463,7 @@ func (b *Book) newRoster(ctx context.Context, number int64, list, books List, ma
 		return nil, err
 	}
 	var ask func(context.Context, []Person) ([]entry, error)
-	if books != nil {
+	if who.books != nil {
 		if b.cfg.Config.Lookup.BooksURL == "" {
 			return nil, errors.Join(refuse("nobody can say who is in the address books: set notice.lookup.books_url"), r.close())
 		}
@@ -443,8 +477,11 @@ func (b *Book) newRoster(ctx context.Context, number int64, list, books List, ma
 			return out, err
 		}
 	}
-	if err := r.fill(ctx, list, books, masked, ask); err != nil {
+	if err := r.fill(ctx, who, ask); err != nil {
 		return nil, errors.Join(err, r.close())
+	}
+	if r.total == 0 && who.since {
+		return nil, errors.Join(refuse("nobody would get this notice: whoever is in the scope version was in the earlier one with the same fields, or nothing of theirs was shown in clear%s", maskedCure(r.masked)), r.close())
 	}
 	if r.total == 0 {
 		return nil, errors.Join(refuse("nobody would get this notice: nothing was shown in clear of anybody in the scope version%s", maskedCure(r.masked)), r.close())

@@ -14,6 +14,7 @@ import (
 // planner fills a new roster: customers in the order of the scope's list, then people from address books.
 type planner struct {
 	r     *roster
+	who   *whom
 	tx    *sql.Tx
 	put   *sql.Stmt
 	next  uint32
@@ -25,19 +26,30 @@ type planner struct {
 // List gives rows, those of a scope version or of what was shown with address books.
 type List func(yield func(row whosaw.ListRow) error) error
 
-// fill makes the rows. books are the customers of whose address books something was shown, with the fields; nil: there are none, or
-// they are not asked for. Whoever was shown masked values only has a row only if told.
-func (r *roster) fill(ctx context.Context, customers, books List, told bool, ask func(ctx context.Context, of []Person) ([]entry, error)) error {
-	if told {
+// whom is who gets a notice.
+type whom struct {
+	// customers are those of the scope version, each with how they were in the one since which the notice is; nil: they were not, or it is since none.
+	customers func(yield func(was, is *whosaw.ListRow) error) error
+	// books are the customers of whose address books something was shown, with the fields; nil: there are none, or they are not asked for.
+	books  List
+	masked bool // who was shown masked values only gets a row too
+	since  bool
+	// earlier are the people of notices up to the version since which this one is: who is in an address book stands in no version.
+	earlier []*roster
+}
+
+// fill makes the rows.
+func (r *roster) fill(ctx context.Context, who *whom, ask func(ctx context.Context, of []Person) ([]entry, error)) error {
+	if who.masked {
 		r.told = 1
 	}
-	if books != nil {
-		if err := r.entries(ctx, books, ask); err != nil {
+	if who.books != nil {
+		if err := r.entries(ctx, who.books, ask); err != nil {
 			return err
 		}
 	}
 	return r.db.Write(ctx, func(tx *sql.Tx) error {
-		p := &planner{r: r, tx: tx, kinds: map[string]int{}, whats: []what{{}}}
+		p := &planner{r: r, who: who, tx: tx, kinds: map[string]int{}, whats: []what{{}}}
 		var err error
 		if p.put, err = tx.PrepareContext(ctx, "INSERT INTO person (row, subject, what, outcome, tries) VALUES (?, ?, ?, 0, 0)"); err != nil {
 			return fmt.Errorf("make roster: %w", err)
@@ -46,7 +58,7 @@ func (r *roster) fill(ctx context.Context, customers, books List, told bool, ask
 		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM entry WHERE other = 0").Scan(&p.known); err != nil {
 			return fmt.Errorf("make roster: %w", err)
 		}
-		if err := customers(func(row whosaw.ListRow) error { return p.customer(ctx, row) }); err != nil {
+		if err := who.customers(func(was, is *whosaw.ListRow) error { return p.customer(ctx, was, is) }); err != nil {
 			return err
 		}
 		r.books = p.next
@@ -57,17 +69,25 @@ func (r *roster) fill(ctx context.Context, customers, books List, told bool, ask
 	})
 }
 
-// customer adds a customer of the scope. Somebody who is in an address book too gets one notice, with both.
-func (p *planner) customer(ctx context.Context, row whosaw.ListRow) error {
-	fields := row.Fields
+// customer adds a customer of the scope, unless an earlier notice said the same. Somebody who is in an address book too gets one notice, with both.
+func (p *planner) customer(ctx context.Context, was, row *whosaw.ListRow) error {
+	fields, inBook := row.Fields, false
 	if p.known > 0 {
 		var more string
 		err := p.tx.QueryRowContext(ctx, "DELETE FROM entry WHERE other = 0 AND realm = ? AND id = ? RETURNING fields", row.Realm, keep(row.Subject)).Scan(&more)
 		if err == nil {
-			fields = union(fields, splitFields(more))
+			fields, inBook = union(fields, splitFields(more)), true
 			p.known--
 		} else if !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("make roster: %w", err)
+		}
+	}
+	if was != nil && slices.Equal(was.Fields, fields) {
+		return nil
+	}
+	if inBook {
+		if told, err := p.toldOf(ctx, Person{ID: row.Subject, Realm: row.Realm}, fields); err != nil || told {
+			return err
 		}
 	}
 	if len(fields) == 0 {
@@ -76,6 +96,24 @@ func (p *planner) customer(ctx context.Context, row whosaw.ListRow) error {
 		}
 	}
 	return p.add(ctx, row.Subject, what{Realm: row.Realm, Fields: fields})
+}
+
+// toldOf reports whether an earlier notice told somebody of exactly these fields: it was sent, and did not come back, or was handed over for another channel.
+// One that waits or is in doubt does not count: better twice than not at all.
+func (p *planner) toldOf(ctx context.Context, who Person, fields []string) (bool, error) {
+	for _, r := range p.who.earlier {
+		x, err := r.find(ctx, who)
+		if errors.Is(err, ErrUnknown) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if (x.Outcome == Sent || !x.Exported.IsZero()) && slices.Equal(r.kind(x.What).Fields, fields) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (p *planner) add(ctx context.Context, subject string, w what) error {
@@ -113,6 +151,13 @@ func (p *planner) others(ctx context.Context) error {
 			return fmt.Errorf("make roster: %w", err)
 		}
 		w.Fields = splitFields(fields)
+		told, err := p.toldOf(ctx, Person{ID: idText(id), Realm: w.Realm, Other: w.Other}, w.Fields)
+		if err != nil {
+			return err
+		}
+		if told {
+			continue
+		}
 		if err := p.add(ctx, idText(id), w); err != nil {
 			return err
 		}

@@ -25,20 +25,20 @@ func TestRoster(t *testing.T) {
 	n := *rosterPeople
 	fields := [][]string{{"name"}, {"email", "name"}, {"address", "name", "phone"}, {"address", "door_code", "name", "phone"}}
 	began := time.Now()
-	list := func(yield func(whosaw.ListRow) error) error {
+	list := func(yield func(was, is *whosaw.ListRow) error) error {
 		for i := 1; i <= n; i++ {
-			if err := yield(whosaw.ListRow{Subject: strconv.Itoa(i), Fields: fields[i%len(fields)]}); err != nil {
+			if err := yield(nil, &whosaw.ListRow{Subject: strconv.Itoa(i), Fields: fields[i%len(fields)]}); err != nil {
 				return err
 			}
 		}
 		for _, id := range []string{"00000000000000000007", "a-customer-with-letters"} {
-			if err := yield(whosaw.ListRow{Realm: "eu", Subject: id, Fields: fields[0]}); err != nil {
+			if err := yield(nil, &whosaw.ListRow{Realm: "eu", Subject: id, Fields: fields[0]}); err != nil {
 				return err
 			}
 		}
-		return yield(whosaw.ListRow{Subject: "masked-data-of-this-one-only"}) // nobody to be told
+		return yield(nil, &whosaw.ListRow{Subject: "masked-data-of-this-one-only"}) // nobody to be told
 	}
-	if err := r.fill(context.Background(), list, nil, false, nil); err != nil {
+	if err := r.fill(context.Background(), &whom{customers: list}, nil); err != nil {
 		t.Fatal(err)
 	}
 	made := time.Since(began)
