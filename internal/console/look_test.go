@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp/kb"
+
 	"github.com/whosaw/whosaw"
 	"github.com/whosaw/whosaw/internal/console"
 )
@@ -212,6 +214,27 @@ func TestStill(t *testing.T) {
 		b.Wait(`document.querySelector("#course svg") && !document.querySelector("#counts .counting")`)
 		if at := b.Eval(moved); at != "" {
 			t.Errorf("%d wide, on the scope's page there moved: %s", width, at)
+		}
+	}
+}
+
+// TestScrolledTo: what an address or the keyboard leads to does not lie under the plate of a telephone, or its tabs.
+func TestScrolledTo(t *testing.T) {
+	guard := &stopper{}
+	s := newSite(t, func(c *console.Config) { c.Contain, guard.now = guard, c.Now })
+	s.tell(story{days: 1, busy: 3, theft: 5 * time.Minute, pace: time.Second})
+	b := s.open()
+	b.look(390, false)
+	b.Visit("/findings/1#contain")
+	b.Wait(`document.querySelector("#figures .fields") && document.querySelector("#cuts") && !document.querySelector(".load.wait")`)
+	const clear = `(e => e.top >= document.querySelector(".plate").getBoundingClientRect().bottom && e.bottom <= document.querySelector(".tabs").getBoundingClientRect().top)`
+	if !b.Is(clear + `(document.querySelector("#h-contain").getBoundingClientRect())`) {
+		t.Errorf("the heading of the address lies at %s", b.Eval(`JSON.stringify(document.querySelector("#h-contain").getBoundingClientRect())`))
+	}
+	for range 40 {
+		b.Key(kb.Tab)
+		if bad := b.Eval(`(() => { const e = document.activeElement; return e.closest("main") && !` + clear + `(e.getBoundingClientRect()) ? e.outerHTML.slice(0, 120) : ""; })()`); bad != "" {
+			t.Errorf("the focus went to what is covered: %s", bad)
 		}
 	}
 }
