@@ -75,6 +75,9 @@ func (a *API) postNotice(w http.ResponseWriter, r *http.Request) error {
 
 // MakeNotice fixes who gets a notice.
 func (a *API) MakeNotice(ctx context.Context, who Who, n int64, in NoticeSpec) (*notice.Notice, error) {
+	if len(in.Routes) > 0 && !in.Books {
+		return nil, invalid("ask for books too, or leave routes out", "routes says which routes show address books, and books is not asked for")
+	}
 	spec := notice.Spec{Version: in.Version, Since: in.Since, Masked: in.Masked}
 	if in.Books {
 		inc, err := a.cfg.Incidents.Book.Incident(ctx, n)

@@ -107,6 +107,7 @@ func (w *world) noticeContract(admin string) {
 		t.Fatalf("%+v", n)
 	}
 	must(w.ask(admin, "POST", "/v1/incidents/1/notices", `{"books":true}`), 400)
+	must(w.ask(admin, "POST", "/v1/incidents/1/notices", `{"routes":["GET /book"]}`), 400)
 	must(w.ask(admin, "POST", "/v1/incidents/99/notices", `{}`), 404)
 	must(w.ask(admin, "GET", "/v1/notices/9", ""), 404)
 	must(w.ask(admin, "POST", "/v1/notices/1/preview", `{"lang":"en"}`), 200)
