@@ -48,7 +48,7 @@ func TestProperty(t *testing.T) {
 	done := 0
 	for ; done < *filterCount; seed++ {
 		scope.TopSmall([]int64{1, 1000, 1 << 28}[seed%3], []int{1 << 23, 3}[seed%2])
-		scope.ManyReferences([]int64{0, 1 << 22}[seed/2%2])
+		scope.ManyReferences([]int64{20, 1 << 22, 0}[seed/2%3])
 		scope.TopFew([]int{1 << 17, 5}[seed%2], []int{16, 1, 2}[seed%3])
 		s := newScenario(seed)
 		b := s.build(t)
