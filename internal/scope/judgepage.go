@@ -6,8 +6,11 @@ import (
 	"github.com/whosaw/whosaw"
 )
 
-// judgedAtOnce is how many accesses are read at once to see which of them are issued or explained. Tests set it lower.
+// judgedAtOnce is how many accesses are read at first to see which of them are issued or explained. If these do not fill the page, twice as many are each time, up to
+// judgedTimes as many. Tests set it lower.
 var judgedAtOnce = 500
+
+const judgedTimes = 32
 
 // judgedLater gives the question's term if its members issued and explained are best looked at when accesses were read: where there are too many issuances
 // to hold them all, those of a page's credentials are asked for at once. Else nil.
@@ -31,7 +34,8 @@ func (q *question) judgedPage(ctx context.Context, t *term, id string, after pla
 	issued, explained := t.issued, t.expl
 	t.issued, t.expl = nil, nil
 	defer func() { t.issued, t.expl = issued, explained }()
-	for n := max(limit+1, judgedAtOnce); ; {
+	most := max(limit+1, judgedTimes*judgedAtOnce)
+	for n := max(limit+1, judgedAtOnce); ; n = min(2*n, most) {
 		some, err := q.newest(ctx, id, after, n)
 		if err != nil {
 			return nil, nil, false, err

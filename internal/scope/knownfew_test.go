@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -335,5 +336,50 @@ func TestFewBound(t *testing.T) {
 		if got := w.known.FewCredentials(); got != x.kept {
 			t.Errorf("after question %d, about %s, the records of %d credentials are kept, want %d", i, x.credential, got, x.kept)
 		}
+	}
+}
+
+// countedContext counts how often it is asked for its end: once at least whenever work is dealt out to workers.
+type countedContext struct {
+	context.Context
+	asked atomic.Int64
+}
+
+func (c *countedContext) Done() <-chan struct{} {
+	c.asked.Add(1)
+	return c.Context.Done()
+}
+
+// TestManyUnexplained looks for the one explained access among many to a customer: all are judged, more and more at once.
+func TestManyUnexplained(t *testing.T) {
+	defer scope.ManyReferences(scope.ManyReferences(4))
+	defer scope.JudgedAtOnce(scope.JudgedAtOnce(3))
+	w := newIssuing(t)
+	w.issue("b")
+	const accesses = 600
+	list := []whosaw.Record{{
+		Type: whosaw.TypeReason, Source: "web", Position: 1000, Time: start, Principal: "staff:kim", Ref: &whosaw.Reference{Kind: "order", From: start + 100, Until: start + 101},
+	}}
+	for at := int64(100); at < 100+accesses; at++ {
+		list = append(list, whosaw.Record{
+			Source: "web", Position: 1000 + at, Time: start + at, Subjects: []string{"1"}, Fields: []string{"name"}, Status: 200, Principal: "staff:kim", Credential: "a",
+		})
+	}
+	if _, err := w.ledger.Append(t.Context(), list); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.ledger.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v, yes, ctx := w.issue("c"), true, &countedContext{Context: t.Context()}
+	a, err := scope.New(v, nil, scope.Config{Index: w.blocks, Known: w.known}).Subject(ctx, nil, "1", whosaw.Filter{{Explained: &yes}}, 2, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(a.Accesses) != 1 || a.Accesses[0].Time != start+100 || a.Next != "" {
+		t.Errorf("%d explained accesses, and more: %q", len(a.Accesses), a.Next)
+	}
+	if n := ctx.asked.Load(); n > accesses/2 {
+		t.Errorf("work was dealt out %d times to judge %d accesses", n, accesses)
 	}
 }

@@ -158,7 +158,10 @@ type newestWorker struct {
 	full  bool
 }
 
-func (w *newestWorker) skip(p ledger.Part) bool { return w.full && p.MaxTime < w.bar }
+// skip reports whether a part has none of them: all that it has is older, or was on a page before.
+func (w *newestWorker) skip(p ledger.Part) bool {
+	return w.full && p.MaxTime < w.bar || w.after.seq != 0 && p.MinTime > w.after.time
+}
 
 func (w *newestWorker) chunk(c *chunk) error {
 	err := c.match(0, func(row uint32) {
