@@ -231,7 +231,7 @@ func (a *API) judgeStatus(s *Status) {
 	}
 	if err := a.cfg.Live.Full(); err != nil {
 		s.Ready = false
-		say("The disk is full: records are refused with status 507, and senders keep them and send them again. Free some space; records are taken again by themselves, and nothing is lost.")
+		say("The disk is full, but for what is kept in reserve (ingest.disk_reserve): records are refused with status 507, and senders keep them and send them again. Free some space; records are taken again by themselves, and nothing is lost.")
 	}
 	if err := a.cfg.Live.Unkept(); err != nil {
 		say("Findings cannot be kept, so the detectors wait at record %d: %v. They go on by themselves, and nothing is lost.", s.Ledger.Judged, err)
