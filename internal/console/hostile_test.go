@@ -94,6 +94,30 @@ func TestLost(t *testing.T) {
 	b.clean("now-lost")
 }
 
+// TestLostInHarvest: then too what the buttons say that need the server can be read. The page is grey by a filter, through which axe-core does not look.
+func TestLostInHarvest(t *testing.T) {
+	guard := &stopper{}
+	s := newSite(t, func(c *console.Config) { c.Contain, guard.now = guard, c.Now })
+	s.tell(story{days: 1, busy: 2, theft: 5 * time.Minute, pace: time.Second})
+	b := s.open()
+	b.look(1440, false)
+	b.Visit("/")
+	b.Shows("Contain: preview first")
+	b.Wait(`document.body.dataset.ready`)
+	s.stop()
+	b.Shows("We cannot see: the server is not connected")
+	for _, dark := range []bool{false, true} {
+		b.look(1440, dark)
+		if low := b.Eval(`(() => {
+			const light = c => { const [r, g, b] = c.match(/[\d.]+/g).map(v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b + .05; };
+			const ratio = e => { const s = getComputedStyle(e), a = light(s.color), b = light(s.backgroundColor); return Math.max(a, b) / Math.min(a, b); };
+			return [...document.querySelectorAll("main .needs")].filter(e => ratio(e) < 4.5).map(e => e.innerText + " " + ratio(e)).join("; ") || (document.querySelector("main .needs") ? "" : "there is none");
+		})()`); low != "" {
+			t.Errorf("dark %v: a button cannot be read: %s", dark, low)
+		}
+	}
+}
+
 // TestRights: who may only read sees the pages and changes nothing.
 func TestRights(t *testing.T) {
 	var db *sqlite.DB
