@@ -175,8 +175,10 @@ func TestDiskFull(t *testing.T) {
 			if stdout, stderr, code := whosawRun(t, "status", "--data", dir); code != exitOK || !strings.Contains(stdout, "The disk is full, but for what is kept in reserve (ingest.disk_reserve)") {
 				t.Errorf("whosaw status: exit %d\n%s%s", code, stdout, stderr)
 			}
-			if _, stderr, code := whosawRun(t, "scope", "--key", "k", "--data", dir); code != exitFailed || !strings.Contains(stderr, "could not be recorded") || !strings.Contains(stderr, "whosaw status says what is in its way") {
-				t.Errorf("whosaw scope: exit %d\n%s", code, stderr)
+			if name == "reserve" { // without one a question may find room in a page that the log has begun
+				if _, stderr, code := whosawRun(t, "scope", "--key", "k", "--data", dir); code != exitFailed || !strings.Contains(stderr, "could not be recorded") || !strings.Contains(stderr, "whosaw status says what is in its way") {
+					t.Errorf("whosaw scope: exit %d\n%s", code, stderr)
+				}
 			}
 			if _, _, code := whosawRun(t, "status", "--check", "--data", dir); code != exitFailed {
 				t.Errorf("whosaw status --check: exit %d", code)
