@@ -121,3 +121,88 @@ func TestJoinsOfMany(t *testing.T) {
 		}
 	}
 }
+
+// TestTwoMomentsOfMany asks about two moments at once, of a ledger with too many issuances to hold them all: what was issued and explained at each is what a
+// plain count over the records until then says.
+func TestTwoMomentsOfMany(t *testing.T) {
+	defer scope.ManyReferences(scope.ManyReferences(30))
+	l, err := ledger.Open(ledger.Config{Dir: t.TempDir(), SegmentRecords: 40, Throwaway: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := index.Attach(l, true)
+	defer func() { _ = l.Close(); _ = blocks.Close() }()
+	const records = 600
+	g := rand.New(rand.NewPCG(8, 9))
+	list := make([]whosaw.Record, records)
+	for i := range list {
+		r := whosaw.Record{
+			Source: "web", Position: int64(i) + 1, Time: start + int64(i), Credential: "c" + strconv.Itoa(g.IntN(100)), Subjects: []string{strconv.Itoa(g.IntN(3))},
+		}
+		if g.IntN(4) == 0 {
+			r.Type, r.Ref = whosaw.TypeIssuance, &whosaw.Reference{}
+		} else {
+			r.Key, r.Status, r.Fields = []string{"k", "l"}[g.IntN(2)], 200, []string{"name"}
+		}
+		list[i] = r
+	}
+	if _, err := l.Append(t.Context(), list); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	view, err := l.View(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	matches := func(term *whosaw.Term, at int) bool {
+		r, owner, issued := &list[at], "", false
+		if uint64(at) >= term.AsOf || r.Key != term.Key[0] {
+			return false
+		}
+		for i := range list[:term.AsOf] {
+			if x := &list[i]; x.Type == whosaw.TypeIssuance && x.Credential == r.Credential {
+				owner, issued = x.Subjects[0], true
+			}
+		}
+		if term.Issued != nil && *term.Issued != issued {
+			return false
+		}
+		return term.Explained == nil || *term.Explained == (issued && owner == r.Subjects[0])
+	}
+	yes, no := true, false
+	for _, moments := range [][2]uint64{{records, 450}, {450, records}, {records, 40}, {205, 333}} {
+		for _, ask := range []whosaw.Filter{
+			{{Issued: &yes}, {Issued: &no}}, {{Issued: &no}, {Issued: &no}}, {{Explained: &yes}, {Explained: &yes}}, {{Explained: &no}, {Issued: &yes}},
+		} {
+			for i := range ask {
+				ask[i].Key, ask[i].AsOf = []string{[]string{"k", "l"}[i]}, moments[i]
+			}
+			accesses, one := int64(0), 0
+			for i := range list {
+				if list[i].Type == whosaw.TypeAccess && (matches(&ask[0], i) || matches(&ask[1], i)) {
+					if accesses++; list[i].Subjects[0] == "1" {
+						one++
+					}
+				}
+			}
+			if one == 0 {
+				t.Fatalf("%+v: nothing is asked for", ask)
+			}
+			e := scope.New(view, nil, scope.Config{Index: blocks, Known: &scope.Known{}})
+			count, err := e.Count(t.Context(), ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page, err := e.Subject(t.Context(), nil, "1", ask, records, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if count.Accesses != accesses || len(page.Accesses) != one {
+				t.Errorf("%+v: %d accesses, %d of them to one, want %d and %d", ask, count.Accesses, len(page.Accesses), accesses, one)
+			}
+		}
+	}
+}
