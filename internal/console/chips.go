@@ -51,6 +51,19 @@ func (f *frame) chips(filter whosaw.Filter) [][]chip {
 	return out
 }
 
+// plain words a filter in a line.
+func (f *frame) plain(filter whosaw.Filter) string {
+	var terms []string
+	for _, term := range f.chips(filter) {
+		var all []string
+		for _, c := range term {
+			all = append(all, strings.Join(slices.DeleteFunc([]string{c.Word, c.Op, c.Value}, func(s string) bool { return s == "" }), " "))
+		}
+		terms = append(terms, strings.Join(all, ", "))
+	}
+	return strings.Join(terms, " "+f.T("or")+" ")
+}
+
 // mono are the members whose values are names that programs gave.
 var mono = []string{"key", "credential", "client", "tls"}
 

@@ -26,8 +26,20 @@ type Container interface {
 	Undo(ctx context.Context, f *whosaw.Finding, who string) error
 	// Stands says since when a decision of the finding stands, and until when; zero: none does. In shadow it stops nothing.
 	Stands(ctx context.Context, f *whosaw.Finding) (since, until time.Time, err error)
+	// Decided lists what was decided about the finding, what has ended too, the earliest first.
+	Decided(ctx context.Context, f *whosaw.Finding) ([]Decision, error)
 	// Shadow reports whether it only records what it would do.
 	Shadow() bool
+}
+
+// Decision is what somebody, or the guard itself, decided about a finding.
+type Decision struct {
+	Who    string
+	Action string // deny and the like, as in a guard's policy
+	Filter whosaw.Filter
+	Made   time.Time
+	Ended  time.Time // zero: it stands
+	Undoer string    // who ended it; "": it ended by itself
 }
 
 // Cut is one thing that can be done.
@@ -276,4 +288,23 @@ func (g *guarding) Stands(_ context.Context, f *whosaw.Finding) (since, until ti
 		}
 	}
 	return since, until, nil
+}
+
+// maxDecided is of how many decisions a finding's page tells.
+const maxDecided = 50
+
+// Decided lists the decisions of the finding.
+func (g *guarding) Decided(ctx context.Context, f *whosaw.Finding) ([]Decision, error) {
+	list, err := g.guard.Book().OfFinding(ctx, f.ID, maxDecided)
+	out := make([]Decision, len(list))
+	for i, s := range list {
+		out[i] = Decision{Who: s.Who, Action: s.Action.String(), Filter: s.Filter, Made: time.UnixMilli(s.Made)}
+		switch {
+		case s.Undone != 0:
+			out[i].Ended, out[i].Undoer = time.UnixMilli(s.Undone), s.Undoer
+		case s.Expires <= g.now().UnixMilli():
+			out[i].Ended = time.UnixMilli(s.Expires)
+		}
+	}
+	return out, err
 }

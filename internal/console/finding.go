@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -232,7 +233,9 @@ func (c *Console) finding(w http.ResponseWriter, r *http.Request, who api.Who) e
 			return err
 		}
 	}
-	p.done(&x, c)
+	if err := p.done(r.Context(), &x, c); err != nil {
+		return err
+	}
 	for _, l := range p.Languages {
 		if l != p.lang {
 			p.Other = l
@@ -361,7 +364,7 @@ func signed(x float64) string {
 }
 
 // done lists what was done about it, oldest first.
-func (p *findingPage) done(x *api.Found, c *Console) {
+func (p *findingPage) done(ctx context.Context, x *api.Found, c *Console) error {
 	type at struct {
 		ms   int64
 		says string
@@ -390,10 +393,28 @@ func (p *findingPage) done(x *api.Found, c *Console) {
 		}
 		list = append(list, at{when, p.T(key, safe(owner), safe(who))})
 	}
-	slices.SortStableFunc(list, func(a, b at) int { return int(a.ms - b.ms) })
+	if c.cfg.Contain != nil {
+		decided, err := c.cfg.Contain.Decided(ctx, &x.Finding)
+		if err != nil {
+			return err
+		}
+		for _, d := range decided {
+			what := p.plain(d.Filter)
+			list = append(list, at{d.Made.UnixMilli(), p.T("done.contained", safe(d.Who), d.Action, what)})
+			switch {
+			case d.Ended.IsZero():
+			case d.Undoer != "":
+				list = append(list, at{d.Ended.UnixMilli(), p.T("done.undone", safe(d.Undoer), d.Action, what)})
+			default:
+				list = append(list, at{d.Ended.UnixMilli(), p.T("done.ended", d.Action, what)})
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b at) int { return cmp.Compare(a.ms, b.ms) })
 	for _, d := range list {
 		p.Done = append(p.Done, deed{p.Short(d.ms), d.says})
 	}
+	return nil
 }
 
 // containing says whether something can be done, and what is in force. The preview, which counts, comes behind.

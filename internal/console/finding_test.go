@@ -51,6 +51,10 @@ func (s *stopper) Stands(context.Context, *whosaw.Finding) (since, until time.Ti
 	return s.since, s.since.Add(24 * time.Hour), nil
 }
 
+func (s *stopper) Decided(context.Context, *whosaw.Finding) ([]console.Decision, error) {
+	return nil, nil
+}
+
 func (s *stopper) Shadow() bool { return false }
 
 // TestFinding goes from Now to the finding of a theft, and acts there by clicks and keys.

@@ -85,6 +85,13 @@ func TestGuarded(t *testing.T) {
 		t.Errorf("after the undo the guard holds %d", len(held))
 	}
 
+	_, text = s.page("GET", "/findings/1", nil)
+	_, done, _ := strings.Cut(text, `aria-labelledby="h-done"`)
+	decided, undone := strings.Index(done, "decided: deny where"), strings.Index(done, "undid: deny where")
+	if decided < 0 || undone < decided || !strings.Contains(done, "issued is no") {
+		t.Errorf("what was done about the finding does not tell of the decision and its undoing:\n%s", done)
+	}
+
 	// What was previewed is done, whatever a new look would find.
 	later := *f
 	later.Filter = whosaw.Filter{{Key: []string{"another"}}}

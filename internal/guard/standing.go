@@ -325,6 +325,11 @@ func (b *Book) All(ctx context.Context, limit int) ([]*Standing, error) {
 	return b.read(ctx, `ORDER BY made DESC, id LIMIT ?`, limit)
 }
 
+// OfFinding lists the decisions that were made of a finding, those that have ended too, the earliest first; at most limit.
+func (b *Book) OfFinding(ctx context.Context, finding string, limit int) ([]*Standing, error) {
+	return b.read(ctx, `WHERE finding = ? ORDER BY made, id LIMIT ?`, finding, limit)
+}
+
 func (b *Book) read(ctx context.Context, where string, args ...any) ([]*Standing, error) {
 	rows, err := b.db.Read().QueryContext(ctx, `SELECT id, action, filter, mask, reason, who, coalesce(finding, ''), made, expires,
 		coalesce(undone, 0), coalesce(undoer, ''), coalesce(why, ''), recorded, unrecord FROM guard_decision `+where, args...)
