@@ -59,7 +59,8 @@ type sorter struct {
 
 	entries []entry
 	arenas  [][]byte
-	used    int // arenas in use
+	held    []int // records of each arena that wait
+	used    int   // arenas in use
 	bytes   int64
 
 	dir  string // of runs; "" until the first
@@ -101,16 +102,24 @@ func (s *sorter) add(r *whosaw.Record) error {
 	s.arenas[s.used-1] = a
 	n := len(a) - off
 	s.bytes += int64(n)
+	s.held[s.used-1]++
 	s.entries = append(s.entries, entry{key: key{r.Time, rank, r.Position}, arena: uint32(s.used - 1), off: uint32(off), n: uint32(n)})
 	return nil
 }
 
 func (s *sorter) nextArena() {
 	if s.used == len(s.arenas) {
-		s.arenas = append(s.arenas, make([]byte, 0, arenaSize))
+		s.arenas, s.held = append(s.arenas, make([]byte, 0, arenaSize)), append(s.held, 0)
 	}
-	s.arenas[s.used] = s.arenas[s.used][:0]
+	s.arenas[s.used], s.held[s.used] = s.arenas[s.used][:0], 0
 	s.used++
+}
+
+// emitted lets an entry's arena go with the last of its records: what they are emitted to needs the memory. None is added after it.
+func (s *sorter) emitted(e *entry) {
+	if s.held[e.arena]--; s.held[e.arena] == 0 {
+		s.arenas[e.arena] = nil
+	}
 }
 
 func (s *sorter) payload(e *entry) []byte { return s.arenas[e.arena][e.off : e.off+e.n] }
@@ -207,6 +216,7 @@ func (s *sorter) close() error {
 // emit hands everything over in order. The next batch is made while fn has one.
 func (s *sorter) emit(ctx context.Context, fn func([]whosaw.Record) error) error {
 	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	b := &batch{s: s, ctx: ctx, free: make(chan []whosaw.Record, ahead), made: make(chan []whosaw.Record, ahead)}
 	for range ahead {
 		b.free <- nil
@@ -218,16 +228,15 @@ func (s *sorter) emit(ctx context.Context, fn func([]whosaw.Record) error) error
 	}()
 	var err error
 	for records := range b.made {
-		if err != nil {
-			continue
+		if ctx.Err() != nil {
+			continue // nobody waits for what was made already
 		}
 		if err = fn(records); err != nil {
-			cancel() // what is on its way is not made
+			cancel()
 		}
 		b.free <- records
 	}
-	cancel()
-	return cmp.Or(err, made)
+	return cmp.Or(err, made, ctx.Err())
 }
 
 // sorted gives everything to b in order.
@@ -239,6 +248,7 @@ func (s *sorter) sorted(ctx context.Context, b *batch) error {
 			if err := b.add(e.key, s.payload(e)); err != nil {
 				return err
 			}
+			s.emitted(e)
 		}
 		return b.flush()
 	}
@@ -294,6 +304,9 @@ type memoryRun struct {
 }
 
 func (m *memoryRun) next() (bool, error) {
+	if m.i > 0 {
+		m.s.emitted(&m.s.entries[m.i-1])
+	}
 	m.i++
 	return m.i <= len(m.s.entries), nil
 }
