@@ -36,8 +36,8 @@ lint:
 	GOFLAGS="$$($(GO) env GOFLAGS) -race" $$($(GO) tool -n staticcheck) $(PKGS)
 
 test: ## vetted before, by vet
-	$(GO) test -vet=off -timeout 15m -race $$($(GO) list $(PKGS) | grep -vE "/($$(echo $(CALM) | tr ' ' '|'))$$")
-	$(GO) test -vet=off -timeout 15m $(addprefix ./,$(CALM))
+	$(GO) test -vet=off -timeout 25m -race $$($(GO) list $(PKGS) | grep -vE "/($$(echo $(CALM) | tr ' ' '|'))$$")
+	$(GO) test -vet=off -timeout 25m $(addprefix ./,$(CALM))
 
 # The database of known faults is a web site: without it the check says so and goes on.
 vuln:

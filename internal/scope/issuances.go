@@ -77,7 +77,11 @@ func (c *chunk) table(w *chunkWorld) []bool {
 		if err != nil || x == nil {
 			return err
 		}
-		w.table = x.ByAccess(c.Chunk)
+		table := x.ByAccess(c.Chunk)
+		if err := x.Intact(); err != nil {
+			return err // also where nobody asks afterwards whether what the answer stands on is intact
+		}
+		w.table = table
 		return nil
 	})
 	if err = bypass(err); err != nil && c.err == nil {
