@@ -39,22 +39,27 @@ type flowDay struct {
 // volume counts the new customers that an access shows, and asks whether that is more than at that hour on other days. It is the
 // backstop: who shares nothing that another detector could add up still shows customers whom this page has not shown.
 func (e *Engine) volume(v *view) {
+	judged := false
 	for _, name := range v.subjects {
 		s := subjectOf(name)
 		if mix(uint64(s)+volumeClass)%volumeSample != 0 {
 			continue
 		}
-		e.shownBy(v, name, s)
+		judged = e.shownBy(v, name, s) || judged
+	}
+	if judged {
+		e.stats[volume].judged++
 	}
 }
 
-func (e *Engine) shownBy(v *view, name string, s subject) {
+// shownBy counts a customer whom an access shows, and reports whether it could be judged.
+func (e *Engine) shownBy(v *view, name string, s subject) (judged bool) {
 	st := &e.stats[volume]
 	st.trials++
 	slot, before := e.metOn(historyID(metRoute, v.realm, s, v.route), v.day)
 	if slot == nil {
 		st.skip(whyHistoryFull)
-		return
+		return false
 	}
 	if before {
 		since := sinceDay(slot, v.day)
@@ -62,20 +67,19 @@ func (e *Engine) shownBy(v *view, name string, s subject) {
 			meet(slot, v.day)
 		}
 		if since <= shownDays {
-			return
+			return false
 		}
 	}
 	f := e.flow(v)
 	if f == nil {
 		st.skip(whyFields)
-		return
+		return false
 	}
 	day := f.day(v.day, dayOf(e.sure))
 	if day == nil {
 		st.skip(whyLate)
-		return
+		return false
 	}
-	st.judged++
 	h := v.r.Time / hour
 	if h != f.hour {
 		f.hour, f.names, f.from = h, f.names[:0], v.r.Time
@@ -89,10 +93,10 @@ func (e *Engine) shownBy(v *view, name string, s subject) {
 	if e.changing(v) {
 		day.frozen = true
 		st.skip(whyChange)
-		return
+		return true
 	}
 	if day.frozen {
-		return
+		return true
 	}
 	most, ok := e.usualVolume(f, v.day, int(h%24))
 	switch {
@@ -102,6 +106,7 @@ func (e *Engine) shownBy(v *view, name string, s subject) {
 		day.frozen = true
 		e.flood(v, f, int64(*n), most)
 	}
+	return true
 }
 
 // flow gives the counts of an access's route, nil if no more routes are counted.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/whosaw/whosaw"
+	"github.com/whosaw/whosaw/internal/detect"
 )
 
 // visit is a customer's look at their own page.
@@ -87,4 +88,20 @@ func TestHonestOtherParty(t *testing.T) {
 		}
 	}
 	quiet(t, w)
+}
+
+// TestVolumeJudgesAccesses: an access that shows several customers is one access that was judged.
+func TestVolumeJudgesAccesses(t *testing.T) {
+	e := detect.New(detect.Config{}, nil)
+	r := get(start, 0, true)
+	r.Subjects, r.Outcome = nil, whosaw.OutcomeDisclosed
+	for i := range 30 {
+		r.Subjects = append(r.Subjects, strconv.Itoa(i+1))
+	}
+	e.Observe(1, &r)
+	for _, s := range e.Status() {
+		if s.Detector == "volume" && (s.Judged != 1 || s.Trials < 2) {
+			t.Errorf("one access, of whose customers %d are counted, is said to be %d that were judged", s.Trials, s.Judged)
+		}
+	}
 }
