@@ -321,7 +321,7 @@ func (s *site) visit(p *page, r *mrand.Rand, t time.Time, n, pool int, add func(
 // eventually waits until something is so: live parts are made once a second.
 func (s *site) eventually(what string, is func() bool) {
 	s.t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(time.Minute) // tests run beside each other on few cores
 	defer deadline.Stop()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
