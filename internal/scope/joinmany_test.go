@@ -30,7 +30,7 @@ func TestJoinsOfMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := index.Attach(l, true)
-	defer func() { _ = l.Close(); _ = blocks.Close() }()
+	t.Cleanup(func() { l.Close(); blocks.Close() })
 	type session struct{ realm, credential string }
 	type opened struct {
 		session
@@ -63,11 +63,7 @@ func TestJoinsOfMany(t *testing.T) {
 	if err := l.Seal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	view, err := l.View(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer view.Close()
+	view := viewOf(t, l)
 	yes, no := true, false
 	for _, issued := range []*bool{nil, &yes, &no} {
 		for _, asn := range []string{"", "2"} {
@@ -131,7 +127,7 @@ func TestTwoMomentsOfMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := index.Attach(l, true)
-	defer func() { _ = l.Close(); _ = blocks.Close() }()
+	t.Cleanup(func() { l.Close(); blocks.Close() })
 	const records = 600
 	g := rand.New(rand.NewPCG(8, 9))
 	list := make([]whosaw.Record, records)
@@ -152,11 +148,7 @@ func TestTwoMomentsOfMany(t *testing.T) {
 	if err := l.Seal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	view, err := l.View(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer view.Close()
+	view := viewOf(t, l)
 	matches := func(term *whosaw.Term, at int) bool {
 		r, owner, issued := &list[at], "", false
 		if uint64(at) >= term.AsOf || r.Key != term.Key[0] {
