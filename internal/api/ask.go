@@ -89,7 +89,7 @@ func (a *API) record(r *http.Request, kind string, filter whosaw.Filter) error {
 	_, err := a.cfg.Live.Write(r.Context(), pipeline.Asked(kind, whoOf(r).Name, filter))
 	if err != nil {
 		a.cfg.Logger.Error("a question could not be recorded, so it is not answered", "kind", kind, "error", err)
-		return unavailable("the question could not be recorded, so it is not answered", "ask again when the server can write: whosaw status says what is in its way")
+		return unrecorded("the question could not be recorded, so it is not answered", "ask")
 	}
 	return nil
 }

@@ -63,6 +63,11 @@ func unavailable(says, cure string) *Error {
 	return &Error{Status: http.StatusServiceUnavailable, Code: CodeUnavailable, Says: says, Cure: cure, Retry: 5}
 }
 
+// unrecorded refuses what could not be written to the ledger; do is what to do again: try, or ask.
+func unrecorded(says, do string) *Error {
+	return unavailable(says, do+" again when the server can write: whosaw status says what is in its way")
+}
+
 // errTooLong is the cause of a question's context when its time is over.
 var errTooLong = errors.New("the question took too long")
 

@@ -19,7 +19,7 @@ func (a *API) postExplain(w http.ResponseWriter, r *http.Request) error {
 	}
 	if _, err := a.cfg.Live.Write(r.Context(), pipeline.AskedRecord(whoOf(r).Name, which)); err != nil {
 		a.cfg.Logger.Error("a question could not be recorded, so it is not answered", "kind", "explain", "error", err)
-		return unavailable("the question could not be recorded, so it is not answered", "ask again when the server can write: whosaw status says what is in its way")
+		return unrecorded("the question could not be recorded, so it is not answered", "ask")
 	}
 	ctx, ask, end, err := a.query(r, "")
 	if err != nil {
@@ -47,7 +47,7 @@ func (a *API) getBaseline(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	if _, err := a.cfg.Live.Write(r.Context(), pipeline.AskedBaselines(whoOf(r).Name, q.Get("detector"), q.Get("route"))); err != nil {
 		a.cfg.Logger.Error("a question could not be recorded, so it is not answered", "kind", "baseline", "error", err)
-		return unavailable("the question could not be recorded, so it is not answered", "ask again when the server can write: whosaw status says what is in its way")
+		return unrecorded("the question could not be recorded, so it is not answered", "ask")
 	}
 	if q.Get("wait") == "true" {
 		if err := a.cfg.Live.CaughtUp(r.Context()); err != nil {

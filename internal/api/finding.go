@@ -281,7 +281,7 @@ func (a *API) Judge(ctx context.Context, who Who, id string, in Judgement) error
 		Kind: in.Verdict, Of: id, Person: who.Name, Note: in.Reason,
 	}}
 	if _, err := a.cfg.Live.Write(ctx, rec); err != nil {
-		return unavailable("the verdict could not be recorded", "try again when the server can write: whosaw status says what is in its way")
+		return unrecorded("the verdict could not be recorded", "try")
 	}
 	return a.cfg.Live.CaughtUp(ctx)
 }
@@ -336,7 +336,7 @@ func (a *API) Assign(ctx context.Context, who Who, id string, in Assignment) err
 		Kind: pipeline.ActAssigned, Of: id, Person: in.Owner, Note: in.Reason,
 	}}
 	if _, err := a.cfg.Live.Write(ctx, rec); err != nil {
-		return unavailable("who has the finding could not be recorded", "try again when the server can write: whosaw status says what is in its way")
+		return unrecorded("who has the finding could not be recorded", "try")
 	}
 	return a.cfg.Live.CaughtUp(ctx)
 }

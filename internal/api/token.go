@@ -115,7 +115,7 @@ func (a *API) noteBy(ctx context.Context, who Who, ref whosaw.Reference) error {
 	_, err := a.cfg.Live.Write(ctx, whosaw.Record{Type: whosaw.TypeAct, Principal: who.Name, Ref: &ref})
 	if err != nil {
 		a.cfg.Logger.Error("an act could not be recorded", "kind", ref.Kind, "error", err)
-		return unavailable("it could not be recorded in the ledger", "try again when the server can write: whosaw status says what is in its way")
+		return unrecorded("it could not be recorded in the ledger", "try")
 	}
 	return nil
 }
